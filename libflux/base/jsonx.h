@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What we ask of jansson everywhere: bounded decoding of foreign text, shape checks, cleanup. */
+#ifndef BASE_JSONX_H
+#define BASE_JSONX_H
+
+#include <jansson.h>
+#include <flux/types.h>
+#include "base/cleanup.h"
+
+static inline void json_decrefp(json_t **p)
+{
+    json_decref(*p);
+}
+
+/* Decode text of a peer: rejects duplicate keys, depth over 64, NUL in strings, trailing bytes, and
+ * anything that is not an object. NULL with errno EPROTO and a sentence in error (may be NULL). */
+json_t *jsonx_decode_object(const char *s, size_t len, flux_error_t *error);
+
+/* Check an object against a shape: words "key:type" separated by spaces, "key?:type" for optional
+ * ones. Types: s string, i integer in int range, I integer, u integer >= 0 in uint32 range, b
+ * boolean, n number, o object, a array, * any. Keys that the shape does not name are ignored. 0 or
+ * -EPROTO; the sentence names the key, what was expected and what was found. */
+int jsonx_check_shape(const json_t *o, const char *shape, flux_error_t *error);
+
+/* Serialized form with the NUL counted in *ret_size; malloc'd. */
+char *jsonx_encode(const json_t *o, size_t *ret_size);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Logging of daemons: journald with fields, or JSON lines in $FLUX_LOG_DIR/SERVICE.log (embedded
+ * mode). Fields on every record: FLUX_INSTANCE FLUX_RANK FLUX_SERVICE; MESSAGE_ID for conditions an
+ * administrator must act on (units/flux.catalog explains them). Never blocks for long, never fails.
+ */
+#ifndef SERVICE_LOG_H
+#define SERVICE_LOG_H
+
+#include <stdint.h>
+#include <syslog.h>
+
+/* Called by service_new(); tools that are no services call it themselves. Strings are copied. */
+void log_open(const char *instance, const char *service);
+void log_set_rank(uint32_t rank);
+void log_set_level(int level); /* records above it are dropped; default LOG_INFO, $FLUX_LOG_LEVEL */
+
+void log_msg(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define log_debug(...)   log_msg(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)    log_msg(LOG_INFO, __VA_ARGS__)
+#define log_notice(...)  log_msg(LOG_NOTICE, __VA_ARGS__)
+#define log_warning(...) log_msg(LOG_WARNING, __VA_ARGS__)
+#define log_err(...)     log_msg(LOG_ERR, __VA_ARGS__)
+
+/* A record with more fields: NULL-terminated list of "FIELD=value" strings (FLUX_JOBID=...,
+ * FLUX_USERID=..., FLUX_EVENT=..., MESSAGE_ID=...). */
+void log_fields(int level, const char *const fields[], const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* At most one record per interval and key: "if (log_ratelimit(&state, 5)) log_warning(...)". */
+struct log_ratelimit {
+    uint64_t last_usec;
+    uint64_t dropped;
+};
+int log_ratelimit(struct log_ratelimit *rl, double interval);
+
+/* MESSAGE_IDs; the catalog has a text for each. */
+#define LOG_ID_BAD_PEER \
+    "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e91" /* a client broke the protocol and was dropped */
+#define LOG_ID_ROUTER_LOST  "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e92"
+#define LOG_ID_SERVICE_LOST "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e93"
+#define LOG_ID_SLOW_CLIENT  "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e94"
+#define LOG_ID_CORRUPT_BLOB "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e95"
+#define LOG_ID_STORE_FAILED "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e96"
+#define LOG_ID_JOB_FAILED   "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e97"
+#define LOG_ID_CONFIG_BAD   "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e98"
+
+#endif
