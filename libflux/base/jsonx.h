@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* What we ask of jansson everywhere: bounded decoding of foreign text, shape checks, cleanup. */
+/* What we ask of jansson everywhere: bounded decoding of foreign text, shape checks. For cleanup jansson has json_decrefp:
+ * CLEANUP(json_decrefp) json_t *o = NULL; */
 #ifndef BASE_JSONX_H
 #define BASE_JSONX_H
 
 #include <jansson.h>
 #include <flux/types.h>
 #include "base/cleanup.h"
-
-static inline void json_decrefp(json_t **p)
-{
-    json_decref(*p);
-}
 
 /* Decode text of a peer: rejects duplicate keys, depth over 64, NUL in strings, trailing bytes, and
  * anything that is not an object. NULL with errno EPROTO and a sentence in error (may be NULL). */
