@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""An embedded instance for tests: `fluxctl start --embedded`, held open by a pipe."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+
+def wait_until(what, condition, timeout=30.0):
+    """Poll for a condition of another process that sends no event; the condition decides, not the clock."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {timeout:g} s")
+        time.sleep(0.02)
+
+
+class Instance:
+    def __init__(self, build, workdir, args=(), env=None):
+        self.fluxctl = str(build / "fluxctl" / "fluxctl")
+        self.workdir = workdir
+        self.args = list(args)
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
+        self.env.update(env or {})
+
+    def __enter__(self):
+        self.proc = subprocess.Popen(
+            [self.fluxctl, "start", "--embedded", *self.args, "--", "sh", "-c", "echo $FLUX_URI; read x"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=open(self.workdir / "stderr", "w"),
+            cwd=self.workdir,
+            env=self.env,
+            text=True,
+        )
+        self.uri = self.proc.stdout.readline().strip()
+        if not self.uri:
+            self.proc.wait(timeout=30)
+            raise RuntimeError("fluxctl start failed: " + (self.workdir / "stderr").read_text())
+        self.rundir = os.path.dirname(self.uri[len("local://") :])
+        return self
+
+    def __exit__(self, *exc):
+        self.proc.stdin.close()
+        try:
+            self.status = self.proc.wait(timeout=60)
+        finally:
+            if self.proc.poll() is None:
+                self.proc.kill()
+                self.proc.wait()
+
+    def environ(self, **extra):
+        return {**self.env, "FLUX_URI": self.uri, **extra}
+
+    def run(self, *args, check=True, timeout=60, input=None, env=None, **kw):
+        """Run `flux ARGS` and return the CompletedProcess (text)."""
+        r = subprocess.run(
+            [self.fluxctl, *map(str, args)],
+            env=self.environ(**(env or {})),
+            cwd=self.workdir,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            **kw,
+        )
+        if check and r.returncode != 0:
+            raise AssertionError(f"flux {' '.join(map(str, args))}: exit {r.returncode}\n{r.stdout}{r.stderr}{self.logs()}")
+        return r
+
+    def flux(self, *args, **kw):
+        return self.run(*args, **kw).stdout.rstrip("\n")
+
+    def popen(self, *args, **kw):
+        return subprocess.Popen(
+            [self.fluxctl, *map(str, args)], env=self.environ(), cwd=self.workdir, text=True,
+            stdin=kw.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw
+        )
+
+    def daemon_pids(self, name):
+        """Pids of flux-NAME of this instance, told apart by FLUX_RUNDIR in their environment."""
+        pids = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                exe = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+                if exe != f"flux-{name}":
+                    continue
+                env = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
+            except OSError:
+                continue
+            if f"FLUX_RUNDIR={self.rundir}".encode() in env:
+                pids.append(int(pid))
+        return pids
+
+    def kill_daemon(self, name, sig=signal.SIGKILL):
+        (pid,) = self.daemon_pids(name)
+        os.kill(pid, sig)
+        return pid
+
+    def logs(self):
+        out = []
+        logdir = os.path.join(self.rundir, "log")
+        for f in sorted(os.listdir(logdir)) if os.path.isdir(logdir) else []:
+            for line in open(os.path.join(logdir, f), errors="replace").read().splitlines()[-30:]:
+                out.append(f"  {f}: {line}")
+        return "\n".join(["", "--- log of the instance", *out])
+
+    def log_records(self, name):
+        try:
+            with open(os.path.join(self.rundir, "log", f"{name}.log"), errors="replace") as f:
+                return [json.loads(line) for line in f if line.endswith("\n")]
+        except FileNotFoundError:
+            return []
+
+    def eventlog(self, jobid):
+        return [json.loads(line) for line in self.flux("kvs", "get", "--raw", self.kvs_key(jobid, "eventlog")).splitlines()]
+
+    def kvs_key(self, jobid, key):
+        return f"job.{self.flux('job', 'id', '--to=dothex', jobid)}.{key}"
