@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Daemons killed while jobs run and wait: every acknowledged job ends exactly once, running tasks are not touched
+(hardening.md, I1-I4)."""
+import os
+import time
+
+import pytest
+from embedded import wait_until
+
+DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
+NCORES = len(os.sched_getaffinity(0))
+
+
+def start_jobs(instance, out, go):
+    """2 running jobs that wait for the file go, and 20 queued ones behind them. Every task appends to its file."""
+    script = f'echo start >> {out}/$FLUX_JOB_CC; while [ ! -e {go} ]; do sleep 0.05; done; echo end >> {out}/$FLUX_JOB_CC'
+    cores = max(1, NCORES // 2)
+    running = instance.flux("submit", "--cc=1-2", "-c", cores, "sh", "-c", script).split()
+    wait_until("2 running tasks", lambda: all((out / str(i)).exists() for i in (1, 2)))
+    queued = instance.flux("submit", "--cc=3-22", "sh", "-c", f"echo start >> {out}/$FLUX_JOB_CC; echo end >> {out}/$FLUX_JOB_CC").split()
+    assert len(running) == 2 and len(queued) == 20
+    return running, queued
+
+
+def check_all_ended_once(instance, jobs, out):
+    def states():
+        r = instance.run("jobs", "-an", "-c", "0", "-o", "{id} {state} {result}", check=False)
+        return {l.split()[0]: l.split()[1:] for l in r.stdout.splitlines()} if r.returncode == 0 else {}
+
+    wait_until("all jobs inactive", lambda: all(states().get(j, [""])[0] == "INACTIVE" for j in jobs), timeout=60)
+    final = states()
+    assert {j: final[j] for j in jobs} == {j: ["INACTIVE", "COMPLETED"] for j in jobs}
+    assert {p.name: p.read_text() for p in out.iterdir()} == {str(i): "start\nend\n" for i in range(1, 23)}
+    for j in jobs:
+        names = [e["name"] for e in instance.eventlog(j)]
+        for once in ("submit", "start", "finish", "free", "clean"):
+            assert names.count(once) == 1, (j, names)
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_kill_9_of_a_daemon_loses_no_job_and_repeats_none(fresh_instance, tmp_path, daemon):
+    instance = fresh_instance
+    out, go = tmp_path / "out", tmp_path / "go"
+    out.mkdir()
+    running, queued = start_jobs(instance, out, go)
+    if daemon == "job-list":
+        instance.flux("jobs")
+    victim = instance.kill_daemon(daemon)
+    wait_until("the victim to be gone", lambda: victim not in instance.daemon_pids(daemon))
+    go.touch()
+    check_all_ended_once(instance, running + queued, out)
+
+
+def test_kill_9_of_all_daemons_at_once(fresh_instance, tmp_path):
+    instance = fresh_instance
+    out, go = tmp_path / "out", tmp_path / "go"
+    out.mkdir()
+    running, queued = start_jobs(instance, out, go)
+    for daemon in DAEMONS:
+        for pid in instance.daemon_pids(daemon):
+            os.kill(pid, 9)
+    go.touch()
+    check_all_ended_once(instance, running + queued, out)
+
+
+def test_a_client_that_watches_a_job_survives_a_router_restart(fresh_instance, tmp_path):
+    instance = fresh_instance
+    p = instance.popen("run", "sh", "-c", f"echo before; touch {tmp_path}/up; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo after; exit 7")
+    wait_until("task is up", (tmp_path / "up").exists)
+    instance.kill_daemon("broker")
+    (tmp_path / "go").touch()
+    out, err = p.communicate(timeout=60)
+    assert (p.returncode, out) == (7, "before\nafter\n"), err
+
+
+def test_an_acknowledged_commit_survives_kill_9_of_the_store_and_the_kvs(fresh_instance):
+    instance = fresh_instance
+    for i in range(20):
+        instance.run("kvs", "put", f"kept.k{i}={i}")
+        instance.kill_daemon("content" if i % 2 else "kvs")
+        value = wait_until("the value to be readable", lambda: instance.run("kvs", "get", f"kept.k{i}", check=False).stdout.strip())
+        assert value == str(i)
+    assert len(instance.flux("kvs", "ls", "kept").split()) == 20

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The system instance on a real booted node, as root, as the instance owner and as an ordinary user."""
+import json
+import re
+
+import pytest
+from embedded import wait_until
+
+DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
+
+
+@pytest.fixture(scope="module")
+def started(node):
+    node.run("systemd-sysusers")
+    node.run("systemd-tmpfiles", "--create")
+    node.run("systemctl", "daemon-reload")
+    node.run("systemctl", "start", "flux.target")
+    node.run("useradd", "-m", "ada")
+    return node
+
+
+def flux(node, *args, user="flux", **kw):
+    return node.run("fluxctl", *args, user=user, **kw)
+
+
+def test_start_of_the_target_starts_the_router_only_and_what_it_wakes(started):
+    assert started.active("flux-broker.service") == "active"
+    for idle in ("flux-job-list", "flux-job-ingest"):
+        assert started.active(f"{idle}.socket") == "active"
+
+
+def test_idle_daemons_are_not_running(started):
+    assert started.active("flux-job-ingest.service") == "inactive"
+
+
+def test_run_as_the_instance_owner(started):
+    r = flux(started, "run", "-n2", "hostname")
+    assert r.stdout.splitlines() == ["node0", "node0"]
+
+
+def test_the_job_ran_as_a_unit_of_its_own_outside_the_daemons(started):
+    r = flux(started, "run", "cat", "/proc/self/cgroup")
+    assert re.search(r"flux-jobs.slice/flux-job-\S+\.service", r.stdout), r.stdout
+    assert "flux-exec.service" not in r.stdout
+
+
+def test_root_may_use_the_instance_only_if_configured(started):
+    r = flux(started, "jobs", user=None, check=False)
+    assert r.returncode != 0 and "owner" in r.stderr
+
+
+def test_an_ordinary_user_is_refused_with_a_sentence(started):
+    r = flux(started, "jobs", user="ada", check=False)
+    assert r.returncode != 0 and r.stderr.strip()
+
+
+def test_journal_records_carry_the_fields(started):
+    started.run("journalctl", "--sync")
+    r = started.run("journalctl", "-u", "flux-kvs", "-o", "json", "--no-pager")
+    records = [json.loads(l) for l in r.stdout.splitlines()]
+    ours = [x for x in records if x.get("FLUX_SERVICE") == "kvs"]
+    assert ours and all(x["FLUX_RANK"] == "0" and x["FLUX_INSTANCE"] for x in ours)
+
+
+def test_status_text_says_what_the_daemon_does(started):
+    for d in ("broker", "kvs", "job-manager", "sched"):
+        text = started.run("systemctl", "show", "-P", "StatusText", f"flux-{d}").stdout.strip()
+        assert len(text.split()) >= 2, (d, text)
+
+
+def test_units_are_verified_silently(started):
+    units = [f"flux-{d}.{t}" for d in DAEMONS for t in ("service", "socket")] + ["flux.target"]
+    r = started.run("systemd-analyze", "verify", *units)
+    assert r.stdout + r.stderr == ""
+
+
+@pytest.mark.parametrize("daemon,ceiling", [(d, {"broker": 1.2, "resource": 0.6}.get(d, 0.5)) for d in DAEMONS])
+def test_exposure_is_under_the_ceiling(started, daemon, ceiling):
+    r = started.run("systemd-analyze", "security", "--no-pager", f"flux-{daemon}.service", check=False)
+    exposure = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", r.stdout).group(1))
+    assert exposure <= ceiling, r.stdout
+
+
+def start_jobs(node, tag):
+    script = f"while [ ! -e /tmp/go-{tag} ]; do sleep 0.05; done"
+    running = flux(node, "submit", "--cc=1-2", "sh", "-c", script).stdout.split()
+    wait_until("2 running", lambda: flux(node, "jobs", "-n", "-o", "{state}").stdout.split().count("RUN") >= 1)
+    queued = flux(node, "submit", "--cc=3-22", "true").stdout.split()
+    assert len(running + queued) == 22
+    return running + queued
+
+
+def check_all_ended_once(node, jobs):
+    def rows():
+        r = flux(node, "jobs", "-an", "-c", "0", "-o", "{id} {state} {result}", check=False)
+        return {l.split()[0]: l.split()[1:] for l in r.stdout.splitlines()} if r.returncode == 0 else {}
+
+    wait_until("all jobs inactive", lambda: all(rows().get(j, [""])[0] == "INACTIVE" for j in jobs), timeout=90)
+    final = rows()
+    assert {final[j][1] for j in jobs} == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_kill_9_of_a_daemon_loses_no_job(started, daemon):
+    if started.active(f"flux-{daemon}.service") != "active":
+        flux(started, "jobs", "-a")
+        flux(started, "run", "true")
+    jobs = start_jobs(started, daemon)
+    pid = started.main_pid(f"flux-{daemon}")
+    assert pid > 0
+    started.run("kill", "-9", pid)
+    wait_until("another main process", lambda: started.main_pid(f"flux-{daemon}") != pid)
+    started.run("touch", f"/tmp/go-{daemon}")
+    check_all_ended_once(started, jobs)
+    assert started.run("systemctl", "--failed", "--no-legend", "--plain").stdout == ""
+
+
+def test_an_ordinary_user_starts_an_instance_of_his_own_under_his_user_manager(started):
+    started.run("loginctl", "enable-linger", "ada")
+    uid = started.uid("ada")
+    wait_until("ada's user manager", lambda: started.active(f"user@{uid}.service") == "active")
+    r = started.run("fluxctl", "start", "--", "fluxctl", "run", "hostname", user="ada")
+    assert r.stdout == "node0\n"
+    left = started.run("systemctl", "--user", "list-units", "--plain", "--no-legend", "flux-*", user="ada")
+    assert left.stdout == ""
+
+
+def test_reboot_keeps_the_queue(started):
+    flux(started, "submit", "--cc=1-2", "sleep", "1000")
+    queued = flux(started, "submit", "--cc=1-5", "true").stdout.split()
+    started.reboot()
+    started.run("systemctl", "start", "flux.target")
+    check_all_ended_once(started, queued)
