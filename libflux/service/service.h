@@ -71,6 +71,7 @@ struct service_desc {
     int (*on_stop)(void *arg);   /* SIGTERM: begin to finish; call service_exit() when done. NULL:
                                     exit at once */
     bool standalone;         /* true for the router itself: no connection to "local" is opened */
+    bool allow_guests;       /* accept connections of users other than the owner on its sockets */
     const char *usage_extra; /* lines for --help after the common options, or NULL */
 };
 
@@ -106,7 +107,9 @@ int service_take_listen_fd(struct service *svc, const char *name);
 
 /* --- requests: a request is a deferred handle. It dies with its client, and answers ECANCELED if
  * it is dropped (last unref) unanswered. Answering ends it, except when the request is streaming:
- * then respond* may be called many times and request_end() (ENODATA) or request_fail() ends it. */
+ * then respond* may be called many times and request_end() (ENODATA) or request_fail() ends it. A
+ * request with matchtag 0 that wants responses (RFC 27, RFC 32) may be answered many times too; it
+ * ends with its last reference, silently, or by request_fail(). */
 struct request *request_ref(struct request *req);
 struct request *request_unref(struct request *req);
 DEFINE_CLEANUP(struct request *, request_unref)

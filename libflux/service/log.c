@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Log records of daemons: built once as a list of "FIELD=value" strings and given to one sink,
+ * chosen when the log is opened: JSON lines ($FLUX_LOG_DIR), the journal, or standard error when
+ * neither is there. Refuses to fail: a record that cannot be written is lost. Invariant: at most
+ * RECORD_FIELDS fields and MESSAGE_SIZE bytes of text a record, so that nothing from a peer makes
+ * it grow. */
+#include <stdarg.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+
+#include "base/cleanup.h"
+#include "base/monotime.h"
+#include "base/number.h"
+#include "service/log-file.h"
+#include "service/log.h"
+
+#define RECORD_FIELDS 24
+#define MESSAGE_SIZE  4096
+#define FIELD_SIZE    128
+#define JOURNAL_PATH  "/run/systemd/journal/socket"
+
+enum sink { SINK_STDERR, SINK_JOURNAL, SINK_FILE };
+
+static struct {
+    enum sink sink;
+    int level;
+    char service[FIELD_SIZE];
+    char field_instance[FIELD_SIZE];
+    char field_service[FIELD_SIZE];
+    char field_identifier[FIELD_SIZE];
+    char field_rank[FIELD_SIZE]; /* empty: not known yet */
+    struct log_file file;
+} state = { .level = LOG_INFO, .file = { .fd = -EBADF } };
+
+static enum sink choose_sink(const char *service)
+{
+    const char *dir = getenv("FLUX_LOG_DIR");
+
+    if (dir && *dir && log_file_open(&state.file, dir, service) == 0)
+        return SINK_FILE;
+    return access(JOURNAL_PATH, F_OK) == 0 ? SINK_JOURNAL : SINK_STDERR;
+}
+
+void log_open(const char *instance, const char *service)
+{
+    const char *level = getenv("FLUX_LOG_LEVEL");
+    int n;
+
+    (void)snprintf(state.service, sizeof(state.service), "%s", service);
+    (void)snprintf(state.field_instance, FIELD_SIZE, "FLUX_INSTANCE=%s", instance);
+    (void)snprintf(state.field_service, FIELD_SIZE, "FLUX_SERVICE=%s", service);
+    (void)snprintf(state.field_identifier, FIELD_SIZE, "SYSLOG_IDENTIFIER=flux-%s", service);
+    if (level && number_parse_int(level, LOG_EMERG, LOG_DEBUG, &n) == 0)
+        state.level = n;
+    state.sink = choose_sink(service);
+}
+
+void log_set_rank(uint32_t rank)
+{
+    (void)snprintf(state.field_rank, FIELD_SIZE, "FLUX_RANK=%u", rank);
+}
+
+void log_set_level(int level)
+{
+    state.level = level;
+}
+
+static void write_journal(const char *const fields[], size_t nfields)
+{
+    struct iovec iov[RECORD_FIELDS];
+
+    for (size_t i = 0; i < nfields; i++)
+        iov[i] = (struct iovec){ .iov_base = (void *)fields[i], .iov_len = strlen(fields[i]) };
+    (void)sd_journal_sendv(iov, (int)nfields);
+}
+
+static void log_record(int level, const char *const extra[], const char *fmt, va_list ap)
+{
+    char message[MESSAGE_SIZE] = "MESSAGE=";
+    const size_t skip = strlen(message);
+    char priority[FIELD_SIZE];
+    const char *fields[RECORD_FIELDS] = { message, priority };
+    size_t n = 2;
+    const int saved_errno = errno;
+
+    (void)vsnprintf(message + skip, sizeof(message) - skip, fmt, ap);
+    (void)snprintf(priority, sizeof(priority), "PRIORITY=%d", level);
+    if (state.field_service[0]) {
+        fields[n++] = state.field_identifier;
+        fields[n++] = state.field_service;
+        fields[n++] = state.field_instance;
+    }
+    if (state.field_rank[0])
+        fields[n++] = state.field_rank;
+    for (; extra && *extra && n < RECORD_FIELDS; extra++)
+        fields[n++] = *extra;
+
+    if (state.sink == SINK_FILE)
+        log_file_write(&state.file, fields, n);
+    else if (state.sink == SINK_JOURNAL)
+        write_journal(fields, n);
+    else
+        (void)fprintf(stderr, "flux-%s: %s\n", state.service, message + skip);
+    errno = saved_errno;
+}
+
+void log_msg(int level, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (level > state.level)
+        return;
+    va_start(ap, fmt);
+    log_record(level, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void log_fields(int level, const char *const fields[], const char *fmt, ...)
+{
+    va_list ap;
+
+    if (level > state.level)
+        return;
+    va_start(ap, fmt);
+    log_record(level, fields, fmt, ap);
+    va_end(ap);
+}
+
+int log_ratelimit(struct log_ratelimit *rl, double interval)
+{
+    const uint64_t now = monotime_usec();
+
+    if (rl->last_usec && (double)(now - rl->last_usec) < interval * 1e6) {
+        rl->dropped++;
+        return 0;
+    }
+    rl->last_usec = now;
+    rl->dropped = 0;
+    return 1;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* sd_notify(3). The watchdog is fed by a timer of the main loop at a third of its period: a loop
+ * that hangs in a callback stops feeding it, which is the point. Without a service manager every
+ * call is a no-op. */
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "service/notify.h"
+
+#define STATUS_SIZE 256
+
+struct notify {
+    char status[STATUS_SIZE];
+    flux_watcher_t *watchdog; /* NULL: not asked for */
+};
+
+static void on_watchdog(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    (void)sd_notify(0, "WATCHDOG=1");
+}
+
+int notify_new(flux_reactor_t *r, struct notify **ret)
+{
+    CLEANUP(notify_freep) struct notify *n = calloc(1, sizeof(*n));
+    uint64_t period_usec;
+
+    if (!n)
+        return -ENOMEM;
+    if (sd_watchdog_enabled(0, &period_usec) > 0) {
+        const double third = (double)period_usec / 3e6;
+
+        n->watchdog = flux_timer_watcher_create(r, third, third, on_watchdog, n);
+        if (!n->watchdog)
+            return -ENOMEM;
+        flux_watcher_unref(n->watchdog);
+        flux_watcher_start(n->watchdog);
+    }
+    *ret = TAKE(n);
+    return 0;
+}
+
+struct notify *notify_free(struct notify *n)
+{
+    if (n) {
+        flux_watcher_destroy(n->watchdog);
+        free(n);
+    }
+    return NULL;
+}
+
+void notify_ready(struct notify *n)
+{
+    (void)sd_notify(0, "READY=1");
+}
+
+void notify_stopping(struct notify *n)
+{
+    (void)sd_notify(0, "STOPPING=1");
+}
+
+void notify_status(struct notify *n, const char *text)
+{
+    if (strncmp(n->status, text, sizeof(n->status) - 1) == 0)
+        return;
+    (void)snprintf(n->status, sizeof(n->status), "%s", text);
+    for (char *p = n->status; *p; p++)
+        if (*p == '\n')
+            *p = ' '; /* a newline would begin another assignment */
+    (void)sd_notifyf(0, "STATUS=%s", n->status);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What a daemon tells its service manager, and the watchdog that is fed from the main loop. */
+#ifndef SERVICE_NOTIFY_H
+#define SERVICE_NOTIFY_H
+
+#include <flux/reactor.h>
+#include "base/cleanup.h"
+
+struct notify;
+
+/* Starts feeding the watchdog if WATCHDOG_USEC asks for it. 0 or -errno. */
+int notify_new(flux_reactor_t *r, struct notify **ret);
+struct notify *notify_free(struct notify *n);
+DEFINE_CLEANUP(struct notify *, notify_free)
+
+void notify_ready(struct notify *n);
+void notify_stopping(struct notify *n);
+void notify_status(struct notify *n, const char *text); /* sent only when it changes */
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* A daemon from birth to end: wires the parts of the skeleton, connects to the router, runs the
+ * loop.
+ *
+ * Refuses to start without FLUX_RUNDIR, without a socket to serve, or without its router. The end:
+ * SIGTERM, SIGINT or a shutdown request stop accepting and reading; a daemon with on_stop has
+ * STOP_SECONDS to finish; queued answers are flushed; status 0. Loss of the router: status
+ * SERVICE_EXIT_ROUTER. */
+#include <signal.h>
+#include <string.h>
+
+#include "config.h"
+#include "service/log.h"
+#include "service/state.h"
+
+#define STOP_SECONDS 5.
+
+DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
+
+static void usage(const struct service_desc *desc)
+{
+    printf("Usage: flux-%s [OPTIONS]\n"
+           "Flux daemon. It is started by its service unit or by flux-supervise, which pass its\n"
+           "sockets and set FLUX_RUNDIR.\n\n"
+           "  --help     show this text\n"
+           "  --version  show the version\n%s",
+           desc->name, desc->usage_extra ? desc->usage_extra : "");
+}
+
+/* Ends the process for --help and --version: they are answered before anything else exists. */
+static int parse_options(const struct service_desc *desc, int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        usage(desc);
+        exit(EXIT_SUCCESS);
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        printf("flux-%s %s\n", desc->name, FLUX_VERSION);
+        exit(EXIT_SUCCESS);
+    }
+    if (argc > 1 && !desc->usage_extra) {
+        (void)fprintf(stderr, "flux-%s: unknown option %s (see --help)\n", desc->name, argv[1]);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int read_environment(struct service *svc)
+{
+    const char *rundir = getenv("FLUX_RUNDIR");
+    const char *statedir = getenv("STATE_DIRECTORY");
+    const char *instance = getenv("FLUX_INSTANCE");
+
+    if (rundir && *rundir && !instance) {
+        const char *slash = strrchr(rundir, '/');
+
+        instance = slash && slash[1] ? slash + 1 : rundir;
+    }
+    log_open(instance ? instance : "flux", svc->desc->name);
+    if (!rundir || rundir[0] != '/') {
+        log_err("FLUX_RUNDIR is not set to an absolute path: start flux-%s by its service unit",
+                svc->desc->name);
+        return -EINVAL;
+    }
+    svc->rundir = strdup(rundir);
+    svc->instance = strdup(instance);
+    svc->statedir = statedir && *statedir ? strndup(statedir, strcspn(statedir, ":")) : NULL;
+    return svc->rundir && svc->instance ? 0 : -ENOMEM;
+}
+
+/* --- the router */
+
+static int on_router_lost(flux_t *h, void *arg)
+{
+    struct service *svc = arg;
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_ROUTER_LOST, NULL };
+
+    if (!svc->stopping)
+        log_fields(LOG_ERR, fields,
+                   "lost the connection to flux-broker: exiting, to be started again");
+    service_exit(svc, SERVICE_EXIT_ROUTER);
+    return 0;
+}
+
+static void on_event(flux_t *h, flux_msg_handler_t *mh, const flux_msg_t *msg, void *arg)
+{
+    struct service *svc = arg;
+
+    if (svc->desc->on_event)
+        svc->desc->on_event(msg, svc->arg);
+}
+
+static int get_number_attr(flux_t *h, const char *name, uint32_t *ret)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc_pack(h, "attr.get", FLUX_NODEID_ANY, 0, "{s:s}", "name", name);
+    const char *value;
+    char *end;
+
+    if (!f || flux_rpc_get_unpack(f, "{s:s}", "value", &value) < 0)
+        return -errno;
+    errno = 0;
+    *ret = (uint32_t)strtoul(value, &end, 10);
+    return errno || end == value || *end ? -EPROTO : 0;
+}
+
+static int get_config(struct service *svc)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc(svc->h, "config.get", NULL, FLUX_NODEID_ANY, 0);
+    flux_error_t error = { .text = "" };
+    json_t *o = NULL;
+
+    if (!f || flux_rpc_get_unpack(f, "o", &o) < 0)
+        return -errno;
+    o = json_deep_copy(o);
+    return o ? service_set_config(svc, o, &error) : -ENOMEM;
+}
+
+static int connect_router(struct service *svc)
+{
+    CLEANUP(freep) char *uri = NULL;
+    struct flux_match match = FLUX_MATCH_EVENT;
+    flux_error_t error = { .text = "" };
+    int rc;
+
+    if (asprintf(&uri, "local://%s/local", svc->rundir) < 0) {
+        uri = NULL;
+        return -ENOMEM;
+    }
+    svc->h = flux_open_ex(uri, 0, &error);
+    if (!svc->h) {
+        rc = -errno;
+        log_err("cannot connect to flux-broker at %s: %s", uri,
+                error.text[0] ? error.text : strerror(-rc));
+        return rc;
+    }
+    if (flux_set_reactor(svc->h, svc->reactor) < 0)
+        return -errno;
+    flux_comms_error_set(svc->h, on_router_lost, svc);
+    if ((rc = get_number_attr(svc->h, "rank", &svc->rank)) < 0 ||
+        (rc = get_number_attr(svc->h, "size", &svc->size)) < 0 || (rc = get_config(svc)) < 0) {
+        log_err("flux-broker did not tell rank, size and configuration: %s", strerror(-rc));
+        return rc;
+    }
+    log_set_rank(svc->rank);
+    /* Also what makes the handle notice that the router goes away. */
+    svc->events = flux_msg_handler_create(svc->h, match, on_event, svc);
+    if (!svc->events)
+        return -errno;
+    flux_msg_handler_start(svc->events);
+    return 0;
+}
+
+/* --- new and free */
+
+static void on_accept(int fd, void *arg)
+{
+    struct service *svc = arg;
+
+    peers_add(svc->peers, fd);
+}
+
+static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct service *svc = arg;
+
+    service_begin_stop(svc, flux_signal_watcher_get_signum(w) == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+static void on_deadline(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct service *svc = arg;
+
+    log_notice("%zu requests were not finished in %.0f s; ending without them", request_count(svc),
+               STOP_SECONDS);
+    service_exit(svc, EXIT_SUCCESS);
+}
+
+static int watch_signals(struct service *svc)
+{
+    static const int signums[] = { SIGTERM, SIGINT };
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_SIZE(signums); i++) {
+        svc->signals[i] = flux_signal_watcher_create(svc->reactor, signums[i], on_signal, svc);
+        if (!svc->signals[i])
+            return -ENOMEM;
+        flux_watcher_start(svc->signals[i]);
+    }
+    svc->deadline = flux_timer_watcher_create(svc->reactor, STOP_SECONDS, 0., on_deadline, svc);
+    return svc->deadline ? 0 : -ENOMEM;
+}
+
+/* In the order of the fields of struct service. */
+static int build(struct service *svc)
+{
+    int rc;
+
+    svc->reactor = flux_reactor_create(0);
+    if (!svc->reactor)
+        return -errno;
+    if ((rc = notify_new(svc->reactor, &svc->notify)) < 0 ||
+        (rc = quota_new(svc->owner, &quota_limits_owner, &quota_limits_guest, &svc->quota)) < 0 ||
+        (rc = dispatch_new(svc->desc, &svc->dispatch)) < 0 ||
+        (rc = peers_new(svc, &svc->peers)) < 0 ||
+        (rc = listeners_new(svc->reactor, on_accept, svc, &svc->listeners)) < 0)
+        return rc;
+    if (listeners_count(svc->listeners) == 0) {
+        log_err("no listening socket was passed (LISTEN_FDS): start flux-%s by its socket unit or "
+                "by flux-supervise",
+                svc->desc->name);
+        return -EINVAL;
+    }
+    svc->config = json_object();
+    if (!svc->config)
+        return -ENOMEM;
+    if (!svc->desc->standalone && (rc = connect_router(svc)) < 0)
+        return rc;
+    return watch_signals(svc);
+}
+
+int service_new(const struct service_desc *desc, int argc, char **argv, struct service **ret)
+{
+    CLEANUP(service_freep) struct service *svc = NULL;
+    int rc = parse_options(desc, argc, argv);
+
+    if (rc < 0)
+        return rc;
+    svc = calloc(1, sizeof(*svc));
+    if (!svc)
+        return -ENOMEM;
+    svc->desc = desc;
+    svc->owner = geteuid();
+    svc->size = 1;
+    stats_init(&svc->stats);
+    rc = read_environment(svc);
+    if (rc == 0)
+        rc = build(svc);
+    if (rc < 0) {
+        log_err("flux-%s cannot start: %s", desc->name, strerror(-rc));
+        return rc;
+    }
+    *ret = TAKE(svc);
+    return 0;
+}
+
+struct service *service_free(struct service *svc)
+{
+    if (!svc)
+        return NULL;
+    flux_watcher_destroy(svc->deadline);
+    for (size_t i = 0; i < ARRAY_SIZE(svc->signals); i++)
+        flux_watcher_destroy(svc->signals[i]);
+    flux_msg_handler_destroy(svc->events);
+    flux_close(svc->h);
+    json_decref(svc->config);
+    listeners_free(svc->listeners);
+    peers_free(svc->peers);
+    dispatch_free(svc->dispatch);
+    request_index_free(svc->requests);
+    quota_free(svc->quota);
+    notify_free(svc->notify);
+    flux_reactor_destroy(svc->reactor);
+    free(svc->instance);
+    free(svc->statedir);
+    free(svc->rundir);
+    free(svc);
+    return NULL;
+}
+
+/* --- run and end */
+
+int service_run(struct service *svc, void *arg)
+{
+    int rc;
+
+    svc->arg = arg;
+    svc->running = true;
+    rc = listeners_start(svc->listeners);
+    if (rc < 0) {
+        log_err("cannot listen: %s", strerror(-rc));
+        return EXIT_FAILURE;
+    }
+    notify_ready(svc->notify);
+    if (flux_reactor_run(svc->reactor, 0) < 0 && svc->status == 0) {
+        log_err("the event loop failed: %s", strerror(errno));
+        svc->status = EXIT_FAILURE;
+    }
+    svc->running = false;
+    return svc->status;
+}
+
+void service_exit(struct service *svc, int status)
+{
+    svc->status = status;
+    flux_reactor_stop(svc->reactor);
+}
+
+void service_begin_stop(struct service *svc, const char *why)
+{
+    if (svc->stopping)
+        return;
+    svc->stopping = true;
+    log_info("stopping: %s", why);
+    notify_stopping(svc->notify);
+    listeners_stop(svc->listeners);
+    peers_stop_reading(svc->peers);
+    if (!svc->desc->on_stop) {
+        service_exit(svc, EXIT_SUCCESS);
+        return;
+    }
+    flux_timer_watcher_reset(svc->deadline, STOP_SECONDS, 0.);
+    flux_watcher_start(svc->deadline);
+    if (svc->desc->on_stop(svc->arg) < 0)
+        service_exit(svc, EXIT_FAILURE);
+}
+
+/* --- what it knows */
+
+flux_t *service_flux(struct service *svc)
+{
+    return svc->h;
+}
+
+flux_reactor_t *service_reactor(struct service *svc)
+{
+    return svc->reactor;
+}
+
+uint32_t service_rank(const struct service *svc)
+{
+    return svc->rank;
+}
+
+uint32_t service_size(const struct service *svc)
+{
+    return svc->size;
+}
+
+uid_t service_owner(const struct service *svc)
+{
+    return svc->owner;
+}
+
+const char *service_rundir(const struct service *svc)
+{
+    return svc->rundir;
+}
+
+const char *service_statedir(const struct service *svc)
+{
+    return svc->statedir;
+}
+
+void service_status(struct service *svc, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    notify_status(svc->notify, text);
+}
+
+int service_take_listen_fd(struct service *svc, const char *name)
+{
+    return listeners_take(svc->listeners, name);
+}
