@@ -38,11 +38,16 @@ int channel_fd(const struct channel *ch);
 const struct peer_cred *channel_peer(const struct channel *ch);
 const struct channel_stats *channel_stats(const struct channel *ch);
 
-/* Queue a message (keeps a reference) and try to send. 0; -ENOBUFS: the limit is reached, the
+/* Queue a message (keeps a reference to its payload; the message may be changed afterwards) and
+ * try to send. 0; -ENOBUFS: the limit is reached, the
  * message was not queued; -EPIPE/-ECONNRESET: the peer is gone. */
 int channel_send(struct channel *ch, const flux_msg_t *msg);
 int channel_flush(struct channel *ch);          /* 0, or the peer is gone */
 bool channel_pending(const struct channel *ch); /* output is waiting: poll for POLLOUT */
+/* Between cork and uncork messages are only queued; uncork sends them together (sendmmsg) and
+ * returns what channel_flush() does. For the many answers of one wake-up. */
+void channel_cork(struct channel *ch);
+int channel_uncork(struct channel *ch);
 
 /* Next message. 0; -EAGAIN: none now; -ECONNRESET: end of file; -EPROTO: broken rules, drop the
  * peer
