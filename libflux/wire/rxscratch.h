@@ -9,8 +9,9 @@
 #include "wire/message.h"
 
 #define RX_BATCH 16
-#define RX_FDS   1 /* room for so many descriptors; the kernel closes the rest and says MSG_CTRUNC \
-                    */
+#define RX_FDS                                                                        \
+    1 /* room for so many descriptors; the kernel closes the rest and says MSG_CTRUNC \
+       */
 /* The largest datagram a well-behaved peer sends: everything larger is truncated and refused. */
 #define RX_DATAGRAM (MSG_HEAD_MAX + MSG_INLINE_MAX + 1 + MSG_PROTO_SIZE)
 
