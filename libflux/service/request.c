@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* A request as a deferred handle. It begins in dispatch.c, and ends once: with its final answer,
- * when its last reference is dropped (ECANCELED if nothing was said), or when its client leaves.
- * What ends it takes it out of its origin's list and of the index, and gives the quota back; the
- * memory stays until the last reference.
+ * when its last reference is dropped (ECANCELED if nothing was said and it has a matchtag), or when
+ * its client leaves. What ends it takes it out of its origin's list and of the index, and gives the
+ * quota back; the memory stays until the last reference.
  *
  * Requests with matchtag 0 that want responses (RFC 27 and RFC 32 use them) may be answered any
  * number of times and end with the last reference.
@@ -223,7 +223,7 @@ struct request *request_unref(struct request *req)
         return NULL;
     if (!req->ended) {
         req->refs++; /* the answer below must not come back here */
-        if (!req->answered)
+        if (!req->answered && msg_proto(req->msg)->aux2 != FLUX_MATCHTAG_NONE)
             (void)request_fail(req, ECANCELED, NULL);
         request_finish(req);
     }
