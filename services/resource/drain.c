@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* A hash of drained ranks beside their set. Invariant: both name the same ranks. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/eventlog.h"
+#include "base/hash.h"
+#include "resource/drain.h"
+
+struct entry {
+    unsigned int rank;
+    double since_wall;
+    char *reason; /* "" if none was given */
+    UT_hash_handle hh;
+};
+
+struct drain {
+    struct entry *entries;
+    struct idset *ranks;
+};
+
+DEFINE_CLEANUP(struct idset *, idset_destroy)
+
+int drain_new(struct drain **ret)
+{
+    CLEANUP(drain_freep) struct drain *d = calloc(1, sizeof(*d));
+
+    if (!d || !(d->ranks = idset_create(0, IDSET_FLAG_AUTOGROW)))
+        return -ENOMEM;
+    *ret = TAKE(d);
+    return 0;
+}
+
+static void entry_remove(struct drain *d, struct entry *e)
+{
+    HASH_DEL(d->entries, e);
+    free(e->reason);
+    free(e);
+}
+
+struct drain *drain_free(struct drain *d)
+{
+    struct entry *e, *tmp;
+
+    if (!d)
+        return NULL;
+    HASH_ITER (hh, d->entries, e, tmp)
+        entry_remove(d, e);
+    idset_destroy(d->ranks);
+    free(d);
+    return NULL;
+}
+
+static struct entry *entry_add(struct drain *d, unsigned int rank, double timestamp)
+{
+    struct entry *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    e->rank = rank;
+    e->since_wall = timestamp;
+    HASH_ADD_INT(d->entries, rank, e);
+    if (!e->hh.tbl || idset_set(d->ranks, rank) < 0) {
+        if (e->hh.tbl)
+            HASH_DEL(d->entries, e);
+        free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static int drain_one(struct drain *d, unsigned int rank, double timestamp, const char *reason)
+{
+    char *copy = strdup(reason);
+    struct entry *e;
+
+    HASH_FIND_INT(d->entries, &rank, e);
+    if (!e && copy)
+        e = entry_add(d, rank, timestamp);
+    if (!e || !copy) {
+        free(copy);
+        return -ENOMEM;
+    }
+    free(e->reason);
+    e->reason = copy;
+    return 0;
+}
+
+static void undrain_one(struct drain *d, unsigned int rank)
+{
+    struct entry *e;
+
+    HASH_FIND_INT(d->entries, &rank, e);
+    if (e)
+        entry_remove(d, e);
+    (void)idset_clear(d->ranks, rank);
+}
+
+int drain_apply(struct drain *d, const json_t *event)
+{
+    CLEANUP(idset_destroyp) struct idset *ids = NULL;
+    const char *name, *s, *reason;
+    json_t *context;
+    double timestamp;
+
+    if (eventlog_entry_parse(event, &timestamp, &name, &context) < 0)
+        return -EPROTO;
+    if (strcmp(name, "drain") != 0 && strcmp(name, "undrain") != 0)
+        return 0;
+    s = json_string_value(json_object_get(context, "idset"));
+    if (!s || !(ids = idset_decode(s)))
+        return -EPROTO;
+    reason = json_string_value(json_object_get(context, "reason"));
+    for (unsigned int id = idset_first(ids); id != IDSET_INVALID_ID; id = idset_next(ids, id)) {
+        if (name[0] == 'u')
+            undrain_one(d, id);
+        else if (drain_one(d, id, timestamp, reason ? reason : "") < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int drain_replay(struct drain *d, const char *eventlog, flux_error_t *error)
+{
+    CLEANUP(json_decrefp) json_t *events = eventlog_decode(eventlog, strlen(eventlog), error);
+    json_t *event;
+    size_t i;
+    int rc;
+
+    if (!events)
+        return -EPROTO;
+    json_array_foreach (events, i, event)
+        if ((rc = drain_apply(d, event)) < 0)
+            return rc;
+    return 0;
+}
+
+json_t *drain_event(const struct idset *ranks, const char *reason)
+{
+    CLEANUP(freep) char *s = idset_encode(ranks, IDSET_FLAG_RANGE);
+
+    if (!s)
+        return NULL;
+    return eventlog_entry_pack(0., "drain", "{s:s s:s}", "idset", s, "reason",
+                               reason ? reason : "");
+}
+
+json_t *undrain_event(const struct idset *ranks)
+{
+    CLEANUP(freep) char *s = idset_encode(ranks, IDSET_FLAG_RANGE);
+
+    return s ? eventlog_entry_pack(0., "undrain", "{s:s}", "idset", s) : NULL;
+}
+
+const struct idset *drain_ranks(const struct drain *d)
+{
+    return d->ranks;
+}
+
+/* All ranks of the set `left` that share time and reason with the first, taken out of left. */
+static int encode_group(const struct drain *d, struct idset *left, json_t *o)
+{
+    CLEANUP(idset_destroyp) struct idset *same = idset_create(0, IDSET_FLAG_AUTOGROW);
+    CLEANUP(freep) char *s = NULL;
+    unsigned int first = idset_first(left);
+    struct entry *e, *other;
+
+    HASH_FIND_INT(d->entries, &first, e);
+    for (unsigned int id = first; same && id != IDSET_INVALID_ID; id = idset_next(left, id)) {
+        HASH_FIND_INT(d->entries, &id, other);
+        if (other->since_wall == e->since_wall && strcmp(other->reason, e->reason) == 0 &&
+            idset_set(same, id) < 0)
+            return -ENOMEM;
+    }
+    s = same ? idset_encode(same, IDSET_FLAG_RANGE) : NULL;
+    if (!s || idset_subtract(left, same) < 0)
+        return -ENOMEM;
+    return json_object_set_new(
+               o, s, json_pack("{s:f s:s}", "timestamp", e->since_wall, "reason", e->reason)) == 0
+               ? 0
+               : -ENOMEM;
+}
+
+json_t *drain_encode(const struct drain *d)
+{
+    CLEANUP(json_decrefp) json_t *o = json_object();
+    CLEANUP(idset_destroyp) struct idset *left = idset_copy(d->ranks);
+
+    if (!o || !left)
+        return NULL;
+    while (idset_count(left) > 0)
+        if (encode_group(d, left, o) < 0)
+            return NULL;
+    return TAKE(o);
+}

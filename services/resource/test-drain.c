@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "resource/drain.h"
+
+DEFINE_CLEANUP(struct idset *, idset_destroy)
+
+static void assert_ranks(const struct drain *d, const char *expect)
+{
+    CLEANUP(freep) char *s = idset_encode(drain_ranks(d), IDSET_FLAG_RANGE);
+
+    assert_string_equal(s, expect);
+}
+
+static void replay_gives_the_state(void **state)
+{
+    CLEANUP(drain_freep) struct drain *d = NULL;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    CLEANUP(freep) char *s = NULL;
+
+    assert_int_equal(drain_new(&d), 0);
+    assert_int_equal(
+        drain_replay(d,
+                     "{\"timestamp\":1.0,\"name\":\"resource-init\",\"context\":{}}\n"
+                     "{\"timestamp\":2.0,\"name\":\"drain\",\"context\":{\"idset\":\"0-3\","
+                     "\"reason\":\"hot\"}}\n"
+                     "{\"timestamp\":3.0,\"name\":\"undrain\",\"context\":{\"idset\":\"1-2\"}}\n"
+                     "{\"timestamp\":4.0,\"name\":\"drain\",\"context\":{\"idset\":\"7\"}}\n",
+                     NULL),
+        0);
+    assert_ranks(d, "0,3,7");
+    o = drain_encode(d);
+    s = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(s, "{\"0,3\":{\"reason\":\"hot\",\"timestamp\":2.0},"
+                           "\"7\":{\"reason\":\"\",\"timestamp\":4.0}}");
+}
+
+static void draining_again_keeps_the_time_and_takes_the_reason(void **state)
+{
+    CLEANUP(drain_freep) struct drain *d = NULL;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    json_t *entry;
+
+    assert_int_equal(drain_new(&d), 0);
+    assert_int_equal(drain_replay(d,
+                                  "{\"timestamp\":2.0,\"name\":\"drain\",\"context\":{\"idset\":"
+                                  "\"0\",\"reason\":\"a\"}}\n"
+                                  "{\"timestamp\":3.0,\"name\":\"drain\",\"context\":{\"idset\":"
+                                  "\"0\",\"reason\":\"b\"}}\n",
+                                  NULL),
+                     0);
+    o = drain_encode(d);
+    entry = json_object_get(o, "0");
+    assert_string_equal(json_string_value(json_object_get(entry, "reason")), "b");
+    assert_true(json_number_value(json_object_get(entry, "timestamp")) == 2.0);
+}
+
+static void own_events_can_be_replayed(void **state)
+{
+    CLEANUP(drain_freep) struct drain *d = NULL;
+    CLEANUP(idset_destroyp) struct idset *ids = idset_decode("3,5-6");
+    CLEANUP(idset_destroyp) struct idset *five = idset_decode("5");
+    CLEANUP(json_decrefp) json_t *drain = drain_event(ids, "why");
+    CLEANUP(json_decrefp) json_t *undrain = undrain_event(five);
+
+    assert_int_equal(drain_new(&d), 0);
+    assert_int_equal(drain_apply(d, drain), 0);
+    assert_ranks(d, "3,5-6");
+    assert_int_equal(drain_apply(d, undrain), 0);
+    assert_ranks(d, "3,6");
+    assert_int_equal(drain_apply(d, undrain), 0);
+    assert_ranks(d, "3,6");
+}
+
+static void broken_events_are_refused(void **state)
+{
+    CLEANUP(drain_freep) struct drain *d = NULL;
+
+    assert_int_equal(drain_new(&d), 0);
+    assert_int_equal(drain_replay(d, "{\"timestamp\":1.0,\"name\":\"drain\"}\n", NULL), -EPROTO);
+    assert_int_equal(
+        drain_replay(d, "{\"timestamp\":1.0,\"name\":\"drain\",\"context\":{\"idset\":\"x\"}}\n",
+                     NULL),
+        -EPROTO);
+    assert_int_equal(drain_replay(d, "junk\n", NULL), -EPROTO);
+    assert_ranks(d, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replay_gives_the_state),
+        cmocka_unit_test(draining_again_keeps_the_time_and_takes_the_reason),
+        cmocka_unit_test(own_events_can_be_replayed),
+        cmocka_unit_test(broken_events_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
