@@ -85,7 +85,7 @@ int fsd_format_exact(char *buf, size_t size, double seconds)
         return -EINVAL;
     if (isinf(seconds))
         return checked(snprintf(buf, size, "infinity"), size);
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = 9; digits <= 17; digits++) {
         (void)snprintf(number, sizeof(number), "%.*g", digits, seconds);
         if (strtod(number, NULL) == seconds)
             break;
