@@ -5,6 +5,7 @@
  * RECORD_FIELDS fields and MESSAGE_SIZE bytes of text a record, so that nothing from a peer makes
  * it grow. */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 
@@ -74,6 +75,14 @@ static void write_journal(const char *const fields[], size_t nfields)
     (void)sd_journal_sendv(iov, (int)nfields);
 }
 
+static bool has_field(const char *const fields[], const char *prefix)
+{
+    for (; fields && *fields; fields++)
+        if (strncmp(*fields, prefix, strlen(prefix)) == 0)
+            return true;
+    return false;
+}
+
 static void log_record(int level, const char *const extra[], const char *fmt, va_list ap)
 {
     char message[MESSAGE_SIZE] = "MESSAGE=";
@@ -86,7 +95,8 @@ static void log_record(int level, const char *const extra[], const char *fmt, va
     (void)vsnprintf(message + skip, sizeof(message) - skip, fmt, ap);
     (void)snprintf(priority, sizeof(priority), "PRIORITY=%d", level);
     if (state.field_service[0]) {
-        fields[n++] = state.field_identifier;
+        if (!has_field(extra, "SYSLOG_IDENTIFIER="))
+            fields[n++] = state.field_identifier;
         fields[n++] = state.field_service;
         fields[n++] = state.field_instance;
     }

@@ -158,7 +158,10 @@ static void on_accept(int fd, void *arg)
 {
     struct service *svc = arg;
 
-    peers_add(svc->peers, fd);
+    if (svc->desc->on_accept)
+        svc->desc->on_accept(fd, svc->arg);
+    else
+        peers_add(svc->peers, fd);
 }
 
 static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -203,6 +206,7 @@ static int build(struct service *svc)
     if ((rc = notify_new(svc->reactor, &svc->notify)) < 0 ||
         (rc = quota_new(svc->owner, &quota_limits_owner, &quota_limits_guest, &svc->quota)) < 0 ||
         (rc = dispatch_new(svc->desc, &svc->dispatch)) < 0 ||
+        (rc = conn_loop_new(svc->reactor, &svc->conns)) < 0 ||
         (rc = peers_new(svc, &svc->peers)) < 0 ||
         (rc = listeners_new(svc->reactor, on_accept, svc, &svc->listeners)) < 0)
         return rc;
@@ -257,6 +261,7 @@ struct service *service_free(struct service *svc)
     json_decref(svc->config);
     listeners_free(svc->listeners);
     peers_free(svc->peers);
+    conn_loop_free(svc->conns);
     dispatch_free(svc->dispatch);
     request_index_free(svc->requests);
     quota_free(svc->quota);

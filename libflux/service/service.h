@@ -70,6 +70,7 @@ struct service_desc {
                      void *arg); /* events subscribed through service_flux() */
     int (*on_stop)(void *arg);   /* SIGTERM: begin to finish; call service_exit() when done. NULL:
                                     exit at once */
+    void (*on_accept)(int fd, void *arg); /* serve connections yourself; consumes fd */
     bool standalone;         /* true for the router itself: no connection to "local" is opened */
     bool allow_guests;       /* accept connections of users other than the owner on its sockets */
     const char *usage_extra; /* lines for --help after the common options, or NULL */

@@ -4,6 +4,7 @@
 #ifndef SERVICE_STATE_H
 #define SERVICE_STATE_H
 
+#include "service/conn.h"
 #include "service/dispatch.h"
 #include "service/listen.h"
 #include "service/notify.h"
@@ -27,6 +28,7 @@ struct service {
     struct request_index *requests;
     size_t nrequests;
     struct dispatch *dispatch;
+    struct conn_loop *conns;
     struct peers *peers;
     struct listeners *listeners;
     uint32_t rank;

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Connections of the router: who may connect, what is taken from them, what happens when they go.
+ *
+ * Refuses at the door: nobody's uids, users other than the owner unless access.allow-guest-user,
+ * more than GUEST_CONNECTIONS_MAX connections of a guest. root counts as the owner if
+ * access.allow-root-owner. Drops, with one logged reason: who breaks the protocol, who does not
+ * read.
+ *
+ * Invariant: a client is freed in on_end only, which the connection calls outside of everything
+ * else; until then the router may still hold it. */
+#include <sodium.h>
+#include <string.h>
+
+#include "base/monotime.h"
+#include "broker/client.h"
+#include "broker/router.h"
+#include "service/log.h"
+#include "wire/message.h"
+
+#define FLUSH_WAIT_USEC 500000
+
+static void make_name(char ret[CLIENT_NAME_SIZE])
+{
+    uint8_t bytes[(CLIENT_NAME_SIZE - 1) / 2];
+
+    randombytes_buf(bytes, sizeof(bytes));
+    (void)sodium_bin2hex(ret, CLIENT_NAME_SIZE, bytes, sizeof(bytes));
+}
+
+bool client_is_guest(const struct client *c)
+{
+    return c->cred.uid != c->clients->users.owner;
+}
+
+struct client *clients_find(const struct clients *cs, const char *name)
+{
+    struct client *c;
+
+    HASH_FIND_STR(cs->by_name, name, c);
+    return c;
+}
+
+/* --- messages */
+
+static const char *on_message(struct conn *conn, flux_msg_t *msg)
+{
+    struct client *c = container_of(conn, struct client, conn);
+    struct router *r = c->clients->router;
+
+    if (c->kind == CLIENT_SERVICE) {
+        if (msg_proto(msg)->type != FLUX_MSGTYPE_RESPONSE)
+            return "a service sent something other than a response";
+        return router_response(r, c, msg);
+    }
+    peer_cred_apply(&c->cred, c->clients->users.owner, msg);
+    switch (msg_proto(msg)->type) {
+    case FLUX_MSGTYPE_REQUEST:
+        return router_request(r, c, msg);
+    case FLUX_MSGTYPE_RESPONSE:
+        return router_response(r, c, msg);
+    case FLUX_MSGTYPE_EVENT:
+        return router_event(r, c, msg);
+    default:
+        return "a control message";
+    }
+}
+
+static size_t queued_bytes(const struct client *c)
+{
+    return channel_stats(c->conn.ch)->queued_bytes;
+}
+
+static size_t user_queued_bytes(const struct user *u)
+{
+    const struct client *c;
+    size_t sum = 0;
+
+    TAILQ_FOREACH (c, &u->clients, user_entry)
+        sum += queued_bytes(c);
+    return sum;
+}
+
+int client_try_send(struct client *c, const flux_msg_t *msg)
+{
+    /* Who reads has an empty queue; the sum over a user's connections is for those who do not. */
+    if (client_is_guest(c) && queued_bytes(c) > GUEST_CONN_BYTES / 64 &&
+        user_queued_bytes(c->user) > GUEST_QUEUE_BYTES)
+        return -ENOBUFS;
+    return conn_send(&c->conn, msg);
+}
+
+int client_send(struct client *c, const flux_msg_t *msg)
+{
+    const int rc = client_try_send(c, msg);
+
+    if (rc == -ENOBUFS)
+        conn_drop(&c->conn, CONN_SLOW, "it does not read what was sent to it");
+    return rc;
+}
+
+bool client_is_busy(const struct client *c)
+{
+    const struct channel_stats *s = channel_stats(c->conn.ch);
+
+    return s->queued_bytes > channel_limits_default.queue_bytes / 2 ||
+           s->queued_messages > channel_limits_default.queue_messages / 2;
+}
+
+static int on_origin_send(struct origin *o, flux_msg_t *msg)
+{
+    return client_send(container_of(o, struct client, origin), msg);
+}
+
+/* --- the end */
+
+static void client_free(struct client *c)
+{
+    struct clients *cs = c->clients;
+
+    if (c->hh.tbl)
+        HASH_DEL(cs->by_name, c);
+    if (c->user) {
+        TAILQ_REMOVE(&c->user->clients, c, user_entry);
+        c->user->nclients--;
+        users_release(&cs->users, c->user);
+    }
+    conn_deinit(&c->conn);
+    free(c);
+}
+
+static void log_dropped(struct client *c, enum conn_end end, const char *reason)
+{
+    char uid[32], pid[32];
+    const char *id =
+        end == CONN_SLOW ? "MESSAGE_ID=" LOG_ID_SLOW_CLIENT : "MESSAGE_ID=" LOG_ID_BAD_PEER;
+    const char *fields[] = { id, uid, pid, NULL };
+
+    (void)snprintf(uid, sizeof(uid), "FLUX_USERID=%u", c->cred.uid);
+    (void)snprintf(pid, sizeof(pid), "FLUX_PID=%d", (int)c->pid);
+    if (end == CONN_SLOW)
+        c->clients->slow++;
+    else
+        c->clients->bad++;
+    log_fields(LOG_WARNING, fields, "dropped the client with pid %d of user %u: %s", (int)c->pid,
+               c->cred.uid, reason);
+}
+
+static void on_end(struct conn *conn, enum conn_end end, const char *reason)
+{
+    struct client *c = container_of(conn, struct client, conn);
+
+    if (end == CONN_PROTOCOL || end == CONN_SLOW)
+        log_dropped(c, end, reason);
+    origin_deinit(&c->origin);
+    router_client_gone(c->clients->router, c);
+    client_free(c);
+}
+
+static const struct conn_ops ops = { .on_message = on_message, .on_end = on_end };
+
+/* --- the beginning */
+
+/* Consumes ch. */
+static int client_new(struct clients *cs, struct channel *ch, enum client_kind kind,
+                      struct client **ret)
+{
+    struct client *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c) {
+        channel_free(ch);
+        return -ENOMEM;
+    }
+    c->kind = kind;
+    c->clients = cs;
+    c->cred = *channel_peer(ch);
+    c->pid = c->cred.pid;
+    make_name(c->name);
+    rc = conn_init(&c->conn, cs->conns, ch, &ops);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
+    origin_init(&c->origin, on_origin_send);
+    inflight_client_init(&c->inflight, cs->next_id);
+    link_end_init(&c->links, cs->next_id++);
+    subscriber_init(&c->events);
+    HASH_ADD_STR(cs->by_name, name, c);
+    if (!c->hh.tbl) {
+        client_free(c);
+        return -ENOMEM;
+    }
+    *ret = c;
+    return 0;
+}
+
+int clients_add_service(struct clients *cs, struct channel *ch, struct client **ret)
+{
+    const int rc = client_new(cs, ch, CLIENT_SERVICE, ret);
+
+    /* The socket lies in the owner's directory; whoever made it listen (often PID 1, as root)
+     * serves for the owner. */
+    if (rc == 0)
+        (*ret)->cred.uid = cs->users.owner;
+    return rc;
+}
+
+static bool is_allowed(const struct clients *cs, struct peer_cred *cred)
+{
+    if (cred->uid == 0 && cs->users.owner != 0 && cs->allow_root_owner)
+        cred->uid = cs->users.owner;
+    return cred->uid == cs->users.owner || cs->allow_guests;
+}
+
+static void refuse(struct clients *cs, const struct peer_cred *cred, const char *why)
+{
+    static struct log_ratelimit limit;
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_BAD_PEER, NULL };
+
+    cs->refused++;
+    if (log_ratelimit(&limit, 5))
+        log_fields(LOG_NOTICE, fields, "refused a connection of user %d (pid %d): %s",
+                   (int)cred->uid, (int)cred->pid, why);
+}
+
+static void accept_channel(struct clients *cs, int fd, const struct peer_cred *cred)
+{
+    struct channel_limits limits = channel_limits_default;
+    struct channel *ch = NULL;
+    struct client *c = NULL;
+    struct user *user = NULL;
+    int rc;
+
+    limits.read_memfd = false;
+    if (cred->uid != cs->users.owner) {
+        limits.queue_bytes = GUEST_CONN_BYTES;
+        limits.queue_messages = GUEST_CONN_MESSAGES;
+        limits.payload_bytes = GUEST_PAYLOAD_BYTES;
+    }
+    rc = users_get(&cs->users, cred->uid, &user);
+    if (rc < 0)
+        (void)close(fd);
+    else
+        rc = channel_new(fd, &limits, &ch);
+    if (rc == 0)
+        rc = client_new(cs, ch, CLIENT_ACCEPTED, &c);
+    if (rc < 0) {
+        if (user)
+            users_release(&cs->users, user);
+        refuse(cs, cred, rc == -EMFILE ? "this user has too many connections" : strerror(-rc));
+        return;
+    }
+    c->cred = *cred;
+    c->user = user;
+    user->nclients++;
+    TAILQ_INSERT_TAIL(&user->clients, c, user_entry);
+    cs->accepted++;
+}
+
+void clients_accept(struct clients *cs, int fd)
+{
+    struct peer_cred cred = { .uid = (uid_t)-1, .pid = -1 };
+
+    if (peer_cred_get(fd, &cred) < 0) {
+        refuse(cs, &cred, "its user cannot be known");
+        (void)close(fd);
+    } else if (!is_allowed(cs, &cred)) {
+        refuse(cs, &cred,
+               "only the owner of this instance may connect (access.allow-guest-user is not set)");
+        (void)close(fd);
+    } else {
+        accept_channel(cs, fd, &cred);
+    }
+}
+
+int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conns,
+                 struct router *router)
+{
+    *cs = (struct clients){ .svc = svc, .conns = conns, .router = router };
+    cs->users.owner = service_owner(svc);
+    return sodium_init() < 0 ? -EIO : 0;
+}
+
+void clients_deinit(struct clients *cs)
+{
+    const uint64_t end_usec = monotime_usec() + FLUSH_WAIT_USEC;
+    struct client *c, *tmp;
+
+    HASH_ITER (hh, cs->by_name, c, tmp)
+        conn_flush_wait(&c->conn, end_usec);
+    HASH_ITER (hh, cs->by_name, c, tmp) {
+        origin_deinit(&c->origin);
+        router_forget(cs->router, c);
+        client_free(c);
+    }
+}
+
+void clients_stop_reading(struct clients *cs)
+{
+    struct client *c, *tmp;
+
+    HASH_ITER (hh, cs->by_name, c, tmp)
+        if (c->ntargets == 0) /* services still answer */
+            conn_stop_reading(&c->conn);
+}

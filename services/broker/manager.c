@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Wires the router's parts. Ready when the configuration is read and the sockets are there; then,
+ * on rank 0, wakes the services that must work without being asked.
+ *
+ * Stop: no new connections, no new requests; what services still answer is passed on for
+ * STOP_SECONDS at most (streams never end by themselves and are not waited for). */
+#include <signal.h>
+#include <string.h>
+
+#include "base/monotime.h"
+#include "broker/manager.h"
+#include "service/log.h"
+
+#define STOP_SECONDS  2.
+#define DRAIN_SECONDS 0.02
+
+static const char *const own_services[] = { "attr", "broker", "config", "event", "log", "service" };
+static const char *const woken_services[] = { "job-manager", "resource" };
+
+static void apply_config(struct manager *m)
+{
+    m->router.clients.allow_guests = broker_config_flag(&m->config, "access", "allow-guest-user");
+    m->router.clients.allow_root_owner =
+        broker_config_flag(&m->config, "access", "allow-root-owner");
+}
+
+int manager_reload(struct manager *m, flux_error_t *error)
+{
+    const int rc = broker_config_reload(&m->config, error);
+
+    if (rc < 0) {
+        const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
+
+        if (!error->text[0])
+            (void)snprintf(error->text, sizeof(error->text), "%s", strerror(-rc));
+        log_fields(LOG_ERR, fields, "the configuration was not reloaded, the old one stays: %s",
+                   error->text);
+        return rc;
+    }
+    apply_config(m);
+    router_notify_all(&m->router, "config-reload", m->config.o);
+    log_info("the configuration was reloaded");
+    return 0;
+}
+
+static void on_hangup(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    flux_error_t error = { .text = "" };
+
+    (void)manager_reload(arg, &error);
+}
+
+static void wake(struct manager *m, const char *name)
+{
+    int rc;
+
+    if (!dial_exists(&m->router.dial, name))
+        return;
+    rc = router_notify(&m->router, name, "wake", NULL);
+    if (rc < 0)
+        log_warning("cannot wake flux-%s: %s", name, strerror(-rc));
+}
+
+static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    if (m->router.rank == 0)
+        for (size_t i = 0; i < ARRAY_SIZE(woken_services); i++)
+            wake(m, woken_services[i]);
+    service_status(m->svc, "Routing messages as rank %u of %u", m->router.rank, m->router.size);
+}
+
+static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    if (inflight_count_plain(m->router.inflight) == 0 || flux_reactor_now(r) >= m->stop_time)
+        service_exit(m->svc, EXIT_SUCCESS);
+}
+
+int manager_stop(struct manager *m)
+{
+    flux_reactor_t *r = service_reactor(m->svc);
+
+    service_status(m->svc, "Stopping: waiting for answers to %zu requests",
+                   inflight_count_plain(m->router.inflight));
+    clients_stop_reading(&m->router.clients);
+    m->stop_time = flux_reactor_now(r) + STOP_SECONDS;
+    flux_watcher_start(m->drain);
+    return 0;
+}
+
+static int load_config(struct manager *m)
+{
+    flux_error_t error = { .text = "" };
+    const int rc = broker_config_load(&m->config, &error);
+
+    if (rc < 0) {
+        const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
+
+        log_fields(LOG_ERR, fields, "cannot read the configuration in %s: %s",
+                   m->config.path ? m->config.path : "memory",
+                   error.text[0] ? error.text : strerror(-rc));
+    }
+    return rc;
+}
+
+static int add_own_services(struct manager *m)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(own_services) && rc == 0; i++)
+        rc = registry_add(&m->router.registry, own_services[i], TARGET_OWN, NULL, NULL);
+    return rc;
+}
+
+static int make_watchers(struct manager *m)
+{
+    flux_reactor_t *r = service_reactor(m->svc);
+
+    m->hangup = flux_signal_watcher_create(r, SIGHUP, on_hangup, m);
+    m->start = flux_timer_watcher_create(r, 0., 0., on_start, m);
+    m->drain = flux_timer_watcher_create(r, 0., DRAIN_SECONDS, on_drain, m);
+    if (!m->hangup || !m->start || !m->drain)
+        return -ENOMEM;
+    flux_watcher_start(m->hangup);
+    flux_watcher_start(m->start);
+    return 0;
+}
+
+int manager_new(struct service *svc, struct manager **ret)
+{
+    CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
+    int rc;
+
+    if (!m)
+        return -ENOMEM;
+    m->svc = svc;
+    log_set_rank(0);
+    if ((rc = load_config(m)) < 0 || (rc = router_init(&m->router, svc, 0, 1)) < 0 ||
+        (rc = add_own_services(m)) < 0 || (rc = instance_attrs(m)) < 0 ||
+        (rc = make_watchers(m)) < 0) {
+        log_err("flux-broker cannot start: %s", strerror(-rc));
+        return rc;
+    }
+    apply_config(m);
+    *ret = TAKE(m);
+    return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+    if (m) {
+        flux_watcher_destroy(m->drain);
+        flux_watcher_destroy(m->start);
+        flux_watcher_destroy(m->hangup);
+        attrs_deinit(&m->attrs);
+        router_deinit(&m->router);
+        broker_config_deinit(&m->config);
+        free(m);
+    }
+    return NULL;
+}

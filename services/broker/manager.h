@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The router as a daemon: its parts, wired. */
+#ifndef BROKER_MANAGER_H
+#define BROKER_MANAGER_H
+
+#include "broker/attr.h"
+#include "broker/config.h"
+#include "broker/router.h"
+#include "service/service.h"
+
+struct manager {
+    struct service *svc;
+    struct broker_config config;
+    struct attrs attrs;
+    struct router router;
+    flux_watcher_t *hangup; /* SIGHUP: reload */
+    flux_watcher_t *start;  /* first pass of the loop: wake who must run */
+    flux_watcher_t *drain;  /* while stopping */
+    double stop_time;
+};
+
+extern const struct service_desc broker_desc; /* methods.c */
+
+int manager_new(struct service *svc, struct manager **ret);
+struct manager *manager_free(struct manager *m);
+DEFINE_CLEANUP(struct manager *, manager_free)
+
+/* Read the configuration again, apply it, tell the services. 0 or -errno with a sentence; the old
+ * one stays then. Logs either way. */
+int manager_reload(struct manager *m, flux_error_t *error);
+int manager_stop(struct manager *m);
+
+/* instance.c: the attributes of this node and instance. */
+int instance_attrs(struct manager *m);
+/* log_append.c */
+int log_append(struct client *c, const void *data, size_t size);
+
+#endif

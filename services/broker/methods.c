@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The router's own services: attr config event log service broker. Each handler decodes, calls one
+ * function, answers. */
+#include <string.h>
+
+#include "base/base64.h"
+#include "broker/manager.h"
+#include "service/log.h"
+#include "service/request.h"
+
+static struct client *client_of(const struct request *req)
+{
+    return container_of(req->origin, struct client, origin);
+}
+
+/* --- attr */
+
+static int rpc_attr_get(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const struct attr *attr;
+    const char *name = "";
+
+    (void)request_unpack(req, "{s:s}", "name", &name);
+    attr = attr_find(&m->attrs, name);
+    if (!attr)
+        return request_explain(req, ENOENT, "no attribute %s", name);
+    return request_respond_pack(req, "{s:s s:i}", "value", attr->value, "flags", (int)attr->flags);
+}
+
+static int answer_attr(struct request *req, const char *name, int rc)
+{
+    if (rc == -EPERM)
+        return request_explain(req, EPERM, "attribute %s cannot be changed", name);
+    if (rc == -ENOENT)
+        return request_explain(req, ENOENT, "no attribute %s", name);
+    if (rc == -EINVAL)
+        return request_explain(req, EINVAL, "attribute %s: not a valid name or value", name);
+    return rc < 0 ? rc : request_respond(req, NULL);
+}
+
+static int rpc_attr_set(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *name = "", *value = "";
+
+    (void)request_unpack(req, "{s:s s:s}", "name", &name, "value", &value);
+    return answer_attr(req, name, attr_set(&m->attrs, name, value));
+}
+
+static int rpc_attr_rm(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *name = "";
+
+    (void)request_unpack(req, "{s:s}", "name", &name);
+    return answer_attr(req, name, attr_rm(&m->attrs, name));
+}
+
+static int rpc_attr_list(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    return request_respond_pack(req, "{s:o}", "names", attr_names(&m->attrs));
+}
+
+/* --- config */
+
+static int rpc_config_get(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    return request_respond_json(req, m->config.o);
+}
+
+static int rpc_config_reload(struct request *req, void *arg)
+{
+    flux_error_t error = { .text = "" };
+    const int rc = manager_reload(arg, &error);
+
+    return rc < 0 ? request_explain(req, -rc, "%s", error.text) : request_respond(req, NULL);
+}
+
+/* --- event */
+
+static int rpc_event_subscribe(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *topic = "";
+    int rc;
+
+    (void)request_unpack(req, "{s:s}", "topic", &topic);
+    rc = events_subscribe(&m->router.events, &client_of(req)->events, topic);
+    if (rc == -ENOSPC)
+        return request_explain(req, ENOSPC, "a client may have %u event subscriptions",
+                               SUBSCRIPTIONS_MAX);
+    return rc < 0 ? rc : request_respond(req, NULL);
+}
+
+static int rpc_event_unsubscribe(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *topic = "";
+    int rc;
+
+    (void)request_unpack(req, "{s:s}", "topic", &topic);
+    rc = events_unsubscribe(&m->router.events, &client_of(req)->events, topic);
+    return rc < 0 ? rc : request_respond(req, NULL);
+}
+
+static int set_base64(flux_msg_t *msg, const char *text)
+{
+    CLEANUP(freep) void *data = NULL;
+    size_t size;
+
+    if (!text)
+        return 0;
+    data = base64_decode(text, strlen(text), &size);
+    return !data || flux_msg_set_payload(msg, data, (int)size) < 0 ? -errno : 0;
+}
+
+static int rpc_event_publish(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const struct flux_msg_cred cred = { request_userid(req),
+                                        request_is_owner(req) ? FLUX_ROLE_OWNER : FLUX_ROLE_USER };
+    const char *topic = "", *payload = NULL;
+    flux_msg_t *msg;
+    int flags = 0, rc = 0;
+
+    (void)request_unpack(req, "{s:s s:i s?s}", "topic", &topic, "flags", &flags, "payload",
+                         &payload);
+    if (flags & ~FLUX_MSGFLAG_PRIVATE)
+        return request_explain(req, EINVAL, "flags: only private (%d) has a meaning here",
+                               FLUX_MSGFLAG_PRIVATE);
+    msg = flux_msg_create(FLUX_MSGTYPE_EVENT);
+    if (!msg || flux_msg_set_topic(msg, topic) < 0 || flux_msg_set_cred(msg, cred) < 0 ||
+        ((flags & FLUX_MSGFLAG_PRIVATE) && flux_msg_set_private(msg) < 0))
+        rc = -errno;
+    if (rc == 0)
+        rc = set_base64(msg, payload);
+    if (rc == 0)
+        rc = request_respond_pack(req, "{s:I}", "seq", (json_int_t)router_publish(&m->router, msg));
+    flux_msg_destroy(msg);
+    return rc;
+}
+
+/* --- service */
+
+static int rpc_service_add(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *name = "";
+    int rc;
+
+    (void)request_unpack(req, "{s:s}", "service", &name);
+    rc = router_service_add(&m->router, client_of(req), name);
+    if (rc == -EEXIST)
+        return request_explain(req, EEXIST, "service %s exists already", name);
+    if (rc == -EPERM)
+        return request_explain(req, EPERM, "a guest may register names that begin with %u- only",
+                               request_userid(req));
+    if (rc == -EINVAL)
+        return request_explain(req, EINVAL, "a service name has 1 to %d letters, digits, - and _",
+                               SERVICE_NAME_MAX);
+    return rc < 0 ? rc : request_respond(req, NULL);
+}
+
+static int rpc_service_remove(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *name = "";
+    int rc;
+
+    (void)request_unpack(req, "{s:s}", "service", &name);
+    rc = router_service_remove(&m->router, client_of(req), name);
+    if (rc == -ENOENT)
+        return request_explain(req, ENOENT, "this client has not registered a service %s", name);
+    return rc < 0 ? rc : request_respond(req, NULL);
+}
+
+/* --- log */
+
+static int rpc_log_append(struct request *req, void *arg)
+{
+    const void *data;
+    size_t size;
+
+    request_raw(req, &data, &size);
+    return log_append(client_of(req), data, size);
+}
+
+/* --- broker */
+
+struct listing {
+    struct manager *m;
+    json_t *services;
+};
+
+static void list_idle(const char *name, void *arg)
+{
+    struct listing *l = arg;
+
+    if (!registry_find(&l->m->router.registry, name))
+        (void)json_array_append_new(
+            l->services, json_pack("{s:s s:s s:i}", "name", name, "state", "idle", "messages", 0));
+}
+
+static json_t *describe(const struct target *t)
+{
+    const bool dialled = t->kind != TARGET_REGISTERED;
+    json_t *o = json_pack("{s:s s:s s:I}", "name", t->name, "state",
+                          dialled ? "running" : "registered", "messages", (json_int_t)t->messages);
+
+    if (o && t->client) {
+        (void)json_object_set_new(o, "pid", json_integer(t->client->pid));
+        (void)json_object_set_new(o, "uid", json_integer(t->client->cred.uid));
+    }
+    return o;
+}
+
+static int rpc_service_list(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct listing l = { m, json_array() };
+
+    for (const struct target *t = m->router.registry.all; t; t = t->hh.next)
+        (void)json_array_append_new(l.services, describe(t));
+    dial_foreach(&m->router.dial, list_idle, &l);
+    return request_respond_pack(req, "{s:o}", "services", l.services);
+}
+
+static void on_stats(json_t *stats, void *arg)
+{
+    const struct manager *m = arg;
+    const struct router *r = &m->router;
+    json_t *o = json_pack(
+        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "clients",
+        (json_int_t)HASH_COUNT(r->clients.by_name), "users",
+        (json_int_t)HASH_COUNT(r->clients.users.all), "accepted", (json_int_t)r->clients.accepted,
+        "refused", (json_int_t)r->clients.refused, "bad", (json_int_t)r->clients.bad, "slow",
+        (json_int_t)r->clients.slow, "requests", (json_int_t)r->stats.requests, "responses",
+        (json_int_t)r->stats.responses, "orphans", (json_int_t)r->stats.orphans, "events",
+        (json_int_t)r->stats.events, "inflight", (json_int_t)inflight_count(r->inflight));
+
+    (void)json_object_set_new(stats, "router", o);
+}
+
+static void on_accept(int fd, void *arg)
+{
+    struct manager *m = arg;
+
+    clients_accept(&m->router.clients, fd);
+}
+
+static int on_stop(void *arg)
+{
+    return manager_stop(arg);
+}
+
+static const struct rpc_method methods[] = {
+    { .topic = "attr.get", .roles = ROLE_USER, .in = "name:s", .fn = rpc_attr_get },
+    { .topic = "attr.list", .roles = ROLE_USER, .fn = rpc_attr_list },
+    { .topic = "attr.rm", .roles = ROLE_OWNER, .in = "name:s", .fn = rpc_attr_rm },
+    { .topic = "attr.set", .roles = ROLE_OWNER, .in = "name:s value:s", .fn = rpc_attr_set },
+    { .topic = "broker.service-list", .roles = ROLE_USER, .fn = rpc_service_list },
+    { .topic = "config.get", .roles = ROLE_USER, .fn = rpc_config_get },
+    { .topic = "config.reload", .roles = ROLE_OWNER, .fn = rpc_config_reload },
+    { .topic = "event.publish",
+      .roles = ROLE_USER,
+      .in = "topic:s flags:i payload?:s",
+      .fn = rpc_event_publish },
+    { .topic = "event.subscribe", .roles = ROLE_USER, .in = "topic:s", .fn = rpc_event_subscribe },
+    { .topic = "event.unsubscribe",
+      .roles = ROLE_USER,
+      .in = "topic:s",
+      .fn = rpc_event_unsubscribe },
+    { .topic = "log.append",
+      .roles = ROLE_USER,
+      .flags = RPC_METHOD_RAW | RPC_METHOD_NORESPONSE,
+      .fn = rpc_log_append },
+    { .topic = "service.add", .roles = ROLE_USER, .in = "service:s", .fn = rpc_service_add },
+    { .topic = "service.remove", .roles = ROLE_USER, .in = "service:s", .fn = rpc_service_remove },
+};
+
+const struct service_desc broker_desc = {
+    .name = "broker",
+    .methods = methods,
+    .nmethods = ARRAY_SIZE(methods),
+    .on_stats = on_stats,
+    .on_accept = on_accept,
+    .on_stop = on_stop,
+    .standalone = true,
+};

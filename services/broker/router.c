@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Where messages go. A request: to the router's own services, to a service registered at run time,
+ * to RUNDIR/node/NAME or (rank 0) RUNDIR/leader/NAME, dialled on first use; else up the tree or
+ * ENOSYS. Its client's name is pushed on the route stack, and popped from the response. Only
+ * header, routes and topic are looked at: payloads pass as they are, large ones as the descriptor
+ * they came in.
+ *
+ * Drops (by returning a reason) clients that send route stacks they cannot have, matchtags that are
+ * in use, and answers to questions nobody asked them. Refuses by an error response: what cannot be
+ * routed, what exceeds a limit.
+ *
+ * Invariant: every request that wants one gets exactly one final response, from the service or,
+ * when that goes away, from here (ECONNRESET). */
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "broker/router.h"
+#include "service/dispatch.h"
+#include "service/log.h"
+#include "service/state.h"
+
+int router_init(struct router *r, struct service *svc, uint32_t rank, uint32_t size)
+{
+    int rc;
+
+    *r = (struct router){ .svc = svc, .rank = rank, .size = size };
+    r->dial = (struct dial){ .rundir = service_rundir(svc), .rank = rank };
+    if ((rc = clients_init(&r->clients, svc, svc->conns, r)) < 0 ||
+        (rc = inflight_table_new(&r->inflight)) < 0)
+        return rc;
+    return quota_new(service_owner(svc), &quota_limits_owner, &quota_limits_guest, &r->quota);
+}
+
+void router_deinit(struct router *r)
+{
+    clients_deinit(&r->clients);
+    registry_deinit(&r->registry);
+    r->inflight = inflight_table_free(r->inflight);
+    r->quota = quota_free(r->quota);
+}
+
+enum route route_decide(const struct router *r, uint32_t nodeid, uint8_t flags)
+{
+    if (flags & FLUX_MSGFLAG_UPSTREAM)
+        return nodeid == r->rank ? ROUTE_UP : ROUTE_HERE;
+    if (nodeid == FLUX_NODEID_ANY || nodeid == r->rank)
+        return ROUTE_HERE;
+    return nodeid < r->size ? ROUTE_RANK : ROUTE_UNREACHABLE;
+}
+
+/* --- error responses made here */
+
+/* The request must be as it came, without the client's route. */
+__attribute__((format(printf, 5, 6))) static void reject(struct router *r, struct client *c,
+                                                         const flux_msg_t *msg, int errnum,
+                                                         const char *fmt, ...)
+{
+    flux_msg_t *response;
+    char text[256];
+    va_list ap;
+
+    r->stats.rejected++;
+    if (msg_proto(msg)->flags & FLUX_MSGFLAG_NORESPONSE)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    response = flux_response_derive(msg, errnum);
+    if (response && flux_msg_set_string(response, text) == 0)
+        (void)client_send(c, response);
+    flux_msg_destroy(response);
+}
+
+static flux_msg_t *response_of(const struct inflight *e, int errnum, const char *text)
+{
+    flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
+    struct msg_proto *p;
+
+    if (!msg)
+        return NULL;
+    if (flux_msg_set_topic(msg, e->topic) < 0 || flux_msg_route_enable(msg) < 0 ||
+        flux_msg_set_string(msg, text) < 0) {
+        flux_msg_destroy(msg);
+        return NULL;
+    }
+    p = msg_proto_mut(msg);
+    p->userid = e->userid;
+    p->aux1 = (uint32_t)errnum;
+    p->aux2 = e->matchtag;
+    if (e->streaming)
+        p->flags |= FLUX_MSGFLAG_STREAMING;
+    return msg;
+}
+
+static void forget_inflight(struct router *r, struct inflight *e)
+{
+    quota_release(r->quota, e->userid, e->bytes);
+    inflight_remove(r->inflight, e);
+}
+
+static struct client *client_of(const struct inflight *e)
+{
+    return container_of(e->client, struct client, inflight);
+}
+
+static void fail_inflight(struct router *r, struct inflight *e, int errnum, const char *text)
+{
+    struct client *c = client_of(e);
+    flux_msg_t *msg = response_of(e, errnum, text);
+
+    forget_inflight(r, e);
+    if (msg)
+        (void)client_send(c, msg);
+    flux_msg_destroy(msg);
+}
+
+/* --- requests */
+
+/* Find the service or connect to it. 0; -ENOSYS: there is none; other: why it cannot be reached. */
+static int find_target(struct router *r, const char *name, struct target **ret)
+{
+    struct target *t = registry_find(&r->registry, name);
+    struct client *c = NULL;
+    struct channel *ch;
+    int rc;
+
+    if (!t) {
+        rc = dial_connect(&r->dial, name, &ch);
+        if (rc == -ENOENT || rc == -ECONNREFUSED)
+            return -ENOSYS;
+        if (rc == 0)
+            rc = clients_add_service(&r->clients, ch, &c);
+        if (rc < 0)
+            return rc;
+        rc = registry_add(&r->registry, name, TARGET_DIALLED, c, &t);
+        if (rc < 0) {
+            conn_drop(&c->conn, CONN_DROPPED, NULL);
+            return rc;
+        }
+        c->ntargets++;
+    }
+    *ret = t;
+    return 0;
+}
+
+static bool is_tracked(const flux_msg_t *msg)
+{
+    const struct msg_proto *p = msg_proto(msg);
+
+    return !(p->flags & FLUX_MSGFLAG_NORESPONSE) && p->aux2 != FLUX_MATCHTAG_NONE;
+}
+
+/* Put a request on the accounts before it goes out. 1: sent on; 0: rejected; <0: -EEXIST. */
+static int track(struct router *r, struct client *c, struct target *t, const flux_msg_t *msg)
+{
+    flux_error_t error = { .text = "" };
+    struct inflight *e;
+    int rc;
+
+    if (!is_tracked(msg))
+        return 1;
+    rc = inflight_add(r->inflight, &c->inflight, &t->inflight, msg, &e);
+    if (rc == -EEXIST)
+        return rc;
+    if (rc < 0) {
+        reject(r, c, msg, -rc, "%u requests of this client are in flight: wait for answers",
+               INFLIGHT_MAX_PER_CLIENT);
+        return 0;
+    }
+    rc = quota_charge(r->quota, e->userid, e->bytes, &error);
+    if (rc < 0) {
+        inflight_remove(r->inflight, e);
+        reject(r, c, msg, -rc, "%s", error.text);
+        return 0;
+    }
+    return 1;
+}
+
+static void untrack(struct router *r, struct client *c, const flux_msg_t *msg)
+{
+    struct inflight *e =
+        is_tracked(msg) ? inflight_find(r->inflight, &c->inflight, msg_proto(msg)->aux2) : NULL;
+
+    if (e)
+        forget_inflight(r, e);
+}
+
+static const char *forward(struct router *r, struct client *c, struct target *t, flux_msg_t *msg)
+{
+    int rc;
+
+    if (client_is_guest(c) && client_is_busy(t->client)) {
+        reject(r, c, msg, EAGAIN, "flux-%s is busy: try again later", t->name);
+        return NULL;
+    }
+    rc = track(r, c, t, msg);
+    if (rc < 0)
+        return "a matchtag that is in use by another request";
+    if (rc == 0)
+        return NULL;
+    if (flux_msg_route_enable(msg) < 0 || flux_msg_route_push(msg, c->name) < 0 ||
+        links_touch(&r->links, &c->links, &t->links) < 0) {
+        untrack(r, c, msg);
+        return "a route stack that is full";
+    }
+    rc = client_try_send(t->client, msg);
+    if (rc == 0) {
+        t->client->served = true;
+        t->messages++;
+        return NULL;
+    }
+    (void)flux_msg_route_delete_last(msg);
+    untrack(r, c, msg);
+    if (rc == -ENOBUFS)
+        reject(r, c, msg, EAGAIN, "flux-%s has more requests waiting than it may: try again later",
+               t->name);
+    else
+        reject(r, c, msg, ECONNRESET, "flux-%s went away", t->name);
+    return NULL;
+}
+
+static const char *request_here(struct router *r, struct client *c, const char *name,
+                                flux_msg_t *msg)
+{
+    struct target *t;
+    const int rc = find_target(r, name, &t);
+
+    if (rc == -ENOSYS)
+        reject(r, c, msg, ENOSYS, "no service %s in this instance", name);
+    else if (rc < 0)
+        reject(r, c, msg, -rc, "cannot connect to flux-%s: %s", name, strerror(-rc));
+    else if (t->kind == TARGET_OWN)
+        dispatch_request(r->svc, &c->origin, msg);
+    else
+        return forward(r, c, t, msg);
+    return NULL;
+}
+
+const char *router_request(struct router *r, struct client *c, flux_msg_t *msg)
+{
+    const struct msg_proto *p = msg_proto(msg);
+    const uint32_t nodeid = p->aux1;
+    char name[SERVICE_NAME_SIZE];
+
+    r->stats.requests++;
+    if (flux_msg_route_count(msg) > 0)
+        return "a request with a route stack it cannot have";
+    if (service_name_of_topic(msg_topic(msg), name) < 0) {
+        reject(r, c, msg, ENOSYS, "the topic does not begin with a service name");
+        return NULL;
+    }
+    switch (route_decide(r, nodeid, p->flags)) {
+    case ROUTE_HERE:
+        return request_here(r, c, name, msg);
+    case ROUTE_UP:
+    case ROUTE_RANK:
+    case ROUTE_UNREACHABLE:
+        break;
+    }
+    if (p->flags & FLUX_MSGFLAG_UPSTREAM)
+        reject(r, c, msg, EHOSTUNREACH, "rank %u has no node above it", r->rank);
+    else
+        reject(r, c, msg, EHOSTUNREACH, "there is no way to rank %u: this instance has %u node%s",
+               nodeid, r->size, r->size == 1 ? "" : "s");
+    return NULL;
+}
+
+/* --- responses */
+
+/* Matchtag 0: any number of answers, if the client ever asked a service of this connection. */
+static bool is_welcome(const struct client *c, const struct client *from)
+{
+    const struct link *l;
+
+    TAILQ_FOREACH (l, &c->links.list, client_entry)
+        if (container_of(l->target, struct target, links)->client == from)
+            return true;
+    return false;
+}
+
+const char *router_response(struct router *r, struct client *from, flux_msg_t *msg)
+{
+    const char *name = flux_msg_route_last(msg);
+    struct client *c;
+    struct inflight *e;
+
+    r->stats.responses++;
+    if (!name)
+        return "a response without a route";
+    if (!from->served)
+        return "a response although it was asked nothing";
+    c = clients_find(&r->clients, name);
+    e = c ? inflight_find(r->inflight, &c->inflight, msg_proto(msg)->aux2) : NULL;
+    if (e && container_of(e->target, struct target, inflight)->client == from) {
+        if (inflight_is_final(e, msg))
+            forget_inflight(r, e);
+    } else if (!c || msg_proto(msg)->aux2 != FLUX_MATCHTAG_NONE || !is_welcome(c, from)) {
+        r->stats.orphans++; /* the client left, or the answer came twice */
+        return NULL;
+    }
+    (void)flux_msg_route_delete_last(msg);
+    (void)client_send(c, msg);
+    return NULL;
+}
+
+/* --- events */
+
+struct delivery {
+    const flux_msg_t *msg;
+    bool is_private;
+    uint32_t userid;
+};
+
+static void deliver(struct subscriber *sub, void *arg)
+{
+    struct client *c = container_of(sub, struct client, events);
+    const struct delivery *d = arg;
+
+    if (!d->is_private || !client_is_guest(c) || c->cred.uid == d->userid)
+        (void)client_send(c, d->msg);
+}
+
+void router_deliver_event(struct router *r, const flux_msg_t *msg)
+{
+    struct delivery d = { .msg = msg, .userid = msg_proto(msg)->userid };
+
+    d.is_private = msg_proto(msg)->flags & FLUX_MSGFLAG_PRIVATE;
+    events_match(&r->events, msg_topic(msg), deliver, &d);
+}
+
+uint32_t router_publish(struct router *r, flux_msg_t *msg)
+{
+    struct msg_proto *p = msg_proto_mut(msg);
+
+    r->stats.events++;
+    p->aux1 = ++r->event_seq;
+    p->aux2 = 0;
+    if (flux_msg_route_count(msg) >= 0)
+        flux_msg_route_disable(msg);
+    router_deliver_event(r, msg);
+    return r->event_seq;
+}
+
+const char *router_event(struct router *r, struct client *c, flux_msg_t *msg)
+{
+    if (msg_topic(msg)[0] == '\0')
+        return "an event without a topic";
+    (void)router_publish(r, msg);
+    return NULL;
+}
+
+/* --- messages of the router itself */
+
+static flux_msg_t *notice_new(const struct router *r, const char *service, const char *method,
+                              const json_t *payload)
+{
+    CLEANUP(freep) char *text = NULL;
+    flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_REQUEST);
+    char topic[SERVICE_NAME_SIZE + 32];
+    struct msg_proto *p;
+    size_t size;
+
+    (void)snprintf(topic, sizeof(topic), "%s.%s", service, method);
+    if (payload)
+        text = jsonx_encode(payload, &size);
+    if (!msg || (payload && !text) || flux_msg_set_topic(msg, topic) < 0 ||
+        flux_msg_route_enable(msg) < 0 || (text && flux_msg_set_string(msg, text) < 0)) {
+        flux_msg_destroy(msg);
+        return NULL;
+    }
+    p = msg_proto_mut(msg);
+    p->flags |= FLUX_MSGFLAG_NORESPONSE;
+    p->userid = r->clients.users.owner;
+    p->rolemask = FLUX_ROLE_OWNER;
+    p->aux1 = FLUX_NODEID_ANY;
+    p->aux2 = FLUX_MATCHTAG_NONE;
+    return msg;
+}
+
+static int notify_target(struct router *r, struct target *t, const char *method,
+                         const json_t *payload)
+{
+    flux_msg_t *msg = notice_new(r, t->name, method, payload);
+    const int rc = msg ? client_try_send(t->client, msg) : -ENOMEM;
+
+    flux_msg_destroy(msg);
+    return rc;
+}
+
+int router_notify(struct router *r, const char *service, const char *method, const json_t *payload)
+{
+    struct target *t;
+    const int rc = find_target(r, service, &t);
+
+    return rc < 0 ? rc : notify_target(r, t, method, payload);
+}
+
+void router_notify_all(struct router *r, const char *method, const json_t *payload)
+{
+    struct target *t, *tmp;
+
+    HASH_ITER (hh, r->registry.all, t, tmp)
+        if (t->kind == TARGET_DIALLED && notify_target(r, t, method, payload) < 0)
+            log_warning("could not tell flux-%s: %s", t->name, method);
+}
+
+/* The client's own route and credentials, so that the service knows who left. */
+static void notify_disconnect(struct router *r, const struct client *c, struct target *t)
+{
+    flux_msg_t *msg = notice_new(r, t->name, "disconnect", NULL);
+    struct msg_proto *p;
+
+    if (!msg)
+        return;
+    p = msg_proto_mut(msg);
+    p->userid = c->cred.uid;
+    p->rolemask = client_is_guest(c) ? FLUX_ROLE_USER : FLUX_ROLE_OWNER;
+    if (flux_msg_route_push(msg, c->name) == 0 && client_try_send(t->client, msg) == -ENOBUFS)
+        log_warning("flux-%s is too busy to be told that a client left", t->name);
+    flux_msg_destroy(msg);
+}
+
+/* --- services that come and go */
+
+int router_service_add(struct router *r, struct client *c, const char *name)
+{
+    int rc;
+
+    if (!service_name_valid(name))
+        return -EINVAL;
+    if (client_is_guest(c) && !service_name_is_of_user(name, c->cred.uid))
+        return -EPERM;
+    if (dial_exists(&r->dial, name))
+        return -EEXIST;
+    rc = registry_add(&r->registry, name, TARGET_REGISTERED, c, NULL);
+    c->ntargets += rc == 0;
+    return rc;
+}
+
+static void target_gone(struct router *r, struct target *t, bool tell)
+{
+    char text[SERVICE_NAME_SIZE + 32];
+    struct inflight *e;
+
+    (void)snprintf(text, sizeof(text), "%s%s went away",
+                   t->kind == TARGET_DIALLED ? "flux-" : "service ", t->name);
+    while ((e = TAILQ_FIRST(&t->inflight.list))) {
+        if (tell)
+            fail_inflight(r, e, ECONNRESET, text);
+        else
+            forget_inflight(r, e);
+    }
+    links_drop_target(&r->links, &t->links);
+    t->client->ntargets--;
+    registry_remove(&r->registry, t);
+}
+
+int router_service_remove(struct router *r, struct client *c, const char *name)
+{
+    struct target *t = registry_find(&r->registry, name);
+
+    if (!t || t->client != c)
+        return -ENOENT;
+    target_gone(r, t, true);
+    return 0;
+}
+
+static void log_service_lost(const struct target *t)
+{
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_SERVICE_LOST, NULL };
+
+    if (t->kind == TARGET_DIALLED && t->inflight.count > 0)
+        log_fields(LOG_WARNING, fields,
+                   "flux-%s went away with %zu requests unanswered; they fail with ECONNRESET",
+                   t->name, t->inflight.count);
+    else
+        log_debug("service %s went away", t->name);
+}
+
+static void client_gone(struct router *r, struct client *c, bool tell)
+{
+    struct target *t, *tmp;
+    struct link *l;
+
+    while (!TAILQ_EMPTY(&c->inflight.list))
+        forget_inflight(r, TAILQ_FIRST(&c->inflight.list));
+    while ((l = TAILQ_FIRST(&c->links.list))) {
+        if (tell)
+            notify_disconnect(r, c, container_of(l->target, struct target, links));
+        links_remove(&r->links, l);
+    }
+    events_forget(&r->events, &c->events);
+    if (c->ntargets == 0)
+        return;
+    HASH_ITER (hh, r->registry.all, t, tmp) {
+        if (t->client != c)
+            continue;
+        if (tell)
+            log_service_lost(t);
+        target_gone(r, t, tell);
+    }
+}
+
+void router_client_gone(struct router *r, struct client *c)
+{
+    client_gone(r, c, true);
+}
+
+void router_forget(struct router *r, struct client *c)
+{
+    client_gone(r, c, false);
+}
