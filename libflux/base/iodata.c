@@ -78,13 +78,12 @@ static int put_data(json_t *o, const void *data, size_t size)
     return json_object_set_new_nocheck(o, "encoding", json_string_nocheck("base64"));
 }
 
-json_t *iodata_encode(const char *stream, const char *rank, const void *data, size_t size,
-                      bool eof)
+json_t *iodata_encode(const char *stream, const char *rank, const void *data, size_t size, bool eof)
 {
     CLEANUP(json_decrefp) json_t *o = json_pack("{s:s s:s}", "stream", stream, "rank", rank);
 
-    if (!o || (size > 0 && put_data(o, data, size) < 0)
-        || (eof && json_object_set_new_nocheck(o, "eof", json_true()) < 0))
+    if (!o || (size > 0 && put_data(o, data, size) < 0) ||
+        (eof && json_object_set_new_nocheck(o, "eof", json_true()) < 0))
         return NULL;
     return TAKE(o);
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Group commit on the client's side. A batch that is refused for a reason that may lie in one of
+ * its changes is sent again one by one, so that a single bad change fails alone. Where the outcome
+ * is unknown nobody is told anything but on_unknown, which ends the daemon: the KVS is asked after
+ * the restart. */
+#include <string.h>
+
+#include "commitq.h"
+#include "service/log.h"
+
+#define BATCH_MAX 256
+
+TAILQ_HEAD(op_list, commit_op);
+
+struct commitq {
+    flux_t *h;
+    flux_watcher_t *flush; /* prepare: started while there is something to send */
+    void (*on_unknown)(void *arg, const char *why);
+    void *arg;
+    struct op_list queued, sent;
+    flux_future_t *f; /* the commit in flight */
+};
+
+static void wake(struct commitq *q)
+{
+    if (!q->f && !TAILQ_EMPTY(&q->queued))
+        flux_watcher_start(q->flush);
+}
+
+static struct commit_op *pop(struct op_list *list)
+{
+    struct commit_op *op = TAILQ_FIRST(list);
+
+    if (op) {
+        TAILQ_REMOVE(list, op, link);
+        op->state = COMMIT_IDLE;
+    }
+    return op;
+}
+
+static void finish_all(struct commitq *q, int errnum, const char *errstr)
+{
+    struct op_list list = TAILQ_HEAD_INITIALIZER(list);
+    struct commit_op *op;
+
+    TAILQ_CONCAT(&list, &q->sent, link);
+    while ((op = pop(&list))) {
+        op->alone = false;
+        op->done(op->arg, errnum, errstr);
+    }
+}
+
+static bool outcome_unknown(int errnum)
+{
+    return errnum == ECONNRESET || errnum == EIO || errnum == EHOSTUNREACH || errnum == EPIPE ||
+           errnum == ETIMEDOUT || errnum == ECANCELED;
+}
+
+static void retry_one_by_one(struct commitq *q)
+{
+    struct commit_op *op;
+
+    TAILQ_FOREACH (op, &q->sent, link) {
+        op->alone = true;
+        op->state = COMMIT_QUEUED;
+    }
+    TAILQ_CONCAT(&q->sent, &q->queued, link);
+    TAILQ_CONCAT(&q->queued, &q->sent, link);
+}
+
+static void on_commit(flux_future_t *f, void *arg)
+{
+    struct commitq *q = arg;
+    const int rc = flux_future_get(f, NULL);
+    const int errnum = rc < 0 ? errno : 0;
+    const struct commit_op *first = TAILQ_FIRST(&q->sent);
+
+    q->f = NULL;
+    if (errnum && outcome_unknown(errnum))
+        q->on_unknown(q->arg, flux_future_error_string(f));
+    else if (errnum && first && TAILQ_NEXT(first, link))
+        retry_one_by_one(q);
+    else
+        finish_all(q, errnum, errnum ? flux_future_error_string(f) : NULL);
+    flux_future_destroy(f);
+    wake(q);
+}
+
+static int fill(struct commitq *q, flux_kvs_txn_t *txn)
+{
+    int n = 0;
+
+    while (n < BATCH_MAX) {
+        struct commit_op *op = TAILQ_FIRST(&q->queued);
+        int rc;
+
+        if (!op || (op->alone && n > 0))
+            break;
+        rc = op->fill(txn, op->arg);
+        if (rc < 0)
+            return rc;
+        TAILQ_REMOVE(&q->queued, op, link);
+        TAILQ_INSERT_TAIL(&q->sent, op, link);
+        op->state = COMMIT_SENT;
+        n++;
+        if (op->alone)
+            break;
+    }
+    return n;
+}
+
+static void on_flush(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct commitq *q = arg;
+    flux_kvs_txn_t *txn;
+    int rc;
+
+    flux_watcher_stop(w);
+    if (q->f || TAILQ_EMPTY(&q->queued))
+        return;
+    txn = flux_kvs_txn_create();
+    rc = txn ? fill(q, txn) : -ENOMEM;
+    if (rc > 0) {
+        q->f = flux_kvs_commit(q->h, KVS_PRIMARY_NAMESPACE, 0, txn);
+        if (!q->f || flux_future_then(q->f, -1., on_commit, q) < 0)
+            rc = -errno;
+    }
+    flux_kvs_txn_destroy(txn);
+    if (rc < 0) {
+        flux_future_destroy(q->f);
+        q->f = NULL;
+        q->on_unknown(q->arg, strerror(-rc));
+    }
+}
+
+int commitq_new(flux_t *h, flux_reactor_t *r, void (*on_unknown)(void *arg, const char *why),
+                void *arg, struct commitq **ret)
+{
+    CLEANUP(commitq_freep) struct commitq *q = calloc(1, sizeof(*q));
+
+    if (!q)
+        return -ENOMEM;
+    TAILQ_INIT(&q->queued);
+    TAILQ_INIT(&q->sent);
+    q->h = h;
+    q->on_unknown = on_unknown;
+    q->arg = arg;
+    q->flush = flux_prepare_watcher_create(r, on_flush, q);
+    if (!q->flush)
+        return -errno;
+    *ret = TAKE(q);
+    return 0;
+}
+
+struct commitq *commitq_free(struct commitq *q)
+{
+    if (q) {
+        flux_future_destroy(q->f);
+        flux_watcher_destroy(q->flush);
+        free(q);
+    }
+    return NULL;
+}
+
+void commitq_push(struct commitq *q, struct commit_op *op)
+{
+    op->state = COMMIT_QUEUED;
+    TAILQ_INSERT_TAIL(&q->queued, op, link);
+    wake(q);
+}
+
+void commitq_cancel(struct commitq *q, struct commit_op *op)
+{
+    if (op->state == COMMIT_IDLE)
+        return;
+    TAILQ_REMOVE(op->state == COMMIT_QUEUED ? &q->queued : &q->sent, op, link);
+    op->state = COMMIT_IDLE;
+}
+
+bool commitq_idle(const struct commitq *q)
+{
+    return !q->f && TAILQ_EMPTY(&q->queued);
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The life of a job here.
+ *
+ *     NEW --> RECALL --> LAUNCH --> RUN --> INQUEST --> ARCHIVE --> (gone)
+ *      |         |                   ^ |                   ^
+ *      |         +---- shell lives --+ +---- exit code 0 --+
+ *      +-- shell lives --> RUN
+ *
+ * RECALL asks the KVS whether the job ran before (RUNDIR/jobs/ID was looked at already). LAUNCH
+ * starts the shell while the namespace and the jobspec are on their way; a shell learns its job
+ * only when all three are there. INQUEST finds out how a shell ended that could not be waited for
+ * or did not end well. ARCHIVE moves the namespace into job.X.guest in one commit, and only then is
+ * the job manager told. Simulated jobs go NEW --> RUN --> (gone) and touch neither disk nor KVS.
+ *
+ * Nothing here waits: each step is a message, and jobs are not ordered among themselves. */
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/errorx.h"
+#include "base/jsonx.h"
+#include "base/monotime.h"
+#include "base/rset.h"
+#include "job.h"
+#include "service/log.h"
+
+DEFINE_CLEANUP(struct rset *, rset_free)
+
+static const char *const state_names[] = {
+    [JOB_NEW] = "new", [JOB_RECALL] = "recall",   [JOB_LAUNCH] = "launch",
+    [JOB_RUN] = "run", [JOB_INQUEST] = "inquest", [JOB_ARCHIVE] = "archive",
+};
+
+static const unsigned int transitions[] = {
+    [JOB_NEW] = 1u << JOB_RECALL | 1u << JOB_RUN | 1u << JOB_ARCHIVE,
+    [JOB_RECALL] = 1u << JOB_LAUNCH | 1u << JOB_RUN | 1u << JOB_ARCHIVE,
+    [JOB_LAUNCH] = 1u << JOB_RUN | 1u << JOB_INQUEST | 1u << JOB_ARCHIVE,
+    [JOB_RUN] = 1u << JOB_INQUEST | 1u << JOB_ARCHIVE,
+    [JOB_INQUEST] = 1u << JOB_ARCHIVE,
+    [JOB_ARCHIVE] = 0,
+};
+
+const char *job_state_name(enum job_state state)
+{
+    return state_names[state];
+}
+
+void job_set_state(struct job *job, enum job_state state)
+{
+    if (!(transitions[job->state] & 1u << state))
+        log_err("job %" PRIu64 ": %s -> %s is not a step that a job takes", job->id,
+                state_names[job->state], state_names[state]);
+    log_debug("job %" PRIu64 ": %s -> %s", job->id, state_names[job->state], state_names[state]);
+    job->state = state;
+}
+
+struct job *jobs_find(struct jobs *jobs, flux_jobid_t id)
+{
+    struct job *job;
+
+    HASH_FIND(hh, jobs->table, &id, sizeof(id), job);
+    return job;
+}
+
+static struct job *job_free(struct job *job)
+{
+    if (job) {
+        flux_watcher_destroy(job->simulation);
+        flux_watcher_destroy(job->kill_timer);
+        flux_watcher_destroy(job->expire);
+        jobkvs_deinit(job);
+        if (job->info)
+            (void)request_fail(job->info, ENOENT, "the job is over");
+        request_unref(job->info);
+        launch_free(job->launch);
+        for (char **s = job->cpus; s && *s; s++)
+            free(*s);
+        free(job->cpus);
+        free(job->jobspec);
+        free(job->ranks);
+        free(job->R);
+        free(job);
+    }
+    return NULL;
+}
+DEFINE_CLEANUP(struct job *, job_free)
+
+void jobs_free_all(struct jobs *jobs)
+{
+    struct job *job, *tmp;
+
+    HASH_ITER (hh, jobs->table, job, tmp) {
+        HASH_DEL(jobs->table, job);
+        job_free(job);
+    }
+}
+
+/* Takes from R what is needed of it. */
+static int read_R(struct job *job, json_t *R, flux_error_t *error)
+{
+    CLEANUP(rset_freep) struct rset *rset = NULL;
+    struct idset *ranks;
+    json_t *starttime = json_object_get(json_object_get(R, "execution"), "starttime");
+    int rc = rset_decode(R, &rset, error);
+
+    if (rc < 0)
+        return rc;
+    ranks = rset_ranks(rset);
+    job->ranks = ranks ? idset_encode(ranks, IDSET_FLAG_RANGE) : NULL;
+    idset_destroy(ranks);
+    job->R = json_dumps(R, JSON_COMPACT);
+    if (!job->ranks || !job->R)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    job->expiration = rset_expiration(rset);
+    job->starttime = json_number_value(starttime);
+    if (job->simulated)
+        return 0;
+    if (rset_nnodes(rset) != 1 || !rset_find(rset, job->jobs->rank))
+        return errorx_fail(error, ENOTSUP, "cannot start shells on rank %s from rank %u",
+                           job->ranks, job->jobs->rank);
+    job->cpus = cputopo_of_cores(job->jobs->topo, rset_find(rset, job->jobs->rank)->cores);
+    return 0;
+}
+
+static int job_new(struct jobs *jobs, const struct job_request *req, struct job **ret)
+{
+    CLEANUP(job_freep) struct job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return -ENOMEM;
+    job->jobs = jobs;
+    job->id = req->id;
+    job->userid = req->userid;
+    job->reattach = req->reattach;
+    job->t_init = walltime();
+    HASH_ADD(hh, jobs->table, id, sizeof(job->id), job);
+    if (!job->hh.tbl)
+        return -ENOMEM;
+    *ret = TAKE(job);
+    return 0;
+}
+
+static int read_request(struct job *job, const struct job_request *req, flux_error_t *error)
+{
+    CLEANUP(json_decrefp) json_t *decoded = NULL;
+    json_t *R = req->R;
+    int rc = req->jobspec ? simulation_parse(req->jobspec, &job->run_duration, error) : 0;
+
+    if (rc < 0)
+        return rc;
+    job->simulated = rc > 0;
+    if (json_is_string(R)) {
+        decoded = jsonx_decode_object(json_string_value(R), json_string_length(R), error);
+        if (!decoded)
+            return -EPROTO;
+        R = decoded;
+    }
+    return read_R(job, R, error);
+}
+
+/* A record of a shell: is it the one, and alive? */
+static bool find_shell(struct job *job)
+{
+    struct record rec;
+    int rc = record_read(launcher_records(job->jobs->launcher), job->id, &rec);
+
+    if (rc == -ENOENT)
+        return false;
+    job->facts.record = true;
+    job->launched = true;
+    if (rc < 0) {
+        log_err("job %" PRIu64 ": the record of its shell cannot be read: %s", job->id,
+                strerror(-rc));
+        job->facts.informed = true; /* it may have been */
+        return false;
+    }
+    job->facts.informed = rec.informed;
+    rc = launch_adopt(job->jobs->launcher, job->id, &rec, job, &job->launch);
+    job->facts.alive = rc == 0;
+    return rc == 0;
+}
+
+static void job_begin(struct job *job)
+{
+    if (job->simulated)
+        job_simulate(job);
+    else if (find_shell(job))
+        job_attach(job, 0, ADOPT_ATTACH);
+    else
+        job_recall(job);
+}
+
+/* The job manager asks about a job that we have: it was restarted, or we answered a dead one. */
+static void start_again(struct job *job)
+{
+    if (job->launch && launch_pid(job->launch) > 0 && job->state == JOB_RUN)
+        answers_start(job->jobs->answers, job->id);
+    else if (job->simulated)
+        answers_start(job->jobs->answers, job->id);
+}
+
+void jobs_start(struct jobs *jobs, const struct job_request *req)
+{
+    struct job *job = jobs_find(jobs, req->id);
+    flux_error_t error = { .text = "" };
+    int rc;
+
+    if (job) {
+        start_again(job);
+        return;
+    }
+    rc = job_new(jobs, req, &job);
+    if (rc < 0) {
+        answers_exception(jobs->answers, req->id, "exec", "flux-exec is out of memory");
+        answers_release(jobs->answers, req->id, "all");
+        return;
+    }
+    jobs->nstarted++;
+    rc = read_request(job, req, &error);
+    if (rc < 0) {
+        job_fail(job, "exec", "%s", error.text);
+        job_done(job);
+        return;
+    }
+    job_begin(job);
+}
+
+void job_fail(struct job *job, const char *type, const char *fmt, ...)
+{
+    flux_error_t error;
+    va_list ap;
+
+    if (job->failed)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(error.text, sizeof(error.text), fmt, ap);
+    va_end(ap);
+    job->failed = true;
+    job->jobs->nfailed++;
+    log_info("job %" PRIu64 ": exception %s: %s", job->id, type, error.text);
+    answers_exception(job->jobs->answers, job->id, type, error.text);
+    job_cancel(job);
+}
+
+static void launch(struct job *job)
+{
+    const struct launch_request req = {
+        .id = job->id,
+        .userid = job->userid,
+        .shell = job->jobs->config->shell,
+    };
+    int rc;
+
+    job_set_state(job, JOB_LAUNCH);
+    job->t_starting = walltime();
+    job_want_namespace(job);
+    job_want_jobspec(job);
+    rc = launch_start(job->jobs->launcher, &req, job, &job->launch);
+    if (rc < 0) {
+        job_fail(job, "exec", "cannot start the job shell: %s", strerror(-rc));
+        job_ended(job);
+    }
+}
+
+/* What became of a job that may have run before. */
+void job_attach(struct job *job, int status, enum adopt_outcome outcome)
+{
+    switch (outcome) {
+    case ADOPT_LAUNCH:
+        if (job->canceled)
+            job_done(job);
+        else
+            launch(job);
+        return;
+    case ADOPT_ATTACH:
+        log_info("job %" PRIu64 ": found its shell, process %d", job->id,
+                 (int)launch_pid(job->launch));
+        job_set_state(job, JOB_RUN);
+        job->namespace_ready = job->facts.informed;
+        if (!job->facts.informed) {
+            job_want_namespace(job);
+            job_want_jobspec(job);
+        }
+        answers_start(job->jobs->answers, job->id);
+        job_arm_expiration(job);
+        if (job->canceled)
+            job_cancel(job);
+        return;
+    case ADOPT_VANISHED:
+        job->launched = job->namespace_ready = true;
+        job_fail(job, "exec", "the job shell vanished: it is gone and left no exit status");
+        break;
+    case ADOPT_ARCHIVE:
+    case ADOPT_FINISHED:
+        job->launched = job->namespace_ready = true;
+        break;
+    }
+    job->has_status = true;
+    job->status = status;
+    if (outcome == ADOPT_FINISHED)
+        job_done(job);
+    else
+        job_ended(job);
+}
+
+void job_recalled(struct job *job)
+{
+    int status;
+    const enum adopt_outcome outcome = adopt_decide(&job->facts, &status);
+
+    job_attach(job, status, outcome);
+}
+
+static void on_started(void *arg)
+{
+    struct job *job = arg;
+
+    job->launched = true;
+    job_set_state(job, JOB_RUN);
+    answers_start(job->jobs->answers, job->id);
+    job_arm_expiration(job);
+    job_inform(job);
+    if (job->canceled)
+        job_cancel(job);
+}
+
+static void on_failed(void *arg, int errnum, const char *reason)
+{
+    struct job *job = arg;
+
+    job->launch = launch_free(job->launch);
+    job_fail(job, "exec", "%s", reason);
+    job_ended(job);
+}
+
+static void on_exited(void *arg, int status)
+{
+    struct job *job = arg;
+
+    job->launched = true;
+    job->has_status = status >= 0;
+    job->status = status;
+    if (status == 0)
+        job_ended(job);
+    else
+        job_inquest(job);
+}
+
+const struct launch_events job_launch_events = {
+    .on_started = on_started,
+    .on_failed = on_failed,
+    .on_exited = on_exited,
+};
+
+void job_ended(struct job *job)
+{
+    flux_watcher_destroy(job->kill_timer);
+    flux_watcher_destroy(job->expire);
+    job->kill_timer = job->expire = NULL;
+    job_archive(job);
+}
+
+void job_done(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+
+    if (job->has_status)
+        answers_finish(jobs->answers, job->id, job->status);
+    answers_release(jobs->answers, job->id, job->ranks ? job->ranks : "all");
+    if (job->facts.record || job->launched)
+        (void)record_remove(launcher_records(jobs->launcher), job->id);
+    jobs->nfinished++;
+    HASH_DEL(jobs->table, job);
+    job_free(job);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* A job as flux-exec sees it, from the start request to the last answer (RFC 32). */
+#ifndef EXEC_JOB_H
+#define EXEC_JOB_H
+
+#include <jansson.h>
+#include <flux/core.h>
+#include "adopt.h"
+#include "answers.h"
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "commitq.h"
+#include "cputopo.h"
+#include "launch.h"
+
+struct exec_config {
+    double kill_timeout; /* seconds between SIGTERM and SIGKILL */
+    char *shell;         /* path of flux-shell */
+};
+
+struct job;
+
+/* All jobs, and what they need. */
+struct jobs {
+    flux_t *h;
+    flux_reactor_t *reactor;
+    uint32_t rank;
+    struct launcher *launcher;
+    struct commitq *commits;
+    struct answers *answers;
+    const struct exec_config *config;
+    const struct cputopo *topo;
+    void (*on_fatal)(void *arg, const char *why); /* go away and come back: the KVS knows */
+    void *fatal_arg;
+    struct job *table;
+    uint64_t nstarted, nfinished, nfailed;
+};
+
+/* See the diagram in job.c. */
+enum job_state {
+    JOB_NEW,
+    JOB_RECALL,
+    JOB_LAUNCH,
+    JOB_RUN,
+    JOB_INQUEST,
+    JOB_ARCHIVE,
+};
+
+struct job {
+    struct jobs *jobs;
+    UT_hash_handle hh;
+    flux_jobid_t id;
+    uint32_t userid;
+    enum job_state state;
+    /* as asked for */
+    bool reattach;
+    bool simulated;
+    double run_duration;          /* simulated */
+    double starttime, expiration; /* of R, wall clock, 0: none */
+    char *R;
+    char *ranks;   /* idset */
+    char *jobspec; /* whole, from the KVS */
+    char **cpus;   /* unused entries NULL; of the cores that R gives on this rank */
+    /* as it went */
+    struct adopt_facts facts;
+    bool canceled; /* end it: no shell is to be started any more */
+    bool killed;   /* a signal of ours may be why the shell ends */
+    bool failed;   /* an exception of severity 0 was sent */
+    bool launched; /* there is, or was, a shell */
+    bool namespace_ready;
+    bool has_status;
+    int status; /* wait status */
+    double t_init, t_starting;
+    struct launch *launch;
+    struct request *info; /* the shell waits for its job */
+    /* in flight */
+    flux_future_t *f_jobspec, *f_namespace, *f_log;
+    struct commit_op link, archive;
+    /* timers */
+    flux_watcher_t *expire, *kill_timer, *simulation;
+};
+
+/* --- job.c */
+struct job_request {
+    flux_jobid_t id;
+    uint32_t userid;
+    json_t *R;
+    json_t *jobspec; /* may be NULL */
+    bool reattach;
+};
+/* A start request. Whatever is wrong with it becomes an exception of the job. */
+void jobs_start(struct jobs *jobs, const struct job_request *req);
+struct job *jobs_find(struct jobs *jobs, flux_jobid_t id);
+void jobs_free_all(struct jobs *jobs); /* forget them; shells stay */
+extern const struct launch_events job_launch_events;
+
+const char *job_state_name(enum job_state state);
+void job_set_state(struct job *job, enum job_state state);
+/* An exception of severity 0, once; what runs is ended. */
+void job_fail(struct job *job, const char *type, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void job_attach(struct job *job, int status_if_over, enum adopt_outcome outcome);
+void job_ended(struct job *job); /* the inquest is over, or was not needed: archive */
+void job_done(struct job *job);  /* archived: last answers; frees job */
+void job_recalled(struct job *job);
+
+/* --- recall.c: what the KVS remembers */
+void job_recall(struct job *job);  /* calls job_recalled() */
+void job_inquest(struct job *job); /* the shell ended, not with exit code 0; calls job_ended() */
+
+/* --- jobkvs.c: what a job needs of the KVS */
+void job_want_jobspec(struct job *job);
+void job_want_namespace(struct job *job);
+void job_archive(struct job *job); /* calls job_done() */
+void jobkvs_deinit(struct job *job);
+/* Errors that say "there is no such thing"; any other means that the KVS cannot be asked. */
+bool kvs_says_none(int errnum);
+
+/* --- kill.c */
+void job_cancel(struct job *job);
+void job_kill(struct job *job, int signum);
+void job_arm_expiration(struct job *job);
+
+/* --- simulate.c */
+/* 1: the jobspec asks for simulation, *ret_duration in seconds; 0: not; -EINVAL with a sentence. */
+int simulation_parse(const json_t *jobspec, double *ret_duration, flux_error_t *error);
+void job_simulate(struct job *job);
+
+/* --- shellinfo.c */
+/* Answer the shell that waits, if everything is there. */
+void job_inform(struct job *job);
+
+#endif

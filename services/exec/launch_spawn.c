@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Shells as children: posix_spawn in a session of their own, all signals blocked until the shell
+ * has its handlers, nothing inherited but stderr. The shell runs as the user that flux-exec runs
+ * as, so this serves single-user instances only; a job of another user is refused. */
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "launch_impl.h"
+#include "proc.h"
+
+/* What of our own environment a shell gets. The tasks' environment is the job's. */
+static const char *const pass[] = { "PATH",
+                                    "HOME",
+                                    "USER",
+                                    "LANG",
+                                    "TZ",
+                                    "TMPDIR",
+                                    "LD_LIBRARY_PATH",
+                                    "XDG_RUNTIME_DIR",
+                                    "ASAN_OPTIONS",
+                                    "UBSAN_OPTIONS" };
+
+#define ENV_MAX (ARRAY_SIZE(pass) + 3)
+
+struct shell_env {
+    char *strings[ENV_MAX];
+    size_t n;
+};
+
+static void env_deinit(struct shell_env *env)
+{
+    for (size_t i = 0; i < env->n; i++)
+        free(env->strings[i]);
+}
+
+static int env_add(struct shell_env *env, const char *name, const char *value)
+{
+    if (asprintf(&env->strings[env->n], "%s=%s", name, value) < 0)
+        return -ENOMEM;
+    env->strings[++env->n] = NULL;
+    return 0;
+}
+
+static int env_init(struct shell_env *env, const struct launcher *l, const char *jobid)
+{
+    int rc = env_add(env, "FLUX_URI", l->uri);
+
+    if (rc == 0)
+        rc = env_add(env, "FLUX_JOB_ID", jobid);
+    for (size_t i = 0; i < ARRAY_SIZE(pass) && rc == 0; i++)
+        if (getenv(pass[i]))
+            rc = env_add(env, pass[i], getenv(pass[i]));
+    return rc;
+}
+
+static int spawn_prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *actions)
+{
+    sigset_t all;
+    int rc;
+
+    sigfillset(&all);
+    rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                            POSIX_SPAWN_SETSIGDEF);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigmask(attr, &all);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigdefault(attr, &all);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_adddup2(actions, 0, 1);
+    return rc;
+}
+
+static int spawn_shell(const char *path, char *const argv[], char *const envp[], pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    int rc = posix_spawn_file_actions_init(&actions);
+
+    if (rc != 0)
+        return -rc;
+    rc = posix_spawnattr_init(&attr);
+    if (rc == 0) {
+        rc = spawn_prepare(&attr, &actions);
+        if (rc == 0)
+            rc = posix_spawn(ret_pid, path, &actions, &attr, argv, envp);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return -rc;
+}
+
+static void spawn_start(struct launch *p, const struct launch_request *req)
+{
+    CLEANUP(env_deinit) struct shell_env env = { .n = 0 };
+    char jobid[24];
+    char *argv[] = { (char *)"flux-shell", jobid, NULL };
+    pid_t pid;
+    int rc;
+
+    if (req->userid != geteuid()) {
+        launch_failed(p, EPERM,
+                      "user %u may not run jobs here: this instance runs jobs of its "
+                      "owner only",
+                      req->userid);
+        return;
+    }
+    (void)snprintf(jobid, sizeof(jobid), "%" PRIu64, req->id);
+    rc = env_init(&env, p->l, jobid);
+    if (rc == 0)
+        rc = spawn_shell(req->shell, argv, env.strings, &pid);
+    if (rc < 0)
+        launch_failed(p, -rc, "cannot start the job shell %s: %s", req->shell, strerror(-rc));
+    else
+        launch_got_pid(p, pid, true);
+}
+
+static int spawn_signal(struct launch *p, int signum)
+{
+    int count;
+
+    if (signum != SIGKILL && signum != SIGSTOP && signum != SIGCONT)
+        return syscall(SYS_pidfd_send_signal, p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+    count = proc_signal_session(p->pid, signum, true);
+    return count < 0 ? count : 0;
+}
+
+const struct launch_backend launch_spawn = {
+    .name = "spawn",
+    .start = spawn_start,
+    .signal = spawn_signal,
+};

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Wires the parts of flux-exec together, reads the [exec] table, and cleans up after jobs that
+ * nobody claims. Where a shell comes from: exec.job-shell, $FLUX_JOB_SHELL, or the installed one.
+ */
+#include <string.h>
+
+#include "base/errorx.h"
+#include "base/fsd.h"
+#include "config.h"
+#include "manager.h"
+#include "service/log.h"
+
+#define KILL_TIMEOUT_DEFAULT 5.
+#define SHELL_DEFAULT        FLUX_LIBEXECDIR "/flux-shell"
+
+static int read_kill_timeout(const json_t *v, double *ret, flux_error_t *error)
+{
+    double t = KILL_TIMEOUT_DEFAULT;
+
+    if (json_is_number(v))
+        t = json_number_value(v);
+    else if (v && (!json_is_string(v) || fsd_parse(json_string_value(v), &t) < 0))
+        return errorx_fail(error, EINVAL, "exec.kill-timeout: must be a duration such as \"5s\"");
+    if (!(t >= 0 && t <= 86400))
+        return errorx_fail(error, EINVAL, "exec.kill-timeout: must be between 0 and one day");
+    *ret = t;
+    return 0;
+}
+
+static int read_shell(const json_t *v, char **ret, flux_error_t *error)
+{
+    const char *path = getenv("FLUX_JOB_SHELL");
+
+    if (v && (!json_is_string(v) || json_string_value(v)[0] != '/'))
+        return errorx_fail(error, EINVAL, "exec.job-shell: must be an absolute path");
+    if (v)
+        path = json_string_value(v);
+    *ret = strdup(path && path[0] == '/' ? path : SHELL_DEFAULT);
+    return *ret ? 0 : errorx_fail(error, ENOMEM, "out of memory");
+}
+
+int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
+{
+    struct manager *m = arg;
+    const json_t *table = json_object_get(config, "exec");
+    char *shell;
+    double kill_timeout = KILL_TIMEOUT_DEFAULT;
+    int rc;
+
+    if (table && !json_is_object(table))
+        return errorx_fail(error, EINVAL, "exec: must be a table");
+    rc = read_kill_timeout(json_object_get(table, "kill-timeout"), &kill_timeout, error);
+    if (rc == 0)
+        rc = read_shell(json_object_get(table, "job-shell"), &shell, error);
+    if (rc < 0)
+        return rc;
+    free(m->config.shell);
+    m->config.shell = shell;
+    m->config.kill_timeout = kill_timeout;
+    return 0;
+}
+
+void manager_on_stats(json_t *stats, void *arg)
+{
+    struct manager *m = arg;
+
+    (void)json_object_set_new(stats, "jobs", json_integer(HASH_COUNT(m->jobs.table)));
+    (void)json_object_set_new(stats, "started", json_integer((json_int_t)m->jobs.nstarted));
+    (void)json_object_set_new(stats, "finished", json_integer((json_int_t)m->jobs.nfinished));
+    (void)json_object_set_new(stats, "failed", json_integer((json_int_t)m->jobs.nfailed));
+    (void)json_object_set_new(stats, "processes",
+                              json_integer((json_int_t)subprocesses_count(m->procs)));
+    (void)json_object_set_new(stats, "launch", json_string(launcher_name(m->launcher)));
+}
+
+static void on_fatal(void *arg, const char *why)
+{
+    struct manager *m = arg;
+
+    log_warning("the KVS cannot be relied on (%s): starting over, running jobs go on", why);
+    service_exit(m->svc, SERVICE_EXIT_ROUTER);
+}
+
+/* Shells that belong to no job of the job manager, a while after it named all of them. */
+static void on_shell_found(flux_jobid_t id, void *arg)
+{
+    struct manager *m = arg;
+
+    if (id == 0 || jobs_find(&m->jobs, id))
+        return;
+    log_warning("job %" PRIu64 " is not known to the job manager, ending what runs of it", id);
+    (void)launcher_purge(m->launcher, id);
+}
+
+static void on_reconcile(void *arg)
+{
+    struct manager *m = arg;
+    const int rc = launcher_list(m->launcher, on_shell_found, m);
+
+    if (rc < 0)
+        log_err("cannot list the shells of this node: %s", strerror(-rc));
+}
+
+static int new_launcher(struct manager *m)
+{
+    flux_error_t error = { .text = "" };
+    const struct launcher_config config = {
+        .reactor = service_reactor(m->svc),
+        .rundir = service_rundir(m->svc),
+        .backend = getenv("FLUX_EXEC_LAUNCH"),
+        .events = job_launch_events,
+    };
+    const int rc = launcher_new(&config, &m->launcher, &error);
+
+    if (rc < 0)
+        log_err("cannot start jobs: %s", error.text[0] ? error.text : strerror(-rc));
+    return rc;
+}
+
+int manager_new(struct service *svc, struct manager **ret)
+{
+    CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
+    flux_error_t error = { .text = "" };
+    flux_reactor_t *r = service_reactor(svc);
+    int rc;
+
+    if (!m)
+        return -ENOMEM;
+    m->svc = svc;
+    m->leader = service_rank(svc) == 0;
+    rc = manager_on_config(service_config(svc), m, &error);
+    if (rc < 0) {
+        log_err("bad configuration: %s", error.text);
+        return rc;
+    }
+    if (cputopo_new("/sys/devices/system/cpu", NULL, &m->topo) < 0)
+        log_warning("the cores of this node cannot be read from /sys: tasks are not bound");
+    if ((rc = new_launcher(m)) < 0 || (rc = answers_new(r, &m->answers)) < 0 ||
+        (rc = commitq_new(service_flux(svc), r, on_fatal, m, &m->commits)) < 0 ||
+        (rc = subprocesses_new(r, &m->procs)) < 0)
+        return rc;
+    m->jobs = (struct jobs){
+        .h = service_flux(svc),
+        .reactor = r,
+        .rank = service_rank(svc),
+        .launcher = m->launcher,
+        .commits = m->commits,
+        .answers = m->answers,
+        .config = &m->config,
+        .topo = m->topo,
+        .on_fatal = on_fatal,
+        .fatal_arg = m,
+    };
+    if (m->leader && (rc = hello_new(service_flux(svc), on_reconcile, m, &m->hello)) < 0)
+        return rc;
+    *ret = TAKE(m);
+    return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+    if (m) {
+        hello_free(m->hello);
+        jobs_free_all(&m->jobs);
+        subprocesses_free(m->procs);
+        commitq_free(m->commits);
+        answers_free(m->answers);
+        launcher_free(m->launcher);
+        cputopo_free(m->topo);
+        free(m->config.shell);
+        free(m);
+    }
+    return NULL;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The requests about jobs: job-exec.start, .kill, .cancel from the job manager, rexec.shell-info
+ * from shells. Nothing is decided here. */
+#include <signal.h>
+
+#include "base/number.h"
+#include "manager.h"
+#include "service/log.h"
+
+int rpc_start(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct job_request jr = { .jobspec = NULL };
+    json_int_t id, userid;
+    int reattach = 0;
+
+    if (request_unpack(req, "{s:I s:I s:o s?b s?o}", "id", &id, "userid", &userid, "R", &jr.R,
+                       "reattach", &reattach, "jobspec", &jr.jobspec) < 0)
+        return request_explain(req, EPROTO, "job-exec.start: needs id, userid and R");
+    if (!m->leader)
+        return request_explain(req, ENOSYS, "job-exec is served by the leader only");
+    jr.id = (flux_jobid_t)id;
+    jr.userid = (uint32_t)userid;
+    jr.reattach = reattach;
+    answers_set_carrier(m->answers, req);
+    jobs_start(&m->jobs, &jr);
+    return 0;
+}
+
+int rpc_job_kill(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct job *job;
+    json_int_t id;
+    int signum;
+
+    if (request_unpack(req, "{s:I s:i}", "id", &id, "signum", &signum) < 0)
+        return -EPROTO;
+    job = jobs_find(&m->jobs, (flux_jobid_t)id);
+    if (job && signum > 0 && signum < NSIG)
+        job_kill(job, signum);
+    return 0;
+}
+
+int rpc_job_cancel(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct job *job;
+    json_int_t id;
+
+    if (request_unpack(req, "{s:I}", "id", &id) < 0)
+        return -EPROTO;
+    job = jobs_find(&m->jobs, (flux_jobid_t)id);
+    if (job)
+        job_cancel(job);
+    return 0;
+}
+
+int rpc_shell_info(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct job *job;
+    json_int_t id;
+    int pid;
+
+    if (request_unpack(req, "{s:I s:i}", "id", &id, "pid", &pid) < 0)
+        return -EPROTO;
+    job = jobs_find(&m->jobs, (flux_jobid_t)id);
+    if (!job)
+        return request_explain(req, ENOENT, "no job %" PRId64 " runs on this node", (int64_t)id);
+    if (!request_is_owner(req) && request_userid(req) != job->userid)
+        return request_explain(req, EPERM, "that is a job of another user");
+    if (job->launch && launch_pid(job->launch) > 0 && launch_pid(job->launch) != pid)
+        return request_explain(req, EPERM, "process %d is not the shell of this job", pid);
+    if (job->info) {
+        (void)request_fail(job->info, ECANCELED, "asked again");
+        request_unref(job->info);
+    }
+    job->info = request_ref(req);
+    job_want_jobspec(job);
+    job_inform(job);
+    return 0;
+}
