@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Transactions of commit.c as KVS commits. At most one is open and one in flight. */
+#include <errno.h>
+#include <string.h>
+
+#include "service/log.h"
+#include "daemon.h"
+
+#define RETRY_SECONDS 1.
+
+static int txn_open(struct daemon *d)
+{
+    if (!d->txn)
+        d->txn = flux_kvs_txn_create();
+    return d->txn ? 0 : -errno;
+}
+
+int kvs_append(void *arg, const char *key, const char *data, size_t len)
+{
+    struct daemon *d = arg;
+
+    if (txn_open(d) < 0 || flux_kvs_txn_put_raw(d->txn, FLUX_KVS_APPEND, key, data, (int)len) < 0)
+        return -errno;
+    return 0;
+}
+
+int kvs_put(void *arg, const char *key, const char *value)
+{
+    struct daemon *d = arg;
+
+    return txn_open(d) < 0 || flux_kvs_txn_put(d->txn, 0, key, value) < 0 ? -errno : 0;
+}
+
+int kvs_unlink(void *arg, const char *key)
+{
+    struct daemon *d = arg;
+
+    return txn_open(d) < 0 || flux_kvs_txn_unlink(d->txn, 0, key) < 0 ? -errno : 0;
+}
+
+static void on_commit(flux_future_t *f, void *arg)
+{
+    struct daemon *d = arg;
+    int errnum = flux_future_get(f, NULL) < 0 ? errno : 0;
+
+    if (errnum != 0)
+        log_err("commit of job events: %s", flux_future_error_string(f));
+    flux_future_destroy(f);
+    d->commit = NULL;
+    if (errnum == ENOSPC)
+        flux_timer_watcher_reset(d->retry, RETRY_SECONDS, 0.);
+    if (errnum == ENOSPC)
+        flux_watcher_start(d->retry);
+    commit_done(&d->m, errnum);
+}
+
+int kvs_send(void *arg)
+{
+    struct daemon *d = arg;
+    flux_future_t *f = NULL;
+    int rc = txn_open(d);
+
+    if (rc == 0) {
+        f = flux_kvs_commit(d->h, KVS_PRIMARY_NAMESPACE, 0, d->txn);
+        if (!f || flux_future_then(f, -1., on_commit, d) < 0)
+            rc = -errno;
+    }
+    flux_kvs_txn_destroy(d->txn);
+    d->txn = NULL;
+    if (rc < 0) {
+        flux_future_destroy(f);
+        return rc;
+    }
+    d->commit = f;
+    return 0;
+}
+
+static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct daemon *d = arg;
+
+    commit_retry(&d->m);
+}
+
+int kvs_open(struct daemon *d)
+{
+    d->retry = flux_timer_watcher_create(service_reactor(d->svc), RETRY_SECONDS, 0., on_retry, d);
+    return d->retry ? 0 : -errno;
+}
+
+void kvs_close(struct daemon *d)
+{
+    flux_watcher_destroy(d->retry);
+    flux_future_destroy(d->commit);
+    flux_kvs_txn_destroy(d->txn);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The job manager's domain: jobs and what is done about them. It knows no sockets; what it wants
+ * done goes through struct manager_ops, so the tests drive it with a scheduler, an execution
+ * service and a KVS made of a few lines.
+ *
+ * One turn: handlers post events and mark jobs; manager_process() then advances the marked jobs,
+ * asks the scheduler, commits what was posted and writes the journal. It is called once per pass of
+ * the loop, which is what batches events over jobs. */
+#ifndef JOB_MANAGER_MANAGER_H
+#define JOB_MANAGER_MANAGER_H
+
+#include <flux/job.h>
+#include "event.h"
+#include "job.h"
+#include "queue.h"
+
+enum manager_peer { PEER_SCHED, PEER_EXEC };
+
+struct manager_ops {
+    double (*now)(void *arg); /* wall clock, seconds */
+    /* Add to the open transaction; kvs_commit sends it, its end comes back as commit_done(). 0 or
+     * -errno. */
+    int (*kvs_append)(void *arg, const char *key, const char *data, size_t len);
+    int (*kvs_put)(void *arg, const char *key, const char *value);
+    int (*kvs_unlink)(void *arg, const char *key);
+    int (*kvs_commit)(void *arg);
+    /* A request with matchtag 0. 0 or -errno. */
+    int (*send)(void *arg, const char *topic, const char *json, bool noresponse);
+    /* Answers; respond may be repeated on a streaming request. None drops the reference. */
+    void (*respond)(void *arg, struct request *req, const char *json);
+    void (*fail)(void *arg, struct request *req, int errnum, const char *sentence);
+    struct request *(*ref)(void *arg, struct request *req);
+    void (*unref)(void *arg, struct request *req);
+    void (*wake)(void *arg, enum manager_peer peer); /* it went away: wake it */
+};
+
+struct commit {
+    struct job_list dirty;            /* jobs with events not yet on their way, oldest first */
+    uint64_t ndirtied, ntaken;        /* how many jobs were ever put on it, and taken off it */
+    struct job_answers answers;       /* due when what was dirty before them is durable */
+    struct job_answers answers_batch; /* due when the batch is */
+    struct job **batch;               /* in flight, or waiting for another try; with references */
+    size_t nbatch, batch_cap;
+    bool in_flight, retry;
+    uint64_t ncommits, nevents;
+};
+
+struct alloc {
+    struct queue pending;     /* in SCHED, not held, not asked for yet */
+    struct queue outstanding; /* asked for; the least important is first */
+    struct request *ready;    /* the scheduler's stream; NULL: no scheduler */
+    size_t limit;
+    size_t ncanceling;
+    bool batch;         /* it takes sched.alloc-batch */
+    bool greeted;       /* it had its hello and was not ready yet */
+    struct job **freed; /* what the hello told of and was freed since; with references */
+    size_t nfreed, freed_cap;
+};
+
+struct start {
+    struct request *hello; /* the execution service's stream; NULL: none */
+    char *service;
+    size_t npending;
+};
+
+struct waiter;
+struct zombie;
+TAILQ_HEAD(waiter_list, waiter);
+TAILQ_HEAD(zombie_list, zombie);
+
+struct wait {
+    struct waiter *by_id;     /* hash */
+    struct waiter_list any;   /* in order of arrival */
+    struct zombie *zombies;   /* hash: waitable jobs that ended and nobody waited for */
+    struct zombie_list order; /* the same, oldest first */
+    size_t nzombies;
+    size_t nwaitable; /* active and waitable */
+};
+
+struct listener;
+struct journal_record;
+TAILQ_HEAD(listener_list, listener);
+TAILQ_HEAD(journal_record_list, journal_record);
+
+struct journal {
+    struct listener_list listeners;
+    struct journal_record_list ring; /* inactive jobs, oldest first */
+    struct journal_record *ring_by_id;
+    size_t ring_count, ring_bytes;
+};
+
+struct depend {
+    struct dependency_list begin_times;
+    double next; /* earliest of them; 0: none */
+};
+
+struct manager {
+    const struct manager_ops *ops;
+    void *arg;
+    uint32_t owner;
+    struct job *jobs; /* hash by id, in order of arrival */
+    struct job_list todo;
+    size_t counts[JOB_STATE_COUNT];
+    uint64_t max_jobid, ninactive;
+    uint64_t next_serial;
+    bool loading; /* replaying: nothing is advanced, no effect */
+    int fatal;    /* negative errno: the daemon must end (and rebuild) */
+    struct commit commit;
+    struct alloc alloc;
+    struct start start;
+    struct wait wait;
+    struct journal journal;
+    struct depend depend;
+};
+
+/* Who asks. */
+struct asker {
+    uint32_t userid;
+    bool owner;
+};
+
+void manager_init(struct manager *m, const struct manager_ops *ops, void *arg, uint32_t owner);
+void manager_deinit(struct manager *m);
+/* One turn. True: there is more to do, call again soon even if nothing happens. */
+bool manager_process(struct manager *m);
+struct job *manager_find(struct manager *m, flux_jobid_t id);
+/* For a request of `who` about an active job. 0, -ENOENT, -EPERM with a sentence. */
+int manager_find_for(struct manager *m, flux_jobid_t id, struct asker who, struct job **ret,
+                     flux_error_t *error);
+int manager_insert(struct manager *m, struct job *job); /* keeps a reference */
+size_t manager_count(const struct manager *m);
+void manager_fatal(struct manager *m, int errnum, const char *what);
+
+/* Have job_advance look at the job in this turn. */
+void manager_mark(struct manager *m, struct job *job);
+/* advance.c: do what the job's state calls for. Idempotent. */
+void job_advance(struct manager *m, struct job *job);
+
+/* commit.c: ev->timestamp is set here. 0 or -EINVAL (cannot happen now; logged). */
+int event_post(struct manager *m, struct job *job, struct event *ev);
+int event_post_exception(struct manager *m, struct job *job, const char *type, int severity,
+                         uint32_t userid, const char *note);
+/* Answer req with {} once everything posted so far is durable. Keeps a reference. */
+void commit_answer(struct manager *m, struct request *req);
+void commit_flush(struct manager *m);
+/* The transaction ended: 0 it is durable, ENOSPC it is known not to be (commit_retry() later), else
+ * nobody knows: m->fatal. */
+void commit_done(struct manager *m, int errnum);
+void commit_retry(struct manager *m);
+
+/* submit.c. t_submit is wall time. 0; a known id is ignored. Takes jobspec (borrowed) apart from
+ * its environment. */
+struct submission {
+    flux_jobid_t id;
+    uint32_t userid;
+    int urgency, flags;
+    double t_submit;
+    json_t *jobspec;
+};
+int submit_job(struct manager *m, const struct submission *s);
+
+/* restart.c */
+int restart_add(struct manager *m, flux_jobid_t id, const char *eventlog, size_t len,
+                flux_error_t *error);   /* 1: taken, 0: known already or inactive, or -errno */
+void restart_finish(struct manager *m); /* all were added, with jobspec and R */
+void restart_job(struct manager *m, struct job *job); /* the same for one */
+
+/* alloc.c */
+void alloc_hello(struct manager *m, struct request *req); /* answers, without the end */
+int alloc_ready(struct manager *m, struct request *req, const char *mode, bool batch,
+                flux_error_t *error); /* keeps a reference */
+void alloc_lost(struct manager *m);
+int alloc_response(struct manager *m, json_t *response); /* 0 or -EPROTO */
+void alloc_want(struct manager *m, struct job *job);
+bool alloc_drop(struct manager *m, struct job *job); /* true: the scheduler still has to answer */
+void alloc_priority(struct manager *m, struct job *job); /* it changed */
+void alloc_free(struct manager *m, struct job *job);
+bool alloc_pump(struct manager *m); /* true: more to send */
+
+/* start.c */
+int start_hello(struct manager *m, struct request *req, const char *service);
+void start_lost(struct manager *m);
+int start_response(struct manager *m, json_t *response);
+void start_try(struct manager *m, struct job *job);
+void start_cancel(struct manager *m, struct job *job);
+
+/* raise.c kill.c urgency.c annotate.c stats.c */
+int raise_job(struct manager *m, struct asker who, flux_jobid_t id, int severity, const char *type,
+              const char *note, struct request *req, flux_error_t *error);
+int raise_all(struct manager *m, struct asker who, uint32_t userid, int states, int severity,
+              const char *type, const char *note, bool dry_run, int *ret_count);
+int kill_job(struct manager *m, struct asker who, flux_jobid_t id, int signum, flux_error_t *error);
+int kill_all(struct manager *m, struct asker who, uint32_t userid, int signum, bool dry_run,
+             int *ret_count);
+int urgency_job(struct manager *m, struct asker who, flux_jobid_t id, int urgency,
+                struct request *req, flux_error_t *error);
+uint32_t urgency_priority(unsigned int urgency);
+int annotate_job(struct manager *m, struct job *job, json_t *annotations);
+int annotate_merge(json_t *to, json_t *from); /* RFC 27 rules. 0 or -ENOMEM */
+json_t *stats_json(const struct manager *m);
+
+/* wait.c */
+int wait_job(struct manager *m, struct asker who, flux_jobid_t id, struct request *req,
+             flux_error_t *error);
+void wait_active(struct manager *m, struct job *job);   /* it became known */
+void wait_inactive(struct manager *m, struct job *job); /* it ended, durably */
+void wait_gone(struct manager *m, struct request *req);
+void wait_deinit(struct manager *m);
+
+/* journal.c */
+int journal_listen(struct manager *m, struct request *req, uint64_t since);
+void journal_gone(struct manager *m, struct request *req);
+/* Events of the job's log from byte and event `from` to what is durable now. */
+void journal_add(struct manager *m, struct job *job, size_t from, unsigned int seq,
+                 unsigned int effects);
+void journal_annotations(struct manager *m, struct job *job);
+bool journal_flush(struct manager *m); /* true: history is left to send */
+bool journal_is_inactive(struct manager *m, flux_jobid_t id);
+void journal_forget(struct manager *m, struct job *job); /* it leaves m->jobs */
+void journal_deinit(struct manager *m);
+
+/* dependency.c */
+void dependency_setup(struct manager *m, struct job *job); /* entering DEPEND */
+void dependency_resume(struct manager *m, struct job *job,
+                       void (*unknown)(struct manager *m, struct job *job, flux_jobid_t on));
+void dependency_running(struct manager *m, struct job *job);
+void dependency_inactive(struct manager *m, struct job *job);
+void dependency_drop(struct job *job); /* it waits for nothing any more */
+/* Job `on` ended before this process started: settle what `job` waits for of it. */
+void dependency_settle(struct manager *m, struct job *job, const struct job *on, bool ran);
+void dependency_tick(struct manager *m); /* wall clock reached m->depend.next */
+
+#endif

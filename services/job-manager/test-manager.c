@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "test-world.h"
+
+static const struct asker owner = { .userid = OWNER, .owner = true };
+static const struct asker guest = { .userid = GUEST };
+
+#define WHOLE_LIFE "submit validate depend priority alloc start finish release free clean"
+
+static void setup(struct world *w, size_t nslots)
+{
+    world_init(w, nslots);
+    world_exec_up(w);
+    world_sched_up(w, "unlimited", true);
+}
+
+static void assert_events(struct world *w, flux_jobid_t id, const char *expected)
+{
+    char *s = world_events(w, id);
+
+    assert_string_equal(s, expected);
+    free(s);
+}
+
+static void a_job_goes_through_its_whole_life(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 7, 16);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 7);
+    world_alloc(&w, 7);
+    world_settle(&w);
+    assert_int_equal(world_job(&w, 7)->nstarts, 1);
+    world_run(&w, 7, 0);
+    world_settle(&w);
+    assert_events(&w, 7, WHOLE_LIFE);
+    assert_null(world_kvs(&w, "job-active", 7, ""));
+    assert_string_equal(world_kvs_get(&w, "job-state.ninactive"), "1");
+    assert_int_equal(manager_count(&w.m), 0);
+    assert_int_equal(world_job(&w, 7)->nfrees, 1);
+    world_deinit(&w);
+}
+
+static void nothing_starts_before_its_allocation_is_durable(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 7, 16);
+    world_settle(&w);
+    world_alloc(&w, 7);
+    world_turn(&w);
+    assert_true(w.commit_flying);
+    assert_int_equal(world_job(&w, 7)->nstarts, 0);
+    world_commit(&w);
+    world_turn(&w);
+    assert_int_equal(world_job(&w, 7)->nstarts, 1);
+    world_deinit(&w);
+}
+
+static void events_of_one_turn_are_one_commit_with_one_append_a_job(void **state)
+{
+    struct world w;
+
+    setup(&w, 0);
+    for (flux_jobid_t id = 1; id <= 100; id++)
+        world_submit(&w, id, 16);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 1);
+    assert_int_equal(w.nops, 100);
+    /* What is posted meanwhile waits for the next one. */
+    for (flux_jobid_t id = 101; id <= 150; id++)
+        world_submit(&w, id, 16);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 1);
+    world_commit(&w);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 2);
+    assert_int_equal(w.nops, 50);
+    world_settle(&w);
+    assert_int_equal(w.ncommits, 2);
+    assert_events(&w, 150, "submit validate depend priority");
+    world_deinit(&w);
+}
+
+static void a_commit_that_found_no_space_is_tried_again_unchanged(void **state)
+{
+    struct world w;
+
+    setup(&w, 0);
+    world_submit(&w, 1, 16);
+    world_turn(&w);
+    world_commit_lost(&w);
+    commit_done(&w.m, ENOSPC);
+    world_turn(&w);
+    assert_false(w.commit_flying);
+    commit_retry(&w.m);
+    world_settle(&w);
+    assert_events(&w, 1, "submit validate depend priority");
+    world_deinit(&w);
+}
+
+static void a_commit_of_unknown_outcome_ends_the_daemon(void **state)
+{
+    struct world w;
+
+    setup(&w, 0);
+    world_submit(&w, 1, 16);
+    world_turn(&w);
+    commit_done(&w.m, ECONNRESET);
+    assert_int_equal(w.m.fatal, -ECONNRESET);
+    world_deinit(&w);
+}
+
+static void answers_wait_until_their_events_are_durable(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 0);
+    world_submit(&w, 1, 16);
+    world_turn(&w); /* a first commit is in flight */
+    assert_int_equal(raise_job(&w.m, owner, 1, 0, "cancel", "", req, &error), 0);
+    world_turn(&w);
+    world_sched_answer(&w, 1, 3);
+    world_commit(&w);
+    assert_int_equal(req->nanswers, 0);
+    world_turn(&w);
+    assert_int_equal(req->nanswers, 0);
+    world_commit(&w);
+    assert_int_equal(req->nanswers, 1);
+    assert_int_equal(req->errnum, 0);
+    world_settle(&w);
+    assert_events(&w, 1, "submit validate depend priority exception clean");
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void allocations_are_asked_for_by_priority_then_id(void **state)
+{
+    static const flux_jobid_t order[] = { 5, 2, 3, 1, 6, 4 };
+    struct world w;
+
+    world_init(&w, 1);
+    world_exec_up(&w);
+    world_submit(&w, 1, 16);
+    world_submit(&w, 2, 20);
+    world_submit(&w, 3, 20);
+    world_submit(&w, 4, 1);
+    world_submit(&w, 5, 31);
+    world_submit(&w, 6, 16);
+    world_submit(&w, 7, 0); /* held */
+    world_settle(&w);
+    world_sched_up(&w, "unlimited", true);
+    world_turn(&w);
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+        flux_jobid_t id = world_next_asked(&w);
+
+        assert_int_equal(id, order[i]);
+        world_alloc(&w, id);
+        world_settle(&w);
+        world_run(&w, id, 0);
+        world_settle(&w);
+    }
+    assert_int_equal(world_next_asked(&w), 0);
+    world_deinit(&w);
+}
+
+static void limited_mode_makes_room_for_the_more_important(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    world_init(&w, 1);
+    world_sched_up(&w, "limited=2", false);
+    world_submit(&w, 1, 10);
+    world_submit(&w, 2, 12);
+    world_submit(&w, 3, 11);
+    world_settle(&w);
+    assert_int_equal(w.m.alloc.outstanding.n, 2);
+    assert_int_equal(world_job(&w, 1)->asked, 0);
+    assert_int_equal(urgency_job(&w.m, owner, 1, 30, req, &error), 0);
+    world_settle(&w);
+    assert_non_null(strstr(w.sent.s, "sched.cancel {\"id\":3}"));
+    world_sched_answer(&w, 3, 3);
+    world_settle(&w);
+    assert_true(world_job(&w, 1)->asked > 0);
+    assert_int_equal(world_job(&w, 3)->asked, 0);
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void urgency_holds_releases_and_reorders(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit_full(&w, 1, GUEST, 16, 0, "{}");
+    world_settle(&w);
+    assert_int_equal(urgency_job(&w.m, guest, 1, 17, req, &error), -EPERM);
+    assert_int_equal(urgency_job(&w.m, owner, 1, 32, req, &error), -EINVAL);
+    assert_int_equal(urgency_job(&w.m, guest, 1, 0, req, &error), 0);
+    world_settle(&w);
+    assert_non_null(strstr(w.sent.s, "sched.cancel {\"id\":1}"));
+    world_sched_answer(&w, 1, 3);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 0);
+    assert_int_equal(urgency_job(&w.m, guest, 1, 5, req, &error), 0);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 1);
+    assert_int_equal(req->nanswers, 2);
+    assert_int_equal(urgency_job(&w.m, owner, 1, 6, req, &error), 0);
+    assert_non_null(strstr(w.sent.s, "sched.prioritize {\"jobs\":[[1,6]]}"));
+    world_alloc(&w, 1);
+    world_settle(&w);
+    assert_int_equal(urgency_job(&w.m, owner, 1, 7, req, &error), -EINVAL);
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void denied_jobs_end_with_an_alloc_exception(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    world_sched_answer(&w, 1, 2);
+    world_settle(&w);
+    assert_events(&w, 1, "submit validate depend priority exception clean");
+    assert_non_null(strstr(world_kvs(&w, "job", 1, ".eventlog"), "\"type\":\"alloc\""));
+    world_deinit(&w);
+}
+
+static void cancel_meets_an_allocation_under_way(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    assert_int_equal(raise_job(&w.m, owner, 1, 0, "cancel", NULL, req, &error), 0);
+    world_alloc(&w, 1); /* sent before the scheduler saw the cancellation */
+    world_settle(&w);
+    assert_events(&w, 1, "submit validate depend priority exception clean");
+    assert_int_equal(world_job(&w, 1)->nfrees, 1);
+    assert_int_equal(w.nused, 0);
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void cancel_of_a_running_job_waits_for_its_end(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    assert_int_equal(raise_job(&w.m, guest, 1, 0, "cancel", NULL, req, &error), -EPERM);
+    assert_int_equal(raise_job(&w.m, owner, 2, 0, "cancel", NULL, req, &error), -ENOENT);
+    assert_int_equal(raise_job(&w.m, owner, 1, 8, "cancel", NULL, req, &error), -EINVAL);
+    assert_int_equal(raise_job(&w.m, owner, 1, 0, "two words", NULL, req, &error), -EINVAL);
+    assert_int_equal(raise_job(&w.m, owner, 1, 0, "cancel", "tired", req, &error), 0);
+    world_settle(&w);
+    assert_int_equal(world_job(&w, 1)->ncancels, 1);
+    assert_int_equal(w.nused, 1);
+    world_run(&w, 1, 15);
+    world_settle(&w);
+    assert_events(&w, 1,
+                  "submit validate depend priority alloc exception start finish release free "
+                  "clean");
+    assert_int_equal(w.nused, 0);
+    assert_int_equal(kill_job(&w.m, owner, 1, SIGTERM, &error), -ENOENT);
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void signals_go_to_running_jobs_only(void **state)
+{
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    assert_int_equal(kill_job(&w.m, owner, 1, SIGTERM, &error), -EINVAL);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    assert_int_equal(kill_job(&w.m, guest, 1, SIGTERM, &error), -EPERM);
+    assert_int_equal(kill_job(&w.m, owner, 1, 0, &error), -EINVAL);
+    assert_int_equal(kill_job(&w.m, owner, 1, 65, &error), -EINVAL);
+    assert_int_equal(kill_job(&w.m, owner, 1, SIGUSR1, &error), 0);
+    assert_non_null(strstr(w.sent.s, "job-exec.kill {\"id\":1,\"signum\":10}"));
+    world_deinit(&w);
+}
+
+static void a_lost_scheduler_is_asked_again_after_its_hello(void **state)
+{
+    struct world w;
+
+    setup(&w, 2);
+    for (flux_jobid_t id = 1; id <= 3; id++)
+        world_submit(&w, id, 16);
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    world_sched_down(&w);
+    assert_int_equal(w.nwakes[PEER_SCHED], 1);
+    world_settle(&w);
+    assert_int_equal(w.m.alloc.pending.n, 2);
+    world_sched_up(&w, "unlimited", true); /* checks that the hello tells of job 1 */
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 2);
+    world_deinit(&w);
+}
+
+static void what_is_freed_between_hello_and_ready_is_not_lost(void **state)
+{
+    struct request *hello = request_make(), *ready = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    alloc_hello(&w.m, hello);
+    assert_int_equal(hello->nanswers, 1);
+    world_run(&w, 1, 0);
+    world_settle(&w);
+    assert_int_equal(world_job(&w, 1)->nfrees, 0);
+    assert_int_equal(alloc_ready(&w.m, ready, "unlimited", true, &error), 0);
+    assert_int_equal(world_job(&w, 1)->nfrees, 1);
+    assert_int_equal(alloc_ready(&w.m, ready, "limited=0", true, &error), -EPROTO);
+    assert_int_equal(alloc_ready(&w.m, ready, "sometimes", true, &error), -EPROTO);
+    request_drop(hello);
+    request_drop(ready);
+    world_deinit(&w);
+}
+
+static void a_lost_execution_service_is_asked_to_reattach(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    world_exec_down(&w);
+    assert_int_equal(w.nwakes[PEER_EXEC], 1);
+    world_exec_up(&w);
+    world_settle(&w);
+    assert_non_null(strstr(w.sent.s, "\"reattach\":true,\"started\":false,\"cleanup\":false"));
+    world_run(&w, 1, 0);
+    world_settle(&w);
+    assert_events(&w, 1, WHOLE_LIFE);
+    world_deinit(&w);
+}
+
+static void an_end_without_a_status_is_an_exception(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    world_job(&w, 1)->running = false;
+    world_exec_answer(&w, 1, "release", "{\"ranks\":\"all\",\"final\":true}");
+    world_settle(&w);
+    assert_events(&w, 1, "submit validate depend priority alloc exception release free clean");
+    assert_int_equal(w.nused, 0);
+    world_deinit(&w);
+}
+
+static void submit_of_a_known_or_ended_job_is_ignored(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    assert_int_equal(manager_count(&w.m), 1);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    world_run(&w, 1, 0);
+    world_settle(&w);
+    assert_true(journal_is_inactive(&w.m, 1));
+    world_submit(&w, 1, 16);
+    assert_int_equal(manager_count(&w.m), 0);
+    world_deinit(&w);
+}
+
+static void run_one(struct world *w, flux_jobid_t id, int status)
+{
+    world_settle(w);
+    world_alloc(w, id);
+    world_settle(w);
+    world_run(w, id, status);
+    world_settle(w);
+}
+
+static void each_ended_job_is_told_to_exactly_one_waiter(void **state)
+{
+    struct request *a = request_make(), *b = request_make(), *c = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 4);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, a, &error), -ECHILD);
+    world_submit(&w, 1, 16);
+    world_submit(&w, 2, 16);
+    world_submit(&w, 3, 16);
+    world_submit_full(&w, 4, OWNER, 16, 0, "{}");
+    assert_int_equal(wait_job(&w.m, guest, 1, a, &error), -EPERM);
+    assert_int_equal(wait_job(&w.m, owner, 4, a, &error), -ECHILD);
+    assert_int_equal(wait_job(&w.m, owner, 99, a, &error), -ECHILD);
+    assert_int_equal(wait_job(&w.m, owner, 2, a, &error), 0);
+    assert_int_equal(wait_job(&w.m, owner, 2, b, &error), -ECHILD);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), 0);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), 0);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), -ECHILD);
+    run_one(&w, 2, 0);
+    assert_string_equal(a->last, "{\"id\":2,\"success\":true,\"errstr\":\"\"}");
+    assert_int_equal(b->nanswers, 0);
+    run_one(&w, 1, 0x100);
+    assert_string_equal(
+        b->last, "{\"id\":1,\"success\":false,\"errstr\":\"task(s) exited with exit code 1\"}");
+    wait_gone(&w.m, b);
+    run_one(&w, 3, SIGKILL); /* nobody waits: kept */
+    assert_int_equal(b->nanswers, 1);
+    assert_int_equal(wait_job(&w.m, owner, 3, c, &error), 0);
+    assert_string_equal(c->last, "{\"id\":3,\"success\":false,\"errstr\":\"task(s) Killed\"}");
+    assert_int_equal(wait_job(&w.m, owner, 3, c, &error), -ECHILD);
+    request_drop(a);
+    request_drop(b);
+    request_drop(c);
+    world_deinit(&w);
+}
+
+static void wait_is_answered_when_the_end_is_durable(void **state)
+{
+    struct request *a = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    assert_int_equal(wait_job(&w.m, owner, 1, a, &error), 0);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    world_run(&w, 1, 0);
+    world_turn(&w);
+    assert_int_equal(a->nanswers, 0);
+    world_commit(&w);
+    assert_int_equal(a->nanswers, 1);
+    request_drop(a);
+    world_deinit(&w);
+}
+
+static void annotations_merge_and_are_recorded_with_alloc(void **state)
+{
+    json_t *o;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    o = json_loads("{\"id\":1,\"type\":1,\"annotations\":{\"sched\":{\"t_estimate\":1.5},"
+                   "\"user\":{\"a\":1}}}",
+                   0, NULL);
+    assert_int_equal(alloc_response(&w.m, o), 0);
+    json_decref(o);
+    o = json_loads("{\"id\":1,\"type\":1,\"annotations\":{\"sched\":{\"t_estimate\":null}}}", 0,
+                   NULL);
+    assert_int_equal(alloc_response(&w.m, o), 0);
+    json_decref(o);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    assert_non_null(strstr(world_kvs(&w, "job", 1, ".eventlog"),
+                           "\"name\":\"alloc\",\"context\":{\"annotations\":{\"sched\":"
+                           "{\"resource_summary\":\"rank0\"},\"user\":{\"a\":1}}}}"));
+    world_deinit(&w);
+}
+
+static size_t count(const char *s, const char *what)
+{
+    size_t n = 0;
+
+    for (; s && (s = strstr(s, what)); s++)
+        n++;
+    return n;
+}
+
+static void the_journal_tells_each_event_once_and_only_when_durable(void **state)
+{
+    struct request *early = request_make(), *late = request_make(), *since = request_make();
+    struct world w;
+
+    setup(&w, 2);
+    assert_int_equal(journal_listen(&w.m, early, 0), 0);
+    world_turn(&w);
+    assert_string_equal(early->all, "{\"jobs\":[],\"ninactive\":0}\n");
+    world_submit(&w, 1, 16);
+    world_submit(&w, 2, 16);
+    world_turn(&w);
+    assert_int_equal(count(early->all, "\"jobspec\""), 2);
+    assert_int_equal(count(early->all, "environment"), 0);
+    assert_int_equal(count(early->all, "\"priority\""), 0);
+    world_settle(&w);
+    assert_int_equal(count(early->all, "\"name\":\"priority\""), 2);
+    run_one(&w, 1, 0);
+    assert_int_equal(count(early->all, "\"seq\":0,"), 2);
+    assert_int_equal(count(early->all, "\"R\":"), 1);
+    assert_int_equal(count(early->all, "\"name\":\"clean\""), 1);
+    assert_int_equal(count(early->all, "\"inactive\":1}"), 1);
+    assert_int_equal(journal_listen(&w.m, late, 0), 0);
+    assert_int_equal(journal_listen(&w.m, since, 2), 0);
+    world_settle(&w);
+    assert_int_equal(count(late->all, "\"name\":\"submit\""), 2);
+    assert_int_equal(count(since->all, "\"name\":\"submit\""), 1);
+    assert_int_equal(count(late->all, "{\"jobs\":[],\"ninactive\":1}"), 1);
+    world_alloc(&w, 2);
+    world_turn(&w);
+    assert_int_equal(count(late->all, "\"name\":\"alloc\""), 1);
+    world_settle(&w);
+    assert_int_equal(count(late->all, "\"name\":\"alloc\""), 2);
+    journal_gone(&w.m, early);
+    request_drop(early);
+    request_drop(late);
+    request_drop(since);
+    world_deinit(&w);
+}
+
+#define AFTER(scheme, id)                                                                       \
+    "{\"attributes\":{\"system\":{\"dependencies\":[{\"scheme\":\"" scheme "\",\"value\":\"" id \
+    "\"}]}}}"
+
+static void dependencies_are_satisfied_or_raise_an_exception(void **state)
+{
+    struct world w;
+
+    setup(&w, 10);
+    world_submit(&w, 1, 16);
+    world_submit(&w, 2, 16);
+    world_submit_full(&w, 11, OWNER, 16, 0, AFTER("after", "1"));
+    world_submit_full(&w, 12, OWNER, 16, 0, AFTER("afterany", "1"));
+    world_submit_full(&w, 13, OWNER, 16, 0, AFTER("afterok", "1"));
+    world_submit_full(&w, 14, OWNER, 16, 0, AFTER("afternotok", "1"));
+    world_submit_full(&w, 15, OWNER, 16, 0, AFTER("afterok", "2"));
+    world_submit_full(&w, 16, OWNER, 16, 0, AFTER("afterok", "99"));
+    world_submit_full(&w, 17, OWNER, 16, 0, AFTER("perhaps", "1"));
+    world_submit_full(&w, 18, GUEST, 16, 0, AFTER("afterany", "1"));
+    world_submit_full(&w, 19, OWNER, 16, 0, AFTER("begin-time", "1000010000"));
+    world_settle(&w);
+    assert_events(&w, 11, "submit validate dependency-add");
+    for (flux_jobid_t id = 16; id <= 18; id++)
+        assert_events(&w, id, "submit validate exception clean");
+    world_alloc(&w, 1);
+    world_settle(&w);
+    assert_events(&w, 11, "submit validate dependency-add dependency-remove depend priority");
+    assert_events(&w, 12, "submit validate dependency-add");
+    world_run(&w, 1, 0);
+    world_settle(&w);
+    assert_events(&w, 12, "submit validate dependency-add dependency-remove depend priority");
+    assert_events(&w, 13, "submit validate dependency-add dependency-remove depend priority");
+    assert_events(&w, 14, "submit validate dependency-add exception clean");
+    run_one(&w, 2, 0x100);
+    assert_events(&w, 15, "submit validate dependency-add exception clean");
+    assert_true(w.m.depend.next == 1000010000);
+    dependency_tick(&w.m);
+    assert_events(&w, 19, "submit validate dependency-add");
+    w.clock = 1000010000;
+    dependency_tick(&w.m);
+    world_settle(&w);
+    assert_events(&w, 19, "submit validate dependency-add dependency-remove depend priority");
+    world_deinit(&w);
+}
+
+static void a_long_chain_of_failing_dependencies_ends(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    for (flux_jobid_t id = 2; id <= 20000; id++) {
+        char spec[160];
+
+        (void)snprintf(spec, sizeof(spec), AFTER("afterok", "%d"), (int)id - 1);
+        world_submit_full(&w, id, OWNER, 16, 0, spec);
+    }
+    run_one(&w, 1, 0x100);
+    assert_int_equal(manager_count(&w.m), 0);
+    world_deinit(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_goes_through_its_whole_life),
+        cmocka_unit_test(nothing_starts_before_its_allocation_is_durable),
+        cmocka_unit_test(events_of_one_turn_are_one_commit_with_one_append_a_job),
+        cmocka_unit_test(a_commit_that_found_no_space_is_tried_again_unchanged),
+        cmocka_unit_test(a_commit_of_unknown_outcome_ends_the_daemon),
+        cmocka_unit_test(answers_wait_until_their_events_are_durable),
+        cmocka_unit_test(allocations_are_asked_for_by_priority_then_id),
+        cmocka_unit_test(limited_mode_makes_room_for_the_more_important),
+        cmocka_unit_test(urgency_holds_releases_and_reorders),
+        cmocka_unit_test(denied_jobs_end_with_an_alloc_exception),
+        cmocka_unit_test(cancel_meets_an_allocation_under_way),
+        cmocka_unit_test(cancel_of_a_running_job_waits_for_its_end),
+        cmocka_unit_test(signals_go_to_running_jobs_only),
+        cmocka_unit_test(a_lost_scheduler_is_asked_again_after_its_hello),
+        cmocka_unit_test(what_is_freed_between_hello_and_ready_is_not_lost),
+        cmocka_unit_test(a_lost_execution_service_is_asked_to_reattach),
+        cmocka_unit_test(an_end_without_a_status_is_an_exception),
+        cmocka_unit_test(submit_of_a_known_or_ended_job_is_ignored),
+        cmocka_unit_test(each_ended_job_is_told_to_exactly_one_waiter),
+        cmocka_unit_test(wait_is_answered_when_the_end_is_durable),
+        cmocka_unit_test(annotations_merge_and_are_recorded_with_alloc),
+        cmocka_unit_test(the_journal_tells_each_event_once_and_only_when_durable),
+        cmocka_unit_test(dependencies_are_satisfied_or_raise_an_exception),
+        cmocka_unit_test(a_long_chain_of_failing_dependencies_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* job-manager.wait: each waitable job that ends is told to exactly one waiter. One that ends with
+ * nobody waiting is kept (a zombie) until somebody does; the oldest is dropped when there are too
+ * many, and all with a restart of the daemon. Refuses (ECHILD) to wait for what cannot come. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/errorx.h"
+#include "manager.h"
+
+#define ZOMBIES_MAX 65536
+
+struct waiter {
+    flux_jobid_t id; /* FLUX_JOBID_ANY: on the list */
+    struct request *req;
+    UT_hash_handle hh;
+    TAILQ_ENTRY(waiter) link;
+};
+
+struct zombie {
+    flux_jobid_t id;
+    UT_hash_handle hh;
+    TAILQ_ENTRY(zombie) link;
+    char *answer;
+};
+
+static bool is_waitable(const struct job *job)
+{
+    return job->flags & FLUX_JOB_WAITABLE;
+}
+
+static size_t any_count(const struct wait *w)
+{
+    const struct waiter *waiter;
+    size_t n = 0;
+
+    TAILQ_FOREACH (waiter, &w->any, link)
+        n++;
+    return n;
+}
+
+static void waiter_free(struct manager *m, struct waiter *waiter)
+{
+    if (waiter->id == FLUX_JOBID_ANY)
+        TAILQ_REMOVE(&m->wait.any, waiter, link);
+    else
+        HASH_DEL(m->wait.by_id, waiter);
+    m->ops->unref(m->arg, waiter->req);
+    free(waiter);
+}
+
+static void zombie_free(struct wait *w, struct zombie *z)
+{
+    TAILQ_REMOVE(&w->order, z, link);
+    HASH_DEL(w->zombies, z);
+    w->nzombies--;
+    free(z->answer);
+    free(z);
+}
+
+void wait_deinit(struct manager *m)
+{
+    struct waiter *waiter, *tmp;
+    struct zombie *z;
+
+    TAILQ_FOREACH_SAFE (waiter, &m->wait.any, link, tmp)
+        waiter_free(m, waiter);
+    HASH_ITER (hh, m->wait.by_id, waiter, tmp)
+        waiter_free(m, waiter);
+    while ((z = TAILQ_FIRST(&m->wait.order)))
+        zombie_free(&m->wait, z);
+}
+
+void wait_active(struct manager *m, struct job *job)
+{
+    if (is_waitable(job))
+        m->wait.nwaitable++;
+}
+
+static char *wait_answer(const struct job *job)
+{
+    CLEANUP(freep) char *failure = job_failure(job);
+    struct text t = { 0 };
+
+    if (!failure)
+        return NULL;
+    text_addf(&t, "{\"id\":%" PRIu64 ",\"success\":%s,\"errstr\":", job->id,
+              job_succeeded(job) ? "true" : "false");
+    text_add_json_string(&t, failure);
+    text_adds(&t, "}");
+    return text_steal(&t);
+}
+
+static void zombie_add(struct wait *w, flux_jobid_t id, char **answer)
+{
+    struct zombie *z = calloc(1, sizeof(*z));
+
+    if (!z)
+        return;
+    z->id = id;
+    HASH_ADD(hh, w->zombies, id, sizeof(z->id), z);
+    if (!z->hh.tbl) {
+        free(z);
+        return;
+    }
+    z->answer = TAKE(*answer);
+    TAILQ_INSERT_TAIL(&w->order, z, link);
+    if (++w->nzombies > ZOMBIES_MAX)
+        zombie_free(w, TAILQ_FIRST(&w->order));
+}
+
+void wait_inactive(struct manager *m, struct job *job)
+{
+    CLEANUP(freep) char *answer = NULL;
+    struct waiter *waiter;
+
+    if (!is_waitable(job))
+        return;
+    m->wait.nwaitable--;
+    answer = wait_answer(job);
+    if (!answer) {
+        manager_fatal(m, ENOMEM, "cannot tell that a job ended");
+        return;
+    }
+    HASH_FIND(hh, m->wait.by_id, &job->id, sizeof(job->id), waiter);
+    if (!waiter)
+        waiter = TAILQ_FIRST(&m->wait.any);
+    if (waiter) {
+        m->ops->respond(m->arg, waiter->req, answer);
+        waiter_free(m, waiter);
+    } else
+        zombie_add(&m->wait, job->id, &answer);
+}
+
+void wait_gone(struct manager *m, struct request *req)
+{
+    struct waiter *waiter, *tmp;
+
+    TAILQ_FOREACH_SAFE (waiter, &m->wait.any, link, tmp) {
+        if (waiter->req == req)
+            waiter_free(m, waiter);
+    }
+    HASH_ITER (hh, m->wait.by_id, waiter, tmp) {
+        if (waiter->req == req)
+            waiter_free(m, waiter);
+    }
+}
+
+static int wait_enqueue(struct manager *m, flux_jobid_t id, struct request *req)
+{
+    struct waiter *waiter = calloc(1, sizeof(*waiter));
+
+    if (!waiter)
+        return -ENOMEM;
+    waiter->id = id;
+    if (id == FLUX_JOBID_ANY)
+        TAILQ_INSERT_TAIL(&m->wait.any, waiter, link);
+    else {
+        HASH_ADD(hh, m->wait.by_id, id, sizeof(waiter->id), waiter);
+        if (!waiter->hh.tbl) {
+            free(waiter);
+            return -ENOMEM;
+        }
+    }
+    waiter->req = m->ops->ref(m->arg, req);
+    return 0;
+}
+
+static int wait_check(struct manager *m, flux_jobid_t id, flux_error_t *error)
+{
+    struct waiter *waiter;
+    struct job *job;
+
+    if (id == FLUX_JOBID_ANY) {
+        if (m->wait.nwaitable <= HASH_COUNT(m->wait.by_id) + any_count(&m->wait))
+            return errorx_fail(error, ECHILD, "there are no more waitable jobs");
+        return 0;
+    }
+    job = manager_find(m, id);
+    if (!job)
+        return errorx_fail(error, ECHILD,
+                           "the job is unknown, or has ended and was not waitable or waited for");
+    if (!is_waitable(job))
+        return errorx_fail(error, ECHILD, "the job was not submitted with the waitable flag");
+    HASH_FIND(hh, m->wait.by_id, &id, sizeof(id), waiter);
+    if (waiter)
+        return errorx_fail(error, ECHILD, "somebody waits for this job already");
+    return 0;
+}
+
+int wait_job(struct manager *m, struct asker who, flux_jobid_t id, struct request *req,
+             flux_error_t *error)
+{
+    struct zombie *z;
+    int rc;
+
+    if (!who.owner)
+        return errorx_fail(error, EPERM, "only the instance owner can wait for jobs");
+    if (id == FLUX_JOBID_ANY)
+        z = TAILQ_FIRST(&m->wait.order);
+    else
+        HASH_FIND(hh, m->wait.zombies, &id, sizeof(id), z);
+    if (z) {
+        m->ops->respond(m->arg, req, z->answer);
+        zombie_free(&m->wait, z);
+        return 0;
+    }
+    rc = wait_check(m, id, error);
+    return rc < 0 ? rc : wait_enqueue(m, id, req);
+}
