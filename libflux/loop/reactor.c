@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "loop/stopping.h"
 #include "loop/watcher.h"
 
 static bool default_in_use;
@@ -84,20 +85,24 @@ int flux_reactor_run(flux_reactor_t *r, int flags)
     if (flags & FLUX_REACTOR_ONCE)
         ev_flags |= EVRUN_ONCE;
     r->stop_errnum = 0;
+    r->stopping = false;
     flux_reactor_incref(r); /* a callback may drop the last other reference */
     active = ev_run(r->loop, ev_flags);
     if (r->stop_errnum > 0) {
         errno = r->stop_errnum;
         active = -1;
     }
+    r->stopping = false;
     flux_reactor_decref(r);
     return active;
 }
 
 void flux_reactor_stop(flux_reactor_t *r)
 {
-    if (r)
-        ev_break(r->loop, EVBREAK_ALL);
+    if (!r)
+        return;
+    r->stopping = true;
+    ev_break(r->loop, EVBREAK_ALL);
 }
 
 void flux_reactor_stop_error(flux_reactor_t *r)
@@ -105,7 +110,13 @@ void flux_reactor_stop_error(flux_reactor_t *r)
     if (!r)
         return;
     r->stop_errnum = errno > 0 ? errno : EINVAL;
+    r->stopping = true;
     ev_break(r->loop, EVBREAK_ALL);
+}
+
+bool reactor_is_stopping(const flux_reactor_t *r)
+{
+    return r->stopping;
 }
 
 void flux_reactor_active_incref(flux_reactor_t *r)

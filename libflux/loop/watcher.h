@@ -13,6 +13,7 @@ struct flux_reactor {
     int refs;
     struct ev_loop *loop;
     bool is_default; /* libev's default loop: the one that reaps children */
+    bool stopping;   /* stop or stop_error was called in this run */
     int stop_errnum; /* set by flux_reactor_stop_error() */
 };
 
