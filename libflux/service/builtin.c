@@ -20,7 +20,7 @@ static int rpc_ping(struct request *req, void *arg)
 
 static int rpc_stats_get(struct request *req, void *arg)
 {
-    CLEANUP(json_decrefp) json_t *o = stats_json(request_service(req));
+    CLEANUP(json_decrefp) json_t *o = service_stats_json(request_service(req));
 
     return o ? request_respond_json(req, o) : -ENOMEM;
 }

@@ -11,7 +11,7 @@ void stats_init(struct stats *s)
     *s = (struct stats){ .start_usec = monotime_usec() };
 }
 
-json_t *stats_json(const struct service *svc)
+json_t *service_stats_json(const struct service *svc)
 {
     const struct stats *s = &svc->stats;
     json_t *o =

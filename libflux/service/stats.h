@@ -18,7 +18,7 @@ struct stats {
 };
 
 void stats_init(struct stats *s);
-json_t *stats_json(const struct service *svc);
+json_t *service_stats_json(const struct service *svc);
 json_t *stats_rusage(void);
 
 #endif
