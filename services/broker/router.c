@@ -40,15 +40,6 @@ void router_deinit(struct router *r)
     r->quota = quota_free(r->quota);
 }
 
-enum route route_decide(const struct router *r, uint32_t nodeid, uint8_t flags)
-{
-    if (flags & FLUX_MSGFLAG_UPSTREAM)
-        return nodeid == r->rank ? ROUTE_UP : ROUTE_HERE;
-    if (nodeid == FLUX_NODEID_ANY || nodeid == r->rank)
-        return ROUTE_HERE;
-    return nodeid < r->size ? ROUTE_RANK : ROUTE_UNREACHABLE;
-}
-
 /* --- error responses made here */
 
 /* The request must be as it came, without the client's route. */
