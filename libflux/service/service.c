@@ -207,10 +207,10 @@ static int build(struct service *svc)
         (rc = quota_new(svc->owner, &quota_limits_owner, &quota_limits_guest, &svc->quota)) < 0 ||
         (rc = dispatch_new(svc->desc, &svc->dispatch)) < 0 ||
         (rc = conn_loop_new(svc->reactor, &svc->conns)) < 0 ||
-        (rc = peers_new(svc, &svc->peers)) < 0 ||
-        (rc = listeners_new(svc->reactor, on_accept, svc, &svc->listeners)) < 0)
+        (rc = peers_new(svc, &svc->peers)) < 0)
         return rc;
-    if (listeners_count(svc->listeners) == 0) {
+    rc = listeners_new(svc->reactor, on_accept, svc, &svc->listeners);
+    if (rc < 0 || listeners_count(svc->listeners) == 0) {
         log_err("no listening socket was passed (LISTEN_FDS): start flux-%s by its socket unit or "
                 "by flux-supervise",
                 svc->desc->name);
