@@ -34,6 +34,7 @@ def broker(build):
     with Broker(build) as b:
         yield b
         assert b.proc.poll() is None, "the router died"
+        assert b.stop() == (0, "")
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def open_broker(build):
     with Broker(build, config="[access]\nallow-guest-user = true\n") as b:
         yield b
         assert b.proc.poll() is None, "the router died"
+        assert b.stop() == (0, "")
 
 
 @pytest.fixture
