@@ -132,13 +132,17 @@ static flux_reactor_t *then_reactor(const flux_future_t *f)
 /* The future has just become ready. */
 static void notify(flux_future_t *f)
 {
-    struct future_listener *l;
+    struct future_listener *l, *next;
 
     flux_watcher_stop(f->then_timer);
     if (f->then_cb)
         (void)soon_schedule(&f->then_soon, f->h, then_reactor(f));
-    SLIST_FOREACH(l, &f->listeners, link)
-    l->fn(f, l->arg);
+    flux_future_incref(f); /* a listener may let go of it */
+    for (l = SLIST_FIRST(&f->listeners); l; l = next) {
+        next = SLIST_NEXT(l, link);
+        l->fn(f, l->arg);
+    }
+    flux_future_decref(f);
 }
 
 static void on_then(void *arg)
