@@ -96,10 +96,10 @@ static void on_stream(flux_future_t *f, void *arg)
     if (flux_rpc_get(f, &text) < 0) {
         int errnum = errno;
 
-        flux_future_incref(f); /* the sentence is lent by it */
+        (void)future_ref(f); /* the sentence is lent by it */
         stream_close(s);
         s->on_end(s->w, errnum, flux_future_error_string(f));
-        flux_future_decref(f);
+        future_unref(f);
         return;
     }
     o = text ? jsonx_decode_object(text, strlen(text), NULL) : NULL;
@@ -222,10 +222,10 @@ static void on_value(struct jobwatch *w, const json_t *o)
     skip = w->skip < size ? w->skip : size;
     w->skip -= skip;
     w->seen += size - skip;
-    flux_future_incref(w->f);
+    (void)future_ref(w->f);
     if (deliver_text(w, text + skip, size - skip) < 0)
         end(w, ENOMEM, NULL);
-    flux_future_decref(w->f);
+    future_unref(w->f);
 }
 
 /* --- the eventlog of the job --- */
@@ -389,12 +389,12 @@ static void on_info(struct jobwatch *w, const json_t *o)
         end(w, EPROTO, "a watch response has no event");
         return;
     }
-    flux_future_incref(w->f);
+    (void)future_ref(w->f);
     /* One event a response, with or without its newline. */
     if (deliver_text(w, text, len) < 0 ||
         (w->partial_len > 0 && !w->ended && deliver_line(w, "", 0) < 0))
         end(w, ENOMEM, NULL);
-    flux_future_decref(w->f);
+    future_unref(w->f);
 }
 
 static void start_job_info(struct jobwatch *w)
