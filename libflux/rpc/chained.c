@@ -60,9 +60,7 @@ static void drop_prev(struct chain *c)
     soon_cancel(&c->soon);
     future_unlisten(prev, &c->prev_listener);
     prev->chain = NULL;
-    if (prev->user_refs > 0)
-        flux_future_destroy(prev); /* nobody did, and it is ours */
-    future_unref(prev);
+    flux_future_decref(prev);
 }
 
 static void drop_cont(struct chain *c)
@@ -86,8 +84,8 @@ static void on_soon(void *arg)
 
     if (c->delivered || !flux_future_is_ready(prev))
         return;
-    (void)future_ref(next); /* owns the chain */
-    (void)future_ref(prev);
+    flux_future_incref(next); /* owns the chain */
+    flux_future_incref(prev);
     c->delivered = true;
     c->continued = false;
     if (cb)
@@ -95,10 +93,10 @@ static void on_soon(void *arg)
     /* The callback may have destroyed next: then only our reference is left. */
     if (!c->continued && flux_future_is_ready(prev))
         (void)future_fulfill_from(next, prev);
-    future_unref(prev);
-    if (c->prev && c->prev->user_refs == 0)
+    flux_future_decref(prev);
+    if (c->prev && c->prev->released)
         drop_prev(c);
-    future_unref(next);
+    flux_future_decref(next);
 }
 
 static void chain_start(flux_future_t *f)
@@ -168,7 +166,7 @@ static struct chain *chain_create(flux_future_t *prev)
     c->soon.arg = c;
     c->prev_listener = (struct future_listener){ .fn = on_prev, .arg = c };
     c->cont_listener = (struct future_listener){ .fn = on_cont, .arg = c };
-    c->prev = future_ref(prev);
+    c->prev = prev;
     prev->chain = c;
     future_listen(prev, &c->prev_listener);
     return c;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Blobs that were loaded lately, least recently used out first, never more than a number of bytes.
+ * Everything in it is on disk as well. */
+#ifndef CONTENT_CACHE_H
+#define CONTENT_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/cleanup.h"
+#include "base/digest.h"
+
+struct cache;
+
+struct cache_stats {
+    size_t count, bytes;
+    uint64_t hits, misses;
+};
+
+int cache_new(size_t limit_bytes, struct cache **ret);
+struct cache *cache_free(struct cache *c);
+DEFINE_CLEANUP(struct cache *, cache_free)
+
+/* Lent until the next call that inserts or drops. 0 or -ENOENT. */
+int cache_lookup(struct cache *c, const uint8_t digest[DIGEST_SIZE], const void **ret_data,
+                 size_t *ret_size);
+/* Copies; a blob larger than a quarter of the limit is not kept, nor is anything when memory is
+ * short: the cache is a convenience. */
+void cache_insert(struct cache *c, const uint8_t digest[DIGEST_SIZE], const void *data,
+                  size_t size);
+void cache_set_limit(struct cache *c, size_t limit_bytes);
+void cache_drop(struct cache *c);
+const struct cache_stats *cache_stats(const struct cache *c);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Requests become work for the worker, finished work becomes answers.
+ *
+ * A request is held (request_ref) while its work is under way; its payload is what the work lends.
+ * Nothing is answered before the transaction is complete. When the file is in an unknown state
+ * (EIO) every change under way is answered EIO and the process ends with status 1: the service
+ * manager starts it anew, and what the file holds is the truth.
+ */
+#include <errno.h>
+#include <string.h>
+#include "base/jsonx.h"
+#include "content/cache.h"
+#include "content/manager.h"
+#include "content/settings.h"
+#include "content/worker.h"
+#include "service/log.h"
+
+struct manager {
+    struct service *svc;
+    struct settings settings;
+    char *path;
+    struct cache *cache;
+    struct worker *worker;
+    flux_watcher_t *watcher;
+    bool stopping;
+    bool failed;
+    struct log_ratelimit full_limit;
+    struct log_ratelimit corrupt_limit;
+};
+
+/* One request under way. */
+struct pending {
+    struct work work;
+    struct manager *manager;
+    struct request *req;
+    json_t *header; /* of content.commit */
+    char *value;    /* of content.checkpoint-put */
+};
+
+static struct pending *pending_free(struct pending *p)
+{
+    if (p) {
+        request_unref(p->req);
+        json_decref(p->header);
+        json_decref(p->work.json);
+        free(p->value);
+        free(p->work.value);
+        free(p->work.data);
+        free(p);
+    }
+    return NULL;
+}
+DEFINE_CLEANUP(struct pending *, pending_free)
+
+static int pending_new(struct manager *m, struct request *req, enum work_type type,
+                       void (*done)(struct work *w, void *arg), struct pending **ret)
+{
+    struct pending *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return -ENOMEM;
+    p->manager = m;
+    p->req = request_ref(req);
+    p->work.type = type;
+    p->work.done = done;
+    p->work.arg = p;
+    *ret = p;
+    return 0;
+}
+
+/* On success the work owns p until done is called. */
+static int pending_submit(struct pending **p)
+{
+    int rc;
+
+    if ((*p)->manager->failed)
+        return -EIO;
+    if ((rc = worker_submit((*p)->manager->worker, &(*p)->work)) < 0)
+        return request_explain((*p)->req, -rc, "too much is waiting to be stored, try again");
+    (void)TAKE(*p);
+    return 0;
+}
+
+static void log_failure(struct manager *m, const struct work *w)
+{
+    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_STORE_FAILED, NULL };
+
+    if (!log_ratelimit(&m->full_limit, 5))
+        return;
+    if (w->err == -ENOSPC)
+        log_fields(LOG_ERR, fields,
+                   "cannot store: the disk of %s is full; nothing was acknowledged, make room",
+                   m->path);
+    else
+        log_fields(LOG_ERR, fields, "cannot store in %s: %s", m->path, w->error.text);
+}
+
+static void fail_work(struct pending *p)
+{
+    struct work *w = &p->work;
+
+    if (w->err == -ENOSPC)
+        (void)request_fail(p->req, ENOSPC, "the disk of the content store is full");
+    else
+        (void)request_fail(p->req, -w->err, "%s", w->error.text);
+}
+
+static void fail_change(struct pending *p)
+{
+    log_failure(p->manager, &p->work);
+    fail_work(p);
+}
+
+static void log_corrupt(struct manager *m, const uint8_t *digest)
+{
+    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+    char ref[BLOBREF_STRING_SIZE];
+
+    blobref_format(m->settings.hash, digest, ref);
+    if (log_ratelimit(&m->corrupt_limit, 1))
+        log_fields(LOG_ERR, fields,
+                   "blob %s in %s is damaged: what refers to it cannot be read; restore it from a "
+                   "backup",
+                   ref, m->path);
+}
+
+static void on_loaded(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err == -ENOENT) {
+        (void)request_fail(p->req, ENOENT, "no such blob");
+    } else if (w->err == -EBADMSG) {
+        log_corrupt(p->manager, w->digest);
+        (void)request_fail(p->req, EIO, "the blob on disk is damaged");
+    } else if (w->err < 0) {
+        fail_work(p);
+    } else {
+        cache_insert(p->manager->cache, w->digest, w->data, w->size);
+        (void)request_respond_raw(p->req, w->size ? w->data : NULL, w->size);
+    }
+}
+
+static int rpc_load(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    const void *digest, *data;
+    size_t n, size;
+    int rc;
+
+    request_raw(req, &digest, &n);
+    if (n != DIGEST_SIZE)
+        return request_explain(req, EPROTO, "a digest has %d bytes, not %zu", DIGEST_SIZE, n);
+    if (cache_lookup(m->cache, digest, &data, &size) == 0)
+        return request_respond_raw(req, size ? data : NULL, size);
+    if ((rc = pending_new(m, req, WORK_LOAD, on_loaded, &p)) < 0)
+        return rc;
+    memcpy(p->work.digest, digest, DIGEST_SIZE);
+    return pending_submit(&p);
+}
+
+static void on_stored(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        fail_change(p);
+    else
+        (void)request_respond_raw(p->req, w->change.digest, DIGEST_SIZE);
+}
+
+static int rpc_store(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    const void *data;
+    size_t size;
+    int rc;
+
+    request_raw(req, &data, &size);
+    if (size > m->settings.blob_size_limit)
+        return request_explain(req, EFBIG, "a blob of %zu bytes is larger than the limit of %zu",
+                               size, m->settings.blob_size_limit);
+    if ((rc = pending_new(m, req, WORK_CHANGE, on_stored, &p)) < 0)
+        return rc;
+    p->work.change.data = data ? data : "";
+    p->work.change.data_size = size;
+    return pending_submit(&p);
+}
+
+static void on_changed(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        fail_change(p);
+    else
+        (void)request_respond(p->req, "{}");
+}
+
+static int rpc_commit(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    flux_error_t error;
+    const void *data;
+    size_t size;
+    int rc;
+
+    request_raw(req, &data, &size);
+    if ((rc = pending_new(m, req, WORK_CHANGE, on_changed, &p)) < 0)
+        return rc;
+    if ((rc = change_decode(data, size, m->settings.blob_size_limit, &p->work.change, &p->header,
+                            &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    return pending_submit(&p);
+}
+
+static void on_roots(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        (void)request_fail(p->req, EIO, "%s", w->error.text);
+    else
+        (void)request_respond_pack(p->req, "{s:O}", "roots", w->json);
+}
+
+static int rpc_roots(struct request *req, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc = pending_new(arg, req, WORK_ROOTS, on_roots, &p);
+
+    return rc < 0 ? rc : pending_submit(&p);
+}
+
+static void on_checkpoint(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+    CLEANUP(json_decrefp) json_t *value = NULL;
+
+    if (w->err == -ENOENT)
+        (void)request_fail(p->req, ENOENT, "no such checkpoint");
+    else if (w->err < 0)
+        fail_work(p);
+    else if (!(value = json_loads(w->value, JSON_DECODE_ANY, NULL)))
+        (void)request_fail(p->req, EIO, "the checkpoint on disk is damaged");
+    else
+        (void)request_respond_pack(p->req, "{s:O}", "value", value);
+}
+
+static int rpc_checkpoint_get(struct request *req, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc = pending_new(arg, req, WORK_CHECKPOINT_GET, on_checkpoint, &p);
+
+    if (rc < 0 || (rc = request_unpack(req, "{s:s}", "key", &p->work.key)) < 0)
+        return rc;
+    return pending_submit(&p);
+}
+
+static int rpc_checkpoint_put(struct request *req, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    const char *key;
+    json_t *value;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s s:o}", "key", &key, "value", &value)) < 0 ||
+        (rc = pending_new(arg, req, WORK_CHANGE, on_changed, &p)) < 0)
+        return rc;
+    if (!(p->value = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY)))
+        return -ENOMEM;
+    p->work.change.checkpoint_key = key;
+    p->work.change.checkpoint_value = p->value;
+    return pending_submit(&p);
+}
+
+static int rpc_flush(struct request *req, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc = pending_new(arg, req, WORK_SYNC, on_changed, &p);
+
+    return rc < 0 ? rc : pending_submit(&p);
+}
+
+static int rpc_dropcache(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    cache_drop(m->cache);
+    return request_respond(req, "{}");
+}
+
+static const struct rpc_method methods[] = {
+    { .topic = "content.load", .roles = ROLE_OWNER, .flags = RPC_METHOD_RAW, .fn = rpc_load },
+    { .topic = "content.store", .roles = ROLE_OWNER, .flags = RPC_METHOD_RAW, .fn = rpc_store },
+    { .topic = "content.commit", .roles = ROLE_OWNER, .flags = RPC_METHOD_RAW, .fn = rpc_commit },
+    { .topic = "content.roots", .roles = ROLE_OWNER, .fn = rpc_roots },
+    { .topic = "content.checkpoint-get",
+      .roles = ROLE_OWNER,
+      .in = "key:s",
+      .fn = rpc_checkpoint_get },
+    { .topic = "content.checkpoint-put",
+      .roles = ROLE_OWNER,
+      .in = "key:s value:*",
+      .fn = rpc_checkpoint_put },
+    { .topic = "content.flush", .roles = ROLE_OWNER, .fn = rpc_flush },
+    { .topic = "content.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
+};
+
+static void on_stats(json_t *stats, void *arg)
+{
+    struct manager *m = arg;
+    const struct cache_stats *cs = cache_stats(m->cache);
+    struct worker_stats ws = worker_stats(m->worker);
+    json_t *o = json_pack(
+        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "cache-count", (json_int_t)cs->count,
+        "cache-bytes", (json_int_t)cs->bytes, "cache-hits", (json_int_t)cs->hits, "cache-misses",
+        (json_int_t)cs->misses, "loads", (json_int_t)ws.loads, "changes", (json_int_t)ws.changes,
+        "transactions", (json_int_t)ws.transactions, "largest-batch", (json_int_t)ws.largest_batch,
+        "queued-bytes", (json_int_t)ws.queued_bytes);
+
+    if (o)
+        (void)json_object_update(stats, o);
+    json_decref(o);
+}
+
+static int on_config(const json_t *config, void *arg, flux_error_t *error)
+{
+    struct manager *m = arg;
+    struct settings s;
+    int rc = settings_parse(json_object_get(config, "content"), service_statedir(m->svc) != NULL,
+                            &s, error);
+
+    if (rc < 0)
+        return rc;
+    /* sync and hash belong to the open file: they change with the next start. */
+    m->settings.blob_size_limit = s.blob_size_limit;
+    m->settings.purge_target_size = s.purge_target_size;
+    cache_set_limit(m->cache, s.purge_target_size);
+    return 0;
+}
+
+static int on_stop(void *arg)
+{
+    struct manager *m = arg;
+
+    m->stopping = true;
+    if (worker_pending(m->worker) == 0)
+        service_exit(m->svc, EXIT_SUCCESS);
+    return 0;
+}
+
+const struct service_desc content_desc = {
+    .name = "content",
+    .methods = methods,
+    .nmethods = ARRAY_SIZE(methods),
+    .on_stats = on_stats,
+    .on_config = on_config,
+    .on_stop = on_stop,
+};
+
+static void on_worker(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_STORE_FAILED, NULL };
+    struct manager *m = arg;
+
+    if (worker_dispatch(m->worker) < 0 && !m->failed) {
+        m->failed = true;
+        log_fields(LOG_CRIT, fields,
+                   "writing %s failed, what it holds is unknown until it is opened again: "
+                   "restarting",
+                   m->path);
+        service_exit(m->svc, EXIT_FAILURE);
+    } else if (m->stopping && worker_pending(m->worker) == 0) {
+        service_exit(m->svc, EXIT_SUCCESS);
+    }
+}
+
+static int manager_open(struct manager *m, const char *dir)
+{
+    struct store_params params = { .sync = m->settings.sync, .hash = m->settings.hash };
+    struct store *st = NULL;
+    flux_error_t error;
+    int rc;
+
+    if (asprintf(&m->path, "%s/content.sqlite", dir) < 0) {
+        m->path = NULL;
+        return -ENOMEM;
+    }
+    params.path = m->path;
+    if ((rc = store_open(&params, &st, &error)) < 0) {
+        log_err("%s", error.text);
+        return rc;
+    }
+    return worker_new(st, params.hash, &m->worker);
+}
+
+int manager_new(struct service *svc, struct manager **ret)
+{
+    CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
+    const char *dir = service_statedir(svc) ? service_statedir(svc) : service_rundir(svc);
+    flux_error_t error;
+    int rc;
+
+    if (!m)
+        return -ENOMEM;
+    m->svc = svc;
+    if ((rc = settings_parse(service_config_get(svc, "content"), service_statedir(svc) != NULL,
+                             &m->settings, &error)) < 0) {
+        log_err("%s", error.text);
+        return rc;
+    }
+    if ((rc = cache_new(m->settings.purge_target_size, &m->cache)) < 0 ||
+        (rc = manager_open(m, dir)) < 0)
+        return rc;
+    m->watcher = flux_fd_watcher_create(service_reactor(svc), worker_fd(m->worker), FLUX_POLLIN,
+                                        on_worker, m);
+    if (!m->watcher)
+        return -ENOMEM;
+    flux_watcher_start(m->watcher);
+    service_status(svc, "Storing in %s", m->path);
+    *ret = TAKE(m);
+    return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+    if (m) {
+        flux_watcher_destroy(m->watcher);
+        worker_free(m->worker);
+        cache_free(m->cache);
+        free(m->path);
+        free(m);
+    }
+    return NULL;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The blob file: SQLite, one connection, used by one thread at a time. Everything here may wait for
+ * the disk. Errors: negative errno; -ENOSPC disk full, -EIO the disk or the file is bad, -EBUSY
+ * another process has the file. */
+#ifndef CONTENT_STORE_H
+#define CONTENT_STORE_H
+
+#include <jansson.h>
+#include <flux/types.h>
+#include "base/cleanup.h"
+#include "base/digest.h"
+
+enum store_sync {
+    STORE_SYNC_OFF,    /* survives the end of the process */
+    STORE_SYNC_NORMAL, /* as OFF; a power cut loses the newest commits, never consistency */
+    STORE_SYNC_FULL    /* survives a power cut */
+};
+int store_sync_parse(const char *name, enum store_sync *ret); /* 0 or -EINVAL */
+
+struct store_params {
+    const char *path;
+    enum store_sync sync;
+    enum digest_algorithm hash;
+    int max_pages; /* quota for tests; 0: none */
+};
+
+struct store;
+
+int store_open(const struct store_params *params, struct store **ret, flux_error_t *error);
+struct store *store_close(struct store *st);
+DEFINE_CLEANUP(struct store *, store_close)
+
+/* A transaction: begin, any of put_blob, set_root, set_checkpoint, then commit or rollback. After a
+ * failure of any of them the caller must roll back. A failed commit has kept nothing that it may
+ * acknowledge; after -EIO the state of the file is unknown and the process must start anew. */
+int store_begin(struct store *st);
+int store_put_blob(struct store *st, const uint8_t digest[DIGEST_SIZE], const void *data,
+                   size_t size);
+int store_set_root(struct store *st, const char *ns, const char *root); /* NULL: delete */
+int store_set_checkpoint(struct store *st, const char *key, const char *value);
+int store_commit(struct store *st);
+void store_rollback(struct store *st);
+
+/* Re-hashes what it read: -EBADMSG if the bytes are not those that were stored, -ENOENT if there is
+ * no such blob. *ret_data is malloc'd. */
+int store_load(struct store *st, const uint8_t digest[DIGEST_SIZE], void **ret_data,
+               size_t *ret_size);
+/* An array of {"ns":NAME,"root":OBJECT}. -EBADMSG: a root is no JSON. */
+int store_roots(struct store *st, json_t **ret);
+int store_get_checkpoint(struct store *st, const char *key, char **ret_value);
+
+/* Text for the last failure. */
+const char *store_strerror(struct store *st);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The thread that waits for the disk, so that the loop never does. Work goes in by worker_submit(),
+ * comes back through worker_fd() and worker_dispatch(). The store belongs to the thread. */
+#ifndef CONTENT_WORKER_H
+#define CONTENT_WORKER_H
+
+#include "content/batch.h"
+
+enum work_type {
+    WORK_LOAD,           /* digest -> data, size */
+    WORK_CHANGE,         /* change */
+    WORK_ROOTS,          /* -> json */
+    WORK_CHECKPOINT_GET, /* key -> value */
+    WORK_SYNC            /* done after every change submitted earlier */
+};
+
+struct work {
+    TAILQ_ENTRY(work) link;
+    enum work_type type;
+    /* In the loop's thread, once. The work may be freed in it. */
+    void (*done)(struct work *w, void *arg);
+    void *arg;
+    int err; /* 0 or -errno */
+    struct change change;
+    uint8_t digest[DIGEST_SIZE];
+    const char *key;
+    void *data; /* malloc'd results: whoever made the work frees them */
+    size_t size;
+    char *value;
+    json_t *json;
+    flux_error_t error; /* text, when err is set */
+};
+
+struct worker;
+
+struct worker_stats {
+    uint64_t loads, changes, transactions, largest_batch;
+    size_t queued_bytes;
+};
+
+/* Consumes st. */
+int worker_new(struct store *st, enum digest_algorithm hash, struct worker **ret);
+/* Waits for what was submitted (without calling done), closes the store. */
+struct worker *worker_free(struct worker *wk);
+DEFINE_CLEANUP(struct worker *, worker_free)
+
+#define WORKER_QUEUE_BYTES_MAX (256u << 20)
+/* 0; -EAGAIN: more than WORKER_QUEUE_BYTES_MAX wait already. */
+int worker_submit(struct worker *wk, struct work *w);
+int worker_fd(const struct worker *wk); /* readable when work is done */
+/* Calls done for all finished work. 0, or -EIO: the file is in an unknown state, exit. */
+int worker_dispatch(struct worker *wk);
+size_t worker_pending(const struct worker *wk); /* submitted and not yet dispatched */
+struct worker_stats worker_stats(struct worker *wk);
+
+#endif

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* See fake-content.h. Uses cmocka's assertions: what goes wrong here is a failed test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <flux/kvs.h>
+#include "base/base64.h"
+#include "base/hash.h"
+#include "kvs/fake-content.h"
+
+struct fake_blob {
+    uint8_t digest[DIGEST_SIZE];
+    UT_hash_handle hh;
+    size_t size;
+    char data[];
+};
+
+struct fake_load {
+    TAILQ_ENTRY(fake_load) link;
+    uint8_t digest[DIGEST_SIZE];
+};
+
+struct fake {
+    struct kvs *kvs;
+    size_t cache_size;
+    struct fake_blob *blobs;
+    json_t *roots; /* name -> root */
+    TAILQ_HEAD(, fake_load) loads;
+    void *commit; /* payload under way */
+    size_t commit_size;
+    int fail_next;
+    bool hold;
+    bool fatal;
+    size_t ncommits, nloads;
+};
+
+static int backend_load(const uint8_t digest[DIGEST_SIZE], void *arg)
+{
+    struct fake *f = arg;
+    struct fake_load *ld = calloc(1, sizeof(*ld));
+
+    memcpy(ld->digest, digest, DIGEST_SIZE);
+    TAILQ_INSERT_TAIL(&f->loads, ld, link);
+    f->nloads++;
+    return 0;
+}
+
+static int backend_commit(const void *payload, size_t size, void *arg)
+{
+    struct fake *f = arg;
+
+    assert_null(f->commit); /* one at a time */
+    f->commit = malloc(size);
+    memcpy(f->commit, payload, size);
+    f->commit_size = size;
+    f->ncommits++;
+    return 0;
+}
+
+static void backend_fatal(const char *why, void *arg)
+{
+    ((struct fake *)arg)->fatal = true;
+}
+
+static const struct kvs_backend backend = {
+    .load = backend_load,
+    .commit = backend_commit,
+    .fatal = backend_fatal,
+};
+
+static void fake_store(struct fake *f, const void *data, size_t size)
+{
+    struct fake_blob *b = calloc(1, sizeof(*b) + size + 1);
+    struct fake_blob *old;
+
+    memcpy(b->data, data, size);
+    b->size = size;
+    digest_compute(DIGEST_BLAKE2B, data, size, b->digest);
+    HASH_FIND(hh, f->blobs, b->digest, DIGEST_SIZE, old);
+    if (old)
+        free(b);
+    else
+        HASH_ADD(hh, f->blobs, digest, DIGEST_SIZE, b);
+}
+
+static void apply_commit(struct fake *f)
+{
+    const char *p = f->commit;
+    json_t *header, *sizes, *roots, *o;
+    size_t pos, i;
+    uint32_t n;
+
+    memcpy(&n, p, sizeof(n));
+    n = ntohl(n);
+    header = json_loadb(p + 4, n, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(header);
+    assert_int_equal(json_unpack(header, "{s:o s:o}", "blobs", &sizes, "roots", &roots), 0);
+    pos = 4 + n;
+    json_array_foreach (sizes, i, o) {
+        size_t size = (size_t)json_integer_value(o);
+
+        assert_true(pos + size <= f->commit_size);
+        fake_store(f, p + pos, size);
+        pos += size;
+    }
+    assert_int_equal(pos, f->commit_size);
+    json_array_foreach (roots, i, o) {
+        const char *ns = json_string_value(json_object_get(o, "ns"));
+        json_t *root = json_object_get(o, "root");
+
+        if (json_is_null(root))
+            json_object_del(f->roots, ns);
+        else
+            json_object_set(f->roots, ns, root);
+    }
+    json_decref(header);
+}
+
+int fake_step(struct fake *f)
+{
+    struct fake_load *ld = TAILQ_FIRST(&f->loads);
+
+    if (f->hold)
+        return 0;
+    if (ld) {
+        struct fake_blob *b;
+
+        TAILQ_REMOVE(&f->loads, ld, link);
+        HASH_FIND(hh, f->blobs, ld->digest, DIGEST_SIZE, b);
+        kvs_loaded(f->kvs, ld->digest, b ? 0 : -ENOENT, b ? b->data : NULL, b ? b->size : 0);
+        free(ld);
+        return 1;
+    }
+    if (f->commit) {
+        int err = f->fail_next;
+
+        f->fail_next = 0;
+        if (err == 0)
+            apply_commit(f);
+        free(f->commit);
+        f->commit = NULL;
+        kvs_stored(f->kvs, err);
+        return 1;
+    }
+    return 0;
+}
+
+void fake_run(struct fake *f)
+{
+    do {
+        commit_pump(f->kvs);
+    } while (fake_step(f));
+}
+
+static void fake_start(struct fake *f)
+{
+    struct kvs_params params = { .hash = DIGEST_BLAKE2B,
+                                 .cache_size = f->cache_size,
+                                 .owner = FAKE_OWNER,
+                                 .backend = &backend,
+                                 .arg = f };
+    json_t *roots = json_array();
+    flux_error_t error;
+    const char *ns;
+    json_t *root;
+
+    assert_int_equal(kvs_new(&params, &f->kvs), 0);
+    json_object_foreach (f->roots, ns, root)
+        json_array_append_new(roots, json_pack("{s:s s:O}", "ns", ns, "root", root));
+    assert_int_equal(kvs_set_roots(f->kvs, roots, &error), 0);
+    json_decref(roots);
+}
+
+static void fake_stop(struct fake *f)
+{
+    struct fake_load *ld;
+
+    while ((ld = TAILQ_FIRST(&f->loads))) {
+        TAILQ_REMOVE(&f->loads, ld, link);
+        free(ld);
+    }
+    free(f->commit);
+    f->commit = NULL;
+    f->kvs = kvs_free(f->kvs);
+}
+
+struct fake *fake_new(size_t cache_size)
+{
+    struct fake *f = calloc(1, sizeof(*f));
+
+    f->cache_size = cache_size;
+    f->roots = json_object();
+    TAILQ_INIT(&f->loads);
+    fake_start(f);
+    assert_int_equal(fake_create(f, "primary", FAKE_OWNER), 0);
+    return f;
+}
+
+struct fake *fake_free(struct fake *f)
+{
+    fake_stop(f);
+    fake_lose(f, NULL);
+    json_decref(f->roots);
+    free(f);
+    return NULL;
+}
+
+struct kvs *fake_kvs(struct fake *f)
+{
+    return f->kvs;
+}
+
+void fake_restart(struct fake *f)
+{
+    fake_stop(f);
+    f->fatal = false;
+    fake_start(f);
+}
+
+void fake_hold(struct fake *f, bool hold)
+{
+    f->hold = hold;
+}
+
+void fake_fail_next(struct fake *f, int err)
+{
+    f->fail_next = err;
+}
+
+void fake_lose(struct fake *f, const char *ref)
+{
+    struct fake_blob *b, *tmp;
+    char text[BLOBREF_STRING_SIZE];
+
+    HASH_ITER (hh, f->blobs, b, tmp) {
+        blobref_format(DIGEST_BLAKE2B, b->digest, text);
+        if (!ref || strcmp(ref, text) == 0) {
+            HASH_DEL(f->blobs, b);
+            free(b);
+        }
+    }
+}
+
+bool fake_is_fatal(const struct fake *f)
+{
+    return f->fatal;
+}
+
+size_t fake_commits(const struct fake *f)
+{
+    return f->ncommits;
+}
+
+size_t fake_loads(const struct fake *f)
+{
+    return f->nloads;
+}
+
+/* --- transactions */
+
+static void on_done(struct txn *t, void *arg)
+{
+    struct result *r = arg;
+
+    r->done = true;
+    r->err = t->err;
+    r->seq = t->rootseq;
+    blobref_format(DIGEST_BLAKE2B, t->rootref, r->rootref);
+    txn_free(t);
+}
+
+static struct result *begin(struct fake *f, struct txn *t)
+{
+    struct result *r = calloc(1, sizeof(*r));
+
+    t->done = on_done;
+    t->arg = r;
+    commit_submit(f->kvs, t);
+    return r;
+}
+
+static int finish(struct fake *f, struct result *r)
+{
+    int err;
+
+    fake_run(f);
+    assert_true(r->done);
+    err = r->err;
+    free(r);
+    return err;
+}
+
+static json_t *parse(const char *text)
+{
+    char *copy = strdup(text);
+    json_t *o;
+
+    for (char *p = copy; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    o = json_loads(copy, JSON_DECODE_ANY, NULL);
+    assert_non_null(o);
+    free(copy);
+    return o;
+}
+
+static int new_commit(struct fake *f, const char *ns, int flags, json_t *ops, struct txn **t)
+{
+    struct caller who = { .userid = FAKE_OWNER, .is_owner = true };
+    flux_error_t error;
+    int rc = txn_new_commit(f->kvs, ns, flags, ops, &who, t, &error);
+
+    json_decref(ops);
+    return rc;
+}
+
+struct result *fake_begin(struct fake *f, const char *ns, int flags, const char *ops)
+{
+    struct txn *t;
+
+    assert_int_equal(new_commit(f, ns, flags, parse(ops), &t), 0);
+    return begin(f, t);
+}
+
+static int commit_ops(struct fake *f, const char *ns, json_t *ops)
+{
+    struct txn *t;
+    int rc = new_commit(f, ns, 0, ops, &t);
+
+    return rc < 0 ? rc : finish(f, begin(f, t));
+}
+
+int fake_commit(struct fake *f, const char *ns, const char *ops)
+{
+    return commit_ops(f, ns, parse(ops));
+}
+
+static int put(struct fake *f, const char *ns, int flags, const char *key, const char *value)
+{
+    size_t len;
+    char *text = base64_encode(value, strlen(value), &len);
+    json_t *ops = json_pack("[{s:s s:i s:{s:i s:s s:s}}]", "key", key, "flags", flags, "dirent",
+                            "ver", 1, "type", "val", "data", text);
+
+    free(text);
+    return commit_ops(f, ns, ops);
+}
+
+int fake_put(struct fake *f, const char *ns, const char *key, const char *value)
+{
+    return put(f, ns, 0, key, value);
+}
+
+int fake_append(struct fake *f, const char *ns, const char *key, const char *value)
+{
+    return put(f, ns, FLUX_KVS_APPEND, key, value);
+}
+
+int fake_unlink(struct fake *f, const char *ns, const char *key)
+{
+    return commit_ops(f, ns, json_pack("[{s:s s:i s:n}]", "key", key, "flags", 0, "dirent"));
+}
+
+int fake_create(struct fake *f, const char *ns, uint32_t owner)
+{
+    flux_error_t error;
+    struct txn *t;
+    int rc = txn_new_create(f->kvs, ns, owner, 0, NULL, &t, &error);
+
+    return rc < 0 ? rc : finish(f, begin(f, t));
+}
+
+int fake_remove(struct fake *f, const char *ns)
+{
+    flux_error_t error;
+    struct txn *t;
+    int rc = txn_new_remove(f->kvs, ns, &t, &error);
+
+    return rc < 0 ? rc : finish(f, begin(f, t));
+}
+
+/* --- lookups */
+
+/* The value's bytes if the object is a val, else its JSON. */
+static char *object_text(const char *response)
+{
+    json_t *o = json_loads(response, JSON_REJECT_DUPLICATES, NULL);
+    json_t *val = json_object_get(o, "val");
+    const char *type = json_string_value(json_object_get(val, "type"));
+    char *text;
+
+    assert_non_null(type);
+    if (strcmp(type, "val") == 0) {
+        const char *data = json_string_value(json_object_get(val, "data"));
+        size_t size = 0;
+        void *bytes = *data ? base64_decode(data, strlen(data), &size) : NULL;
+
+        text = calloc(1, size + 1);
+        if (size > 0)
+            memcpy(text, bytes, size);
+        free(bytes);
+    } else {
+        text = json_dumps(val, JSON_COMPACT);
+    }
+    json_decref(o);
+    return text;
+}
+
+static void on_lookup(struct lookup *lk)
+{
+    *(bool *)lk->arg = true;
+}
+
+char *fake_lookup_as(struct fake *f, uint32_t userid, const char *ns, int flags, const char *key,
+                     int *ret_err)
+{
+    struct caller who = { .userid = userid, .is_owner = userid == FAKE_OWNER };
+    struct lookup *lk;
+    bool done = false;
+    char *text = NULL;
+
+    if ((*ret_err = lookup_new(f->kvs, ns, key, flags, &who, NULL, on_lookup, &lk)) < 0)
+        return NULL;
+    lk->arg = &done;
+    if (!lookup_run(lk)) {
+        fake_run(f);
+        assert_true(done);
+    }
+    *ret_err = lk->err;
+    if (lk->err == 0)
+        text = object_text(strbuf_text(&lk->out));
+    lookup_free(lk);
+    return text;
+}
+
+char *fake_lookup(struct fake *f, const char *ns, int flags, const char *key, int *ret_err)
+{
+    return fake_lookup_as(f, FAKE_OWNER, ns, flags, key, ret_err);
+}
+
+/* --- watches */
+
+static void on_deliver(struct watch *watch, const char *text, void *arg)
+{
+    struct watching *w = arg;
+    char *s = object_text(text);
+
+    strbuf_puts(&w->said, s);
+    strbuf_puts(&w->said, "|");
+    free(s);
+}
+
+static void on_end(struct watch *watch, int errnum, void *arg)
+{
+    struct watching *w = arg;
+
+    assert_false(w->ended);
+    w->ended = true;
+    strbuf_puts(&w->said, "!");
+    strbuf_puts(&w->said, errnum == ENOTSUP ? "ENOTSUP" : strerrorname_np(errnum));
+}
+
+struct watching *fake_watch(struct fake *f, const char *ns, int flags, const char *key)
+{
+    struct watching *w = calloc(1, sizeof(*w));
+    struct watch_args args = { .ns = ns,
+                               .key = key,
+                               .flags = flags,
+                               .who = { .userid = FAKE_OWNER, .is_owner = true },
+                               .deliver = on_deliver,
+                               .end = on_end,
+                               .arg = w };
+    int rc = watch_new(f->kvs, &args, &w->watch);
+
+    if (rc < 0)
+        on_end(NULL, -rc, w);
+    fake_run(f);
+    return w;
+}
+
+const char *watching_said(struct watching *w)
+{
+    return strbuf_text(&w->said);
+}
+
+void watching_free(struct watching *w)
+{
+    if (!w->ended)
+        watch_cancel(w->watch);
+    strbuf_deinit(&w->said);
+    free(w);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Gathering fences. The operations of those who came are kept in order of arrival; the last one's
+ * arrival makes one transaction of all. Participants who left still count: the others wait for a
+ * number, not for persons. Fences of different users are different, also by the same name. */
+#include <errno.h>
+#include <string.h>
+#include "base/errorx.h"
+#include "base/hash.h"
+#include "kvs/commit.h"
+#include "kvs/fence.h"
+
+TAILQ_HEAD(participants, txn);
+
+struct fence {
+    UT_hash_handle hh;
+    struct fences *fences;
+    char *key; /* userid and name */
+    int nprocs;
+    int count;
+    struct participants txns;
+    struct txn *merged; /* once complete: owns all operations */
+};
+
+struct fences {
+    struct kvs *k;
+    struct fence *table;
+};
+
+static void fence_free(struct fence *f)
+{
+    struct txn *t;
+
+    while ((t = TAILQ_FIRST(&f->txns))) {
+        TAILQ_REMOVE(&f->txns, t, link);
+        txn_free(t);
+    }
+    txn_free(f->merged);
+    free(f->key);
+    free(f);
+}
+
+int fences_new(struct kvs *k, struct fences **ret)
+{
+    struct fences *fs = calloc(1, sizeof(*fs));
+
+    if (!fs)
+        return -ENOMEM;
+    fs->k = k;
+    *ret = fs;
+    return 0;
+}
+
+struct fences *fences_free(struct fences *fs)
+{
+    struct fence *f, *tmp;
+
+    if (fs) {
+        HASH_ITER (hh, fs->table, f, tmp) {
+            HASH_DEL(fs->table, f);
+            fence_free(f);
+        }
+        free(fs);
+    }
+    return NULL;
+}
+
+static int fence_get(struct fences *fs, uint32_t userid, const char *name, struct fence **ret)
+{
+    struct fence *f;
+    char *key;
+
+    if (asprintf(&key, "%u %s", userid, name) < 0)
+        return -ENOMEM;
+    HASH_FIND_STR(fs->table, key, f);
+    if (f) {
+        free(key);
+        *ret = f;
+        return 0;
+    }
+    if (HASH_COUNT(fs->table) >= FENCES_MAX || !(f = calloc(1, sizeof(*f)))) {
+        free(key);
+        return HASH_COUNT(fs->table) >= FENCES_MAX ? -EAGAIN : -ENOMEM;
+    }
+    f->fences = fs;
+    f->key = key;
+    TAILQ_INIT(&f->txns);
+    HASH_ADD_KEYPTR(hh, fs->table, f->key, strlen(f->key), f);
+    if (!f->hh.tbl) {
+        fence_free(f);
+        return -ENOMEM;
+    }
+    *ret = f;
+    return 0;
+}
+
+/* The whole is stored, or failed: tell everybody. */
+static void on_merged_done(struct txn *merged, void *arg)
+{
+    struct fence *f = arg;
+    struct txn *t;
+
+    while ((t = TAILQ_FIRST(&f->txns))) {
+        TAILQ_REMOVE(&f->txns, t, link);
+        t->err = merged->err;
+        t->error = merged->error;
+        memcpy(t->rootref, merged->rootref, DIGEST_SIZE);
+        t->rootseq = merged->rootseq;
+        t->done(t, t->arg);
+    }
+    txn_free(merged);
+    fence_free(f);
+}
+
+/* Moves the operations of t to the end of to's. */
+static int move_ops(struct txn *to, struct txn *t)
+{
+    struct op *ops;
+
+    if (t->nops == 0)
+        return 0;
+    if (!(ops = realloc(to->ops, (to->nops + t->nops) * sizeof(ops[0]))))
+        return -ENOMEM;
+    memcpy(&ops[to->nops], t->ops, t->nops * sizeof(ops[0]));
+    to->ops = ops;
+    to->nops += t->nops;
+    t->nops = 0;
+    return 0;
+}
+
+static int fence_check(const struct fence *f, int nprocs, const struct txn *t, flux_error_t *error)
+{
+    if (f->count == 0)
+        return 0;
+    if (f->nprocs != nprocs)
+        return errorx_fail(error, EINVAL, "the others of this fence said nprocs is %d", f->nprocs);
+    if (f->merged->flags != t->flags || strcmp(f->merged->ns, t->ns) != 0)
+        return errorx_fail(error, EINVAL,
+                           "flags or namespace differ from the others' of this fence");
+    return 0;
+}
+
+static int fence_add(struct fence *f, int nprocs, struct txn *t, flux_error_t *error)
+{
+    CLEANUP(json_decrefp) json_t *none = json_array();
+    int rc;
+
+    if (!f->merged &&
+        (rc = txn_new_commit(f->fences->k, t->ns, t->flags, none, &t->who, &f->merged, error)) < 0)
+        return rc;
+    if ((rc = fence_check(f, nprocs, t, error)) < 0 || (rc = move_ops(f->merged, t)) < 0)
+        return rc;
+    f->nprocs = nprocs;
+    f->count++;
+    TAILQ_INSERT_TAIL(&f->txns, t, link);
+    return 0;
+}
+
+int fence_submit(struct kvs *k, const char *name, int nprocs, struct txn *t, flux_error_t *error)
+{
+    struct fences *fs = k->fences;
+    struct fence *f;
+    int rc;
+
+    errorx_set(error, "out of memory");
+    if (nprocs <= 0 || !*name)
+        return errorx_fail(error, EINVAL, "a fence needs a name and a positive nprocs");
+    if ((rc = fence_get(fs, t->who.userid, name, &f)) < 0)
+        return rc == -EAGAIN ? errorx_fail(error, EAGAIN, "too many incomplete fences") : rc;
+    if ((rc = fence_add(f, nprocs, t, error)) < 0) {
+        if (f->count == 0) {
+            HASH_DEL(fs->table, f);
+            fence_free(f);
+        }
+        return rc;
+    }
+    if (f->count == f->nprocs) {
+        HASH_DEL(fs->table, f);
+        f->merged->done = on_merged_done;
+        f->merged->arg = f;
+        commit_submit(k, TAKE(f->merged));
+    }
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The content store as the KVS sees it: RPCs through the router. */
+#ifndef KVS_REMOTE_H
+#define KVS_REMOTE_H
+
+#include "kvs/kvs.h"
+#include "service/service.h"
+
+#define REMOTE_START_TIMEOUT 60. /* seconds that the content store may take to answer at start */
+
+struct remote;
+
+/* on_stored: after each commit, once the store knows. */
+int remote_new(struct service *svc, void (*on_stored)(void *arg), void *arg, struct remote **ret);
+struct remote *remote_free(struct remote *r);
+DEFINE_CLEANUP(struct remote *, remote_free)
+
+extern const struct kvs_backend remote_backend; /* arg: the remote */
+void remote_set_kvs(struct remote *r, struct kvs *k);
+
+/* Before the loop runs: fetch the roots; wait for the commit begun last. -errno, logged. */
+int remote_get_roots(struct remote *r, json_t **ret);
+int remote_wait_commit(struct remote *r);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Decoding transactions. Everything that can be wrong with a request by itself is found here,
+ * before it is queued.
+ *
+ * Refuses guests who name blobs (dirref, valref, snapshots): a digest is not a secret, and knowing
+ * one must not give access; guests who replace the root of a namespace; archives by anybody but the
+ * owner of the instance.
+ */
+#include <errno.h>
+#include <string.h>
+#include <flux/kvs.h>
+#include "base/errorx.h"
+#include "kvs/key.h"
+#include "kvs/txn.h"
+
+void touches_deinit(struct touches *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        free(t->item[i].key);
+    free(t->item);
+    memset(t, 0, sizeof(*t));
+}
+
+static void op_deinit(struct op *op)
+{
+    free(op->key);
+    node_unref(op->node);
+    blob_unref(op->blob);
+    free(op->ns);
+}
+
+struct txn *txn_free(struct txn *t)
+{
+    if (t) {
+        for (size_t i = 0; i < t->nops; i++)
+            op_deinit(&t->ops[i]);
+        free(t->ops);
+        free(t->ns);
+        free(t);
+    }
+    return NULL;
+}
+
+static int txn_new(enum txn_type type, const char *ns, struct txn **ret)
+{
+    CLEANUP(txn_freep) struct txn *t = calloc(1, sizeof(*t));
+
+    if (!t || !(t->ns = strdup(ns)))
+        return -ENOMEM;
+    t->type = type;
+    *ret = TAKE(t);
+    return 0;
+}
+
+static const char *last_name(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+
+    return dot ? dot + 1 : key;
+}
+
+/* Does the object, or anything in it, refer to blobs? */
+static bool refers_to_blobs(const struct node *n)
+{
+    if (n->type == NODE_VALREF || n->type == NODE_DIRREF)
+        return true;
+    if (n->type != NODE_DIR)
+        return false;
+    for (uint32_t i = 0; i < (n->dir->hashed ? DIR_BUCKETS : n->dir->count); i++) {
+        if (n->dir->ents[i] && refers_to_blobs(n->dir->ents[i]))
+            return true;
+    }
+    return false;
+}
+
+static int op_set_blob(struct kvs *k, struct op *op, const void *data, size_t size)
+{
+    if (!(op->blob = blob_new(data, size)))
+        return -ENOMEM;
+    digest_compute(k->params.hash, op->blob->data, size, op->digest);
+    return 0;
+}
+
+/* A long value goes into a blob of its own. */
+static int op_outline(struct kvs *k, struct op *op)
+{
+    struct blob_ref ref = { .size = op->node->val.size };
+    struct node *n;
+    int rc;
+
+    if ((rc = op_set_blob(k, op, op->node->val.data, op->node->val.size)) < 0)
+        return rc;
+    memcpy(ref.digest, op->digest, DIGEST_SIZE);
+    if (!(n = node_new_valref(op->node->name, op->node->name_len, &ref, 1)))
+        return -ENOMEM;
+    node_unref(op->node);
+    op->node = n;
+    return 0;
+}
+
+static int op_decode_dirent(struct kvs *k, struct op *op, const json_t *dirent, int flags,
+                            const struct caller *who, flux_error_t *error)
+{
+    const char *name = key_is_root(op->key) ? "" : last_name(op->key);
+    int rc;
+
+    if (json_is_null(dirent)) {
+        op->type = OP_UNLINK;
+        return 0;
+    }
+    if ((rc = node_decode(dirent, name, strlen(name), k->params.hash, &op->node)) < 0)
+        return errorx_fail(error, rc == -EPROTO ? EINVAL : -rc,
+                           "%s: not an object of RFC 11, or of another hash than this instance's",
+                           op->key);
+    if (!who->is_owner && refers_to_blobs(op->node))
+        return errorx_fail(error, EPERM, "%s: only the instance owner may commit references",
+                           op->key);
+    if (flags & FLUX_KVS_APPEND) {
+        if (op->node->type != NODE_VAL)
+            return errorx_fail(error, EINVAL, "%s: only a val can be appended", op->key);
+        op->type = OP_APPEND;
+        return op_set_blob(k, op, op->node->val.data, op->node->val.size);
+    }
+    op->type = OP_PUT;
+    return op->node->type == NODE_VAL && op->node->val.size > VALUE_INLINE_MAX ? op_outline(k, op)
+                                                                               : 0;
+}
+
+static int op_check_root(const struct op *op, const struct caller *who, flux_error_t *error)
+{
+    if (!key_is_root(op->key))
+        return 0;
+    if (!who->is_owner)
+        return errorx_fail(error, EPERM, "only the instance owner may replace a root");
+    if (op->type != OP_PUT || !node_is_dir(op->node))
+        return errorx_fail(error, EINVAL, "the root can only be replaced by a directory");
+    return 0;
+}
+
+static int op_decode(struct kvs *k, struct op *op, const json_t *o, const struct caller *who,
+                     flux_error_t *error)
+{
+    const char *key;
+    const char *archive;
+    json_t *dirent;
+    int flags;
+    int rc;
+
+    if (json_unpack((json_t *)o, "{s:s s:i}", "key", &key, "flags", &flags) < 0 ||
+        (flags & ~FLUX_KVS_APPEND))
+        return errorx_fail(error, EPROTO, "an operation lacks its key or flags");
+    if ((rc = key_normalize(key, &op->key)) < 0)
+        return errorx_fail(error, -rc, "the key \"%.60s\" is empty, too long or too deep", key);
+    if ((archive = json_string_value(json_object_get(o, "archive")))) {
+        if (!who->is_owner)
+            return errorx_fail(error, EPERM, "only the instance owner may archive a namespace");
+        op->type = OP_ARCHIVE;
+        op->ns = strdup(archive);
+        rc = op->ns ? 0 : -ENOMEM;
+    } else if ((dirent = json_object_get(o, "dirent"))) {
+        rc = op_decode_dirent(k, op, dirent, flags, who, error);
+    } else {
+        return errorx_fail(error, EPROTO, "%s: neither dirent nor archive", op->key);
+    }
+    return rc < 0 ? rc : op_check_root(op, who, error);
+}
+
+int txn_new_commit(struct kvs *k, const char *ns, int flags, const json_t *ops,
+                   const struct caller *who, struct txn **ret, flux_error_t *error)
+{
+    CLEANUP(txn_freep) struct txn *t = NULL;
+    const json_t *o;
+    size_t i;
+    int rc;
+
+    errorx_set(error, "out of memory");
+    if (!json_is_array(ops) || (flags & ~FLUX_KVS_NO_MERGE))
+        return errorx_fail(error, EPROTO, "ops is not an array, or unknown flags");
+    if ((rc = txn_new(TXN_COMMIT, ns, &t)) < 0)
+        return rc;
+    t->flags = flags;
+    t->who = *who;
+    if (json_array_size(ops) > 0 && !(t->ops = calloc(json_array_size(ops), sizeof(t->ops[0]))))
+        return -ENOMEM;
+    json_array_foreach (ops, i, o) {
+        t->nops = i + 1;
+        if ((rc = op_decode(k, &t->ops[i], o, who, error)) < 0)
+            return rc;
+    }
+    *ret = TAKE(t);
+    return 0;
+}
+
+int txn_new_create(struct kvs *k, const char *ns, uint32_t owner, int flags, const char *rootref,
+                   struct txn **ret, flux_error_t *error)
+{
+    CLEANUP(txn_freep) struct txn *t = NULL;
+    enum digest_algorithm alg;
+    int rc;
+
+    errorx_set(error, "out of memory");
+    if (!*ns || strlen(ns) > NAMESPACE_NAME_MAX)
+        return errorx_fail(error, EINVAL, "not a name for a namespace");
+    if ((rc = txn_new(TXN_NAMESPACE_CREATE, ns, &t)) < 0)
+        return rc;
+    t->create.owner = owner;
+    t->create.flags = flags;
+    if (rootref) {
+        if (blobref_parse(rootref, &alg, t->create.root) < 0 || alg != k->params.hash)
+            return errorx_fail(error, EINVAL, "rootref is not a blobref of this instance's hash");
+        t->create.have_root = true;
+    }
+    *ret = TAKE(t);
+    return 0;
+}
+
+int txn_new_remove(struct kvs *k, const char *ns, struct txn **ret, flux_error_t *error)
+{
+    if (strcmp(ns, KVS_PRIMARY_NAMESPACE) == 0)
+        return errorx_fail(error, ENOTSUP, "the primary namespace cannot be removed");
+    errorx_set(error, "out of memory");
+    return txn_new(TXN_NAMESPACE_REMOVE, ns, ret);
+}
