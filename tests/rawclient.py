@@ -165,6 +165,12 @@ class Broker:
                                      preexec_fn=inherit, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         return self
 
+    def stop(self):
+        """SIGTERM. The exit status and what was written to stderr (sanitizers write there)."""
+        self.proc.terminate()
+        _, err = self.proc.communicate(timeout=20)
+        return self.proc.returncode, err.decode()
+
     def __exit__(self, *exc):
         if self.proc.poll() is None:
             self.proc.terminate()
@@ -173,8 +179,8 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self.proc.kill()
                 self.proc.wait()
-        self.stderr = self.proc.stderr.read().decode()
-        self.proc.stderr.close()
+        if not self.proc.stderr.closed:
+            self.proc.stderr.close()
         self.listener.close()
         subprocess.run(["rm", "-r", str(self.dir)], check=True)
 

@@ -11,10 +11,6 @@
 
 #include "loop/watcher.h"
 
-/* Until the rpc layer, which has them, is complete. */
-#pragma weak flux_pollevents
-#pragma weak flux_pollfd
-
 struct handle_watcher {
     flux_watcher_t base;
     ev_prepare prepare;

@@ -60,7 +60,9 @@ static void drop_prev(struct chain *c)
     soon_cancel(&c->soon);
     future_unlisten(prev, &c->prev_listener);
     prev->chain = NULL;
-    flux_future_decref(prev);
+    if (prev->user_refs > 0)
+        flux_future_destroy(prev); /* nobody did, and it is ours */
+    future_unref(prev);
 }
 
 static void drop_cont(struct chain *c)
@@ -84,8 +86,8 @@ static void on_soon(void *arg)
 
     if (c->delivered || !flux_future_is_ready(prev))
         return;
-    flux_future_incref(next); /* owns the chain */
-    flux_future_incref(prev);
+    (void)future_ref(next); /* owns the chain */
+    (void)future_ref(prev);
     c->delivered = true;
     c->continued = false;
     if (cb)
@@ -93,10 +95,10 @@ static void on_soon(void *arg)
     /* The callback may have destroyed next: then only our reference is left. */
     if (!c->continued && flux_future_is_ready(prev))
         (void)future_fulfill_from(next, prev);
-    flux_future_decref(prev);
-    if (c->prev && c->prev->released)
+    future_unref(prev);
+    if (c->prev && c->prev->user_refs == 0)
         drop_prev(c);
-    flux_future_decref(next);
+    future_unref(next);
 }
 
 static void chain_start(flux_future_t *f)
@@ -166,7 +168,7 @@ static struct chain *chain_create(flux_future_t *prev)
     c->soon.arg = c;
     c->prev_listener = (struct future_listener){ .fn = on_prev, .arg = c };
     c->cont_listener = (struct future_listener){ .fn = on_cont, .arg = c };
-    c->prev = prev;
+    c->prev = future_ref(prev);
     prev->chain = c;
     future_listen(prev, &c->prev_listener);
     return c;

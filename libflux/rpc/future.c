@@ -21,6 +21,7 @@ flux_future_t *future_create(const struct future_class *cls, void *self)
     if (!f)
         return NULL;
     f->refcount = 1;
+    f->user_refs = 1;
     f->class = cls;
     f->self = self;
     f->then_timeout = -1.;
@@ -42,39 +43,51 @@ flux_future_t *flux_future_create(flux_future_init_f cb, void *arg)
     return f;
 }
 
+flux_future_t *future_ref(flux_future_t *f)
+{
+    f->refcount++;
+    return f;
+}
+
 void flux_future_incref(flux_future_t *f)
 {
-    if (f)
+    if (f) {
         f->refcount++;
+        f->user_refs++;
+    }
 }
 
 static void future_free(flux_future_t *f)
 {
     f->refcount = 1; /* destructors may hold and release the future */
     aux_deinit(&f->aux);
+    result_clear(f);
     if (f->class && f->class->destroy)
         f->class->destroy(f);
     flux_watcher_destroy(f->then_timer);
     soon_deinit(&f->then_soon);
-    result_clear(f);
-    flux_future_decref(f->with);
+    future_unref(f->with);
     future_now_unref(f->now);
     free(f->fatal_errstr);
     free(f);
 }
 
-void flux_future_decref(flux_future_t *f)
+flux_future_t *future_unref(flux_future_t *f)
 {
     int saved_errno = errno;
 
-    if (!f)
-        return;
-    /* The last reference to a future with a successor is the successor's. */
-    if (f->refcount == 1 && f->chain)
-        f->released = true;
-    else if (--f->refcount == 0)
+    if (f && --f->refcount == 0)
         future_free(f);
     errno = saved_errno;
+    return NULL;
+}
+
+void flux_future_decref(flux_future_t *f)
+{
+    if (f) {
+        f->user_refs--;
+        future_unref(f);
+    }
 }
 
 void flux_future_destroy(flux_future_t *f)
@@ -132,13 +145,17 @@ static flux_reactor_t *then_reactor(const flux_future_t *f)
 /* The future has just become ready. */
 static void notify(flux_future_t *f)
 {
-    struct future_listener *l;
+    struct future_listener *l, *next;
 
     flux_watcher_stop(f->then_timer);
     if (f->then_cb)
         (void)soon_schedule(&f->then_soon, f->h, then_reactor(f));
-    SLIST_FOREACH(l, &f->listeners, link)
-    l->fn(f, l->arg);
+    (void)future_ref(f); /* a listener may let go of it */
+    for (l = SLIST_FIRST(&f->listeners); l; l = next) {
+        next = SLIST_NEXT(l, link);
+        l->fn(f, l->arg);
+    }
+    future_unref(f);
 }
 
 static void on_then(void *arg)
@@ -147,9 +164,9 @@ static void on_then(void *arg)
 
     if (!flux_future_is_ready(f) || !f->then_cb)
         return;
-    flux_future_incref(f);
+    (void)future_ref(f);
     f->then_cb(f, f->then_arg);
-    flux_future_decref(f);
+    future_unref(f);
 }
 
 static void added(flux_future_t *f, int rc, bool was_ready)
@@ -198,8 +215,8 @@ int future_fulfill_from(flux_future_t *f, flux_future_t *p)
     bool ready = flux_future_is_ready(f);
 
     if (f->with != p) {
-        flux_future_incref(p);
-        flux_future_decref(f->with);
+        (void)future_ref(p);
+        future_unref(f->with);
         f->with = p;
     }
     if (p->fatal)
@@ -261,11 +278,11 @@ int flux_future_then(flux_future_t *f, double timeout, flux_continuation_f cb, v
     f->then_timer = NULL;
     if (start_timer(f) < 0)
         return -1;
-    flux_future_incref(f);
+    (void)future_ref(f);
     start_then(f);
     if (flux_future_is_ready(f))
         (void)soon_schedule(&f->then_soon, f->h, then_reactor(f));
-    flux_future_decref(f);
+    future_unref(f);
     return 0;
 }
 

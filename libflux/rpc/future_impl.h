@@ -72,6 +72,7 @@ enum future_context {
 
 struct flux_future {
     int refcount;
+    int user_refs;                    /* those of them that users hold */
     const struct future_class *class; /* NULL: made by a user */
     void *self;                       /* of the class */
     struct aux aux;
@@ -99,11 +100,12 @@ struct flux_future {
     struct soon then_soon;
 
     struct chain *chain; /* what follows this one and owns it: chained.c */
-    bool released;       /* flux_future_destroy() was called, the chain may let go of it */
 };
 
 /* A future of a class; self is freed by class->destroy. NULL with errno. */
 flux_future_t *future_create(const struct future_class *cls, void *self);
+flux_future_t *future_ref(flux_future_t *f);
+flux_future_t *future_unref(flux_future_t *f);
 void future_listen(flux_future_t *f, struct future_listener *l);
 void future_unlisten(flux_future_t *f, struct future_listener *l);
 /* Make a child run where its parent runs (whichever contexts it was started in). */

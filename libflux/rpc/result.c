@@ -93,19 +93,38 @@ const void *result_value(struct result *res)
     return origin(res)->value;
 }
 
-/* A result can be in one queue only, so what is queued here is a reference to it. */
+/* The origin, moved to the heap if it lives in a future: it must be able to outlive that. */
+static struct result *shareable(struct result *res)
+{
+    struct result *o = origin(res);
+    struct result *copy;
+
+    if (o->heap)
+        return o;
+    copy = calloc(1, sizeof(*copy));
+    if (!copy)
+        return NULL;
+    copy->refcount = 1;
+    copy->heap = true;
+    copy->value = o->value;
+    copy->free_fn = o->free_fn;
+    o->value = copy;
+    o->free_fn = shared_free;
+    return copy;
+}
+
 int result_add_shared(flux_future_t *f, struct result *res)
 {
-    struct result *ref = result_get(f);
+    struct result *o, *ref;
 
+    if (res->is_error)
+        return result_add_error(f, res->errnum, res->errstr);
+    o = shareable(res);
+    ref = o ? result_get(f) : NULL;
     if (!ref)
         return -ENOMEM;
-    res = origin(res);
-    res->refcount++;
-    ref->is_error = res->is_error;
-    ref->errnum = res->errnum;
-    ref->errstr = res->errstr ? strdup(res->errstr) : NULL;
-    ref->value = res;
+    o->refcount++;
+    ref->value = o;
     ref->free_fn = shared_free;
     append(f, ref);
     return 0;

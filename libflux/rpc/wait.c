@@ -61,7 +61,7 @@ static bool joins(const flux_future_t *parent, enum future_context context, bool
 
 void future_join(flux_future_t *child, flux_future_t *parent)
 {
-    flux_future_incref(child);
+    (void)future_ref(child);
     if (joins(parent, CONTEXT_NOW, parent->started_now) && child->now != parent->now) {
         parent->now->refcount++;
         future_now_unref(child->now);
@@ -75,7 +75,7 @@ void future_join(flux_future_t *child, flux_future_t *parent)
             child->h = parent->h;
         future_start(child, CONTEXT_THEN);
     }
-    flux_future_decref(child);
+    future_unref(child);
 }
 
 static int now_create(flux_future_t *f)
@@ -174,13 +174,13 @@ int flux_future_wait_for(flux_future_t *f, double timeout)
         errno = ETIMEDOUT;
         return -1;
     }
-    flux_future_incref(f);
+    (void)future_ref(f);
     if (f->class && f->class->wait)
         rc = f->class->wait(f, timeout < 0. ? CONN_FOREVER
                                             : monotime_usec() + (uint64_t)(timeout * 1e6));
     else
         rc = wait_now(f, timeout);
-    flux_future_decref(f);
+    future_unref(f);
     if (rc == 0)
         return 0;
     errno = -rc;

@@ -9,7 +9,8 @@
 #include "broker/config.h"
 #include <config.h>
 
-#define SYSTEM_DIR FLUX_SYSCONFDIR "/system/conf.d"
+#define SYSTEM_RUNDIR "/run/flux"
+#define SYSTEM_DIR    FLUX_SYSCONFDIR "/system/conf.d"
 
 static const char *const access_keys[] = { "allow-guest-user", "allow-root-owner" };
 
@@ -42,11 +43,11 @@ static int load(const char *path, json_t **ret, flux_error_t *error)
     return 0;
 }
 
-int broker_config_load(struct broker_config *c, flux_error_t *error)
+int broker_config_load(struct broker_config *c, const char *rundir, flux_error_t *error)
 {
     const char *dir = getenv("FLUX_CONF_DIR");
 
-    if (!dir && access(SYSTEM_DIR, F_OK) == 0)
+    if (!dir && strcmp(rundir, SYSTEM_RUNDIR) == 0 && access(SYSTEM_DIR, F_OK) == 0)
         dir = SYSTEM_DIR;
     *c = (struct broker_config){ 0 };
     if (dir && *dir && !(c->path = strdup(dir)))

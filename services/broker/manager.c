@@ -94,7 +94,7 @@ int manager_stop(struct manager *m)
 static int load_config(struct manager *m)
 {
     flux_error_t error = { .text = "" };
-    const int rc = broker_config_load(&m->config, &error);
+    const int rc = broker_config_load(&m->config, service_rundir(m->svc), &error);
 
     if (rc < 0) {
         const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };

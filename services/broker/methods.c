@@ -212,10 +212,11 @@ static json_t *describe(const struct target *t)
     json_t *o = json_pack("{s:s s:s s:I}", "name", t->name, "state",
                           dialled ? "running" : "registered", "messages", (json_int_t)t->messages);
 
-    if (o && t->client) {
+    /* A dialled socket names the process that made it listen, which is not the daemon. */
+    if (o && t->kind == TARGET_REGISTERED)
         (void)json_object_set_new(o, "pid", json_integer(t->client->pid));
+    if (o && t->client)
         (void)json_object_set_new(o, "uid", json_integer(t->client->cred.uid));
-    }
     return o;
 }
 

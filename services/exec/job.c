@@ -131,6 +131,9 @@ static int job_new(struct jobs *jobs, const struct job_request *req, struct job 
     job->id = req->id;
     job->userid = req->userid;
     job->reattach = req->reattach;
+    job->facts.started = req->started;
+    job->canceled = req->cleanup;
+    job->failed = req->cleanup; /* it has its exception: no further ones */
     job->t_init = walltime();
     HASH_ADD(hh, jobs->table, id, sizeof(job->id), job);
     if (!job->hh.tbl)
@@ -181,7 +184,9 @@ static bool find_shell(struct job *job)
 
 static void job_begin(struct job *job)
 {
-    if (job->simulated)
+    if (job->simulated && job->canceled)
+        job_done(job);
+    else if (job->simulated)
         job_simulate(job);
     else if (find_shell(job))
         job_attach(job, 0, ADOPT_ATTACH);
@@ -190,8 +195,13 @@ static void job_begin(struct job *job)
 }
 
 /* The job manager asks about a job that we have: it was restarted, or we answered a dead one. */
-static void start_again(struct job *job)
+static void start_again(struct job *job, bool cleanup)
 {
+    if (cleanup) {
+        job->failed = true;
+        job_cancel(job);
+        return;
+    }
     if (job->launch && launch_pid(job->launch) > 0 && job->state == JOB_RUN)
         answers_start(job->jobs->answers, job->id);
     else if (job->simulated)
@@ -205,7 +215,7 @@ void jobs_start(struct jobs *jobs, const struct job_request *req)
     int rc;
 
     if (job) {
-        start_again(job);
+        start_again(job, req->cleanup);
         return;
     }
     rc = job_new(jobs, req, &job);

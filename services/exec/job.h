@@ -87,6 +87,8 @@ struct job_request {
     json_t *R;
     json_t *jobspec; /* may be NULL */
     bool reattach;
+    bool started; /* its eventlog has a start event */
+    bool cleanup; /* it is being ended: start nothing */
 };
 /* A start request. Whatever is wrong with it becomes an exception of the job. */
 void jobs_start(struct jobs *jobs, const struct job_request *req);

@@ -12,7 +12,6 @@
 
 static void look_in_namespace(struct job *job);
 static void look_in_archive(struct job *job);
-static void look_for_start(struct job *job);
 
 /* The events of a finished look-up. 1: found, 0: there is none, -1: the daemon is ending. */
 static int get_events(struct job *job, json_t **ret_entries)
@@ -95,15 +94,11 @@ static void on_archived_log(flux_future_t *f, void *arg)
 {
     CLEANUP(json_decrefp) json_t *entries = NULL;
     struct job *job = arg;
-    const int rc = get_events(job, &entries);
 
-    if (rc < 0)
+    if (get_events(job, &entries) < 0)
         return;
     exec_log_read(entries, &job->facts.log);
-    if (rc == 0 && job->reattach && !job->facts.record)
-        look_for_start(job);
-    else
-        job_recalled(job);
+    job_recalled(job);
 }
 
 static void look_in_archive(struct job *job)
@@ -112,25 +107,6 @@ static void look_in_archive(struct job *job)
 
     (void)flux_job_kvs_key(key, sizeof(key), job->id, "guest.exec.eventlog");
     lookup(job, KVS_PRIMARY_NAMESPACE, key, on_archived_log);
-}
-
-static void on_job_log(flux_future_t *f, void *arg)
-{
-    CLEANUP(json_decrefp) json_t *entries = NULL;
-    struct job *job = arg;
-
-    if (get_events(job, &entries) < 0)
-        return;
-    job->facts.started = entries && eventlog_find(entries, "start");
-    job_recalled(job);
-}
-
-static void look_for_start(struct job *job)
-{
-    char key[96];
-
-    (void)flux_job_kvs_key(key, sizeof(key), job->id, "eventlog");
-    lookup(job, KVS_PRIMARY_NAMESPACE, key, on_job_log);
 }
 
 void job_recall(struct job *job)

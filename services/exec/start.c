@@ -12,16 +12,19 @@ int rpc_start(struct request *req, void *arg)
     struct manager *m = arg;
     struct job_request jr = { .jobspec = NULL };
     json_int_t id, userid;
-    int reattach = 0;
+    int reattach = 0, started = 0, cleanup = 0;
 
-    if (request_unpack(req, "{s:I s:I s:o s?b s?o}", "id", &id, "userid", &userid, "R", &jr.R,
-                       "reattach", &reattach, "jobspec", &jr.jobspec) < 0)
+    if (request_unpack(req, "{s:I s:I s:o s?b s?b s?b s?o}", "id", &id, "userid", &userid, "R",
+                       &jr.R, "reattach", &reattach, "started", &started, "cleanup", &cleanup,
+                       "jobspec", &jr.jobspec) < 0)
         return request_explain(req, EPROTO, "job-exec.start: needs id, userid and R");
     if (!m->leader)
         return request_explain(req, ENOSYS, "job-exec is served by the leader only");
     jr.id = (flux_jobid_t)id;
     jr.userid = (uint32_t)userid;
     jr.reattach = reattach;
+    jr.started = started;
+    jr.cleanup = cleanup;
     answers_set_carrier(m->answers, req);
     jobs_start(&m->jobs, &jr);
     return 0;

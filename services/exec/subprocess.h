@@ -7,9 +7,10 @@
 #include <flux/core.h>
 #include "base/cleanup.h"
 
-#define SUBPROCESS_STDIN_MAX (64 * 1024) /* bytes of input kept for a process that does not read \
-                                          */
-#define SUBPROCESS_MAX 1024              /* processes at a time */
+#define SUBPROCESS_STDIN_MAX                                                        \
+    (64 * 1024)             /* bytes of input kept for a process that does not read \
+                             */
+#define SUBPROCESS_MAX 1024 /* processes at a time */
 
 enum subprocess_flags { /* RFC 42 */
                         SUBPROCESS_STDOUT = 1,

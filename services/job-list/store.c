@@ -267,6 +267,16 @@ size_t store_uncommitted(const struct store *s)
     return s->uncommitted;
 }
 
+int store_clear(struct store *s)
+{
+    (void)store_commit(s);
+    if (exec(s, "DELETE FROM jobs; DELETE FROM meta;") < 0)
+        return -EIO;
+    s->counts = (struct store_counts){ 0 };
+    s->last = 0;
+    return 0;
+}
+
 /* --- look */
 
 bool store_has(struct store *s, flux_jobid_t id)

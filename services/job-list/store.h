@@ -22,6 +22,7 @@ DEFINE_CLEANUP(struct store *, store_close)
  * last commit is lost, and store_count() says so. */
 int store_put(struct store *s, const struct job *job);
 int store_commit(struct store *s);
+int store_clear(struct store *s);
 size_t store_uncommitted(const struct store *s);
 
 bool store_has(struct store *s, flux_jobid_t id);

@@ -162,6 +162,21 @@ static void a_job_put_twice_is_one_job(void **state)
     assert_list(s, "{}", "1");
 }
 
+static void a_cleared_store_is_empty_and_stays_so(void **state)
+{
+    struct store *s = open_store();
+
+    fill(s);
+    assert_int_equal(store_clear(s), 0);
+    assert_int_equal(store_count(s), 0);
+    assert_list(s, "{}", "");
+    store_close(s);
+    s = open_store();
+    assert_int_equal(store_count(s), 0);
+    assert_int_equal(store_last(s), 0);
+    store_close(s);
+}
+
 static void a_damaged_file_is_made_anew(void **state)
 {
     struct store *s = open_store();
@@ -208,13 +223,10 @@ static void many_jobs_are_put_and_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(past_jobs_are_listed_latest_first),
-        T(a_job_is_found_by_id_with_its_attributes),
-        T(ids_beyond_the_sign_bit_are_kept),
-        T(everything_is_there_after_reopening),
-        T(a_job_put_twice_is_one_job),
-        T(a_damaged_file_is_made_anew),
-        T(what_cannot_be_a_file_is_refused_with_a_sentence),
+        T(past_jobs_are_listed_latest_first), T(a_job_is_found_by_id_with_its_attributes),
+        T(ids_beyond_the_sign_bit_are_kept),  T(everything_is_there_after_reopening),
+        T(a_job_put_twice_is_one_job),        T(a_cleared_store_is_empty_and_stays_so),
+        T(a_damaged_file_is_made_anew),       T(what_cannot_be_a_file_is_refused_with_a_sentence),
         T(many_jobs_are_put_and_found),
     };
 

@@ -23,7 +23,8 @@ static void commit_mark(struct manager *m, struct job *job)
         return;
     job->dirty = true;
     m->commit.ndirtied++;
-    TAILQ_INSERT_TAIL(&m->commit.dirty, job_ref(job), dirty_link);
+    TAILQ_INSERT_TAIL(&m->commit.dirty, job, dirty_link);
+    job_ref(job);
 }
 
 int event_post(struct manager *m, struct job *job, struct event *ev)

@@ -131,7 +131,8 @@ void manager_mark(struct manager *m, struct job *job)
     if (job->todo || m->loading)
         return;
     job->todo = true;
-    TAILQ_INSERT_TAIL(&m->todo, job_ref(job), todo_link);
+    TAILQ_INSERT_TAIL(&m->todo, job, todo_link);
+    job_ref(job);
 }
 
 bool manager_process(struct manager *m)

@@ -70,6 +70,8 @@ TAILQ_HEAD(zombie_list, zombie);
 
 struct wait {
     struct waiter *by_id;     /* hash */
+    struct waiter *by_req;    /* hash, all of them */
+    size_t nany;              /* on the list `any` */
     struct waiter_list any;   /* in order of arrival */
     struct zombie *zombies;   /* hash: waitable jobs that ended and nobody waited for */
     struct zombie_list order; /* the same, oldest first */
@@ -112,6 +114,9 @@ struct manager {
     struct journal journal;
     struct depend depend;
 };
+
+/* Events that users may add to one job (a fatal exception is always possible). */
+#define JOB_EVENTS_MAX 10000
 
 /* Who asks. */
 struct asker {

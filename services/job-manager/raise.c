@@ -37,6 +37,8 @@ int raise_job(struct manager *m, struct asker who, flux_jobid_t id, int severity
 
     if (rc == 0)
         rc = manager_find_for(m, id, who, &job, error);
+    if (rc == 0 && job->nevents >= JOB_EVENTS_MAX && (severity > 0 || job->failed))
+        return errorx_fail(error, ENOSPC, "the job has %u events already", job->nevents);
     if (rc == 0)
         rc = event_post_exception(m, job, type, severity, who.userid, note);
     if (rc == 0)
@@ -57,7 +59,8 @@ int raise_all(struct manager *m, struct asker who, uint32_t userid, int states, 
         return -EPERM;
     HASH_ITER (hh, m->jobs, job, tmp) {
         if ((userid != FLUX_USERID_UNKNOWN && job->userid != userid) ||
-            !(job_state_mask(job->state) & states) || job->state == JOB_STATE_INACTIVE)
+            !(job_state_mask(job->state) & states) || job->state == JOB_STATE_INACTIVE ||
+            (job->nevents >= JOB_EVENTS_MAX && (severity > 0 || job->failed)))
             continue;
         if (!dry_run && event_post_exception(m, job, type, severity, who.userid, note) < 0)
             continue;

@@ -427,7 +427,8 @@ static void run_one(struct world *w, flux_jobid_t id, int status)
 
 static void each_ended_job_is_told_to_exactly_one_waiter(void **state)
 {
-    struct request *a = request_make(), *b = request_make(), *c = request_make();
+    struct request *a = request_make(), *b = request_make(), *c = request_make(),
+                   *d = request_make();
     flux_error_t error;
     struct world w;
 
@@ -443,23 +444,43 @@ static void each_ended_job_is_told_to_exactly_one_waiter(void **state)
     assert_int_equal(wait_job(&w.m, owner, 2, a, &error), 0);
     assert_int_equal(wait_job(&w.m, owner, 2, b, &error), -ECHILD);
     assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), 0);
-    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), 0);
-    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), -ECHILD);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, c, &error), 0);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, d, &error), -ECHILD);
     run_one(&w, 2, 0);
     assert_string_equal(a->last, "{\"id\":2,\"success\":true,\"errstr\":\"\"}");
     assert_int_equal(b->nanswers, 0);
     run_one(&w, 1, 0x100);
     assert_string_equal(
         b->last, "{\"id\":1,\"success\":false,\"errstr\":\"task(s) exited with exit code 1\"}");
-    wait_gone(&w.m, b);
+    wait_gone(&w.m, c);
     run_one(&w, 3, SIGKILL); /* nobody waits: kept */
     assert_int_equal(b->nanswers, 1);
+    assert_int_equal(c->nanswers, 0);
     assert_int_equal(wait_job(&w.m, owner, 3, c, &error), 0);
     assert_string_equal(c->last, "{\"id\":3,\"success\":false,\"errstr\":\"task(s) Killed\"}");
     assert_int_equal(wait_job(&w.m, owner, 3, c, &error), -ECHILD);
     request_drop(a);
     request_drop(b);
     request_drop(c);
+    request_drop(d);
+    world_deinit(&w);
+}
+
+static void a_user_cannot_grow_an_eventlog_without_bound(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+    int n = 0;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    while (raise_job(&w.m, owner, 1, 1, "noise", "", req, &error) == 0)
+        assert_true(++n <= JOB_EVENTS_MAX);
+    assert_int_equal(urgency_job(&w.m, owner, 1, 5, req, &error), -ENOSPC);
+    assert_int_equal(raise_job(&w.m, owner, 1, 0, "cancel", "", req, &error), 0);
+    request_drop(req);
     world_deinit(&w);
 }
 
@@ -642,6 +663,7 @@ int main(void)
         cmocka_unit_test(an_end_without_a_status_is_an_exception),
         cmocka_unit_test(submit_of_a_known_or_ended_job_is_ignored),
         cmocka_unit_test(each_ended_job_is_told_to_exactly_one_waiter),
+        cmocka_unit_test(a_user_cannot_grow_an_eventlog_without_bound),
         cmocka_unit_test(wait_is_answered_when_the_end_is_durable),
         cmocka_unit_test(annotations_merge_and_are_recorded_with_alloc),
         cmocka_unit_test(the_journal_tells_each_event_once_and_only_when_durable),

@@ -248,7 +248,7 @@ static int op_send(void *arg, const char *topic, const char *json, bool norespon
             sched_take(w, job);
     } else if (!strcmp(topic, "sched.alloc"))
         sched_take(w, o);
-    else if (!strcmp(topic, "sched.free")) {
+    else if (!strcmp(topic, "sched.free") && !w->lenient) {
         struct world_job *j =
             world_job(w, (flux_jobid_t)json_integer_value(json_object_get(o, "id")));
 

@@ -51,6 +51,7 @@ struct world {
     int nasked;
     size_t nslots, nused;
     bool sched_up, exec_up;
+    bool lenient;     /* the other daemons may talk nonsense (fuzz-answer) */
     struct text sent; /* topic and payload of each request, a line each */
     struct request *ready, *hello;
     int nwakes[2];

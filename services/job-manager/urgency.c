@@ -30,6 +30,8 @@ int urgency_job(struct manager *m, struct asker who, flux_jobid_t id, int urgenc
                            FLUX_JOB_URGENCY_DEFAULT);
     if (job->state == JOB_STATE_RUN || job->state == JOB_STATE_CLEANUP)
         return errorx_fail(error, EINVAL, "the job has its resources already");
+    if (job->nevents >= JOB_EVENTS_MAX)
+        return errorx_fail(error, ENOSPC, "the job has %u events already", job->nevents);
     rc = event_post(m, job, &ev);
     if (rc == 0 && job->state == JOB_STATE_SCHED) {
         ev = (struct event){ .type = EVENT_PRIORITY, .priority = urgency_priority(job->urgency) };

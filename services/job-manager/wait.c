@@ -14,7 +14,8 @@
 struct waiter {
     flux_jobid_t id; /* FLUX_JOBID_ANY: on the list */
     struct request *req;
-    UT_hash_handle hh;
+    UT_hash_handle hh;     /* by id */
+    UT_hash_handle hh_req; /* by request */
     TAILQ_ENTRY(waiter) link;
 };
 
@@ -30,22 +31,14 @@ static bool is_waitable(const struct job *job)
     return job->flags & FLUX_JOB_WAITABLE;
 }
 
-static size_t any_count(const struct wait *w)
-{
-    const struct waiter *waiter;
-    size_t n = 0;
-
-    TAILQ_FOREACH (waiter, &w->any, link)
-        n++;
-    return n;
-}
-
 static void waiter_free(struct manager *m, struct waiter *waiter)
 {
-    if (waiter->id == FLUX_JOBID_ANY)
+    if (waiter->id == FLUX_JOBID_ANY) {
         TAILQ_REMOVE(&m->wait.any, waiter, link);
-    else
+        m->wait.nany--;
+    } else
         HASH_DEL(m->wait.by_id, waiter);
+    HASH_DELETE(hh_req, m->wait.by_req, waiter);
     m->ops->unref(m->arg, waiter->req);
     free(waiter);
 }
@@ -135,16 +128,11 @@ void wait_inactive(struct manager *m, struct job *job)
 
 void wait_gone(struct manager *m, struct request *req)
 {
-    struct waiter *waiter, *tmp;
+    struct waiter *waiter;
 
-    TAILQ_FOREACH_SAFE (waiter, &m->wait.any, link, tmp) {
-        if (waiter->req == req)
-            waiter_free(m, waiter);
-    }
-    HASH_ITER (hh, m->wait.by_id, waiter, tmp) {
-        if (waiter->req == req)
-            waiter_free(m, waiter);
-    }
+    HASH_FIND(hh_req, m->wait.by_req, &req, sizeof(req), waiter);
+    if (waiter)
+        waiter_free(m, waiter);
 }
 
 static int wait_enqueue(struct manager *m, flux_jobid_t id, struct request *req)
@@ -154,16 +142,24 @@ static int wait_enqueue(struct manager *m, flux_jobid_t id, struct request *req)
     if (!waiter)
         return -ENOMEM;
     waiter->id = id;
-    if (id == FLUX_JOBID_ANY)
+    waiter->req = req;
+    HASH_ADD(hh_req, m->wait.by_req, req, sizeof(waiter->req), waiter);
+    if (!waiter->hh_req.tbl) {
+        free(waiter);
+        return -ENOMEM;
+    }
+    if (id == FLUX_JOBID_ANY) {
         TAILQ_INSERT_TAIL(&m->wait.any, waiter, link);
-    else {
+        m->wait.nany++;
+    } else {
         HASH_ADD(hh, m->wait.by_id, id, sizeof(waiter->id), waiter);
         if (!waiter->hh.tbl) {
+            HASH_DELETE(hh_req, m->wait.by_req, waiter);
             free(waiter);
             return -ENOMEM;
         }
     }
-    waiter->req = m->ops->ref(m->arg, req);
+    (void)m->ops->ref(m->arg, req);
     return 0;
 }
 
@@ -173,7 +169,7 @@ static int wait_check(struct manager *m, flux_jobid_t id, flux_error_t *error)
     struct job *job;
 
     if (id == FLUX_JOBID_ANY) {
-        if (m->wait.nwaitable <= HASH_COUNT(m->wait.by_id) + any_count(&m->wait))
+        if (m->wait.nwaitable <= HASH_COUNT(m->wait.by_id) + m->wait.nany)
             return errorx_fail(error, ECHILD, "there are no more waitable jobs");
         return 0;
     }

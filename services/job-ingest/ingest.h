@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The daemon: its parts and their connections. */
+#ifndef JOB_INGEST_INGEST_H
+#define JOB_INGEST_INGEST_H
+
+#include <flux/core.h>
+#include "base/fluid.h"
+#include "service/service.h"
+#include "batch.h"
+
+struct announcement; /* a stored batch, to be told to the job manager */
+LIST_HEAD(announcement_list, announcement);
+
+struct ingest {
+    struct service *svc;
+    flux_t *h;
+    struct fluid_generator ids;
+    struct batch waiting;    /* for the commit in flight to end */
+    struct batch committing; /* in the commit in flight */
+    flux_future_t *commit;
+    flux_watcher_t *prepare;
+    struct announcement_list announcements;
+    size_t naccepted; /* submissions that are not answered yet */
+    bool stopping;
+    /* counters */
+    uint64_t nsubmitted, nrefused, ncommits;
+};
+
+int ingest_new(struct service *svc, struct ingest **ret);
+struct ingest *ingest_free(struct ingest *in);
+DEFINE_CLEANUP(struct ingest *, ingest_free)
+
+/* commit.c */
+int commit_open(struct ingest *in);
+void commit_close(struct ingest *in);
+
+/* announce.c: tell the job manager until it knows, then answer. Empties b. */
+int announce(struct ingest *in, struct batch *b);
+int announce_active(struct ingest *in, const json_t *ids); /* job-manager.rescan */
+void announce_close(struct ingest *in);
+
+/* load.c: ids in use. *ret_ids: array of the active ones. */
+int load_ids(struct ingest *in, json_t **ret_ids);
+
+void ingest_answer(struct ingest *in, struct submission *s); /* takes s */
+void ingest_refuse(struct ingest *in, struct submission *s, int errnum, const char *why); /* same */
+
+extern const struct service_desc ingest_desc;
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* flux-job-ingest: validates, authenticates, numbers and stores submitted jobs. */
+#include "ingest.h"
+
+int main(int argc, char **argv)
+{
+    CLEANUP(service_freep) struct service *svc = NULL;
+    CLEANUP(ingest_freep) struct ingest *in = NULL;
+
+    if (service_new(&ingest_desc, argc, argv, &svc) < 0 || ingest_new(svc, &in) < 0)
+        return EXIT_FAILURE;
+    return service_run(svc, in);
+}

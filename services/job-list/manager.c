@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Joins the table of active jobs and the store of past ones to the journal of the job manager. A
+ * job moves from one to the other when its last event is heard.
+ *
+ * The journal may break and be opened again; what was missed is found in three ways: it tells again
+ * what it has since the last job in the store; active jobs that it does not know are read from the
+ * KVS; and when, CHECK_SECONDS after that, the store has fewer jobs than ever became inactive, the
+ * whole job directory is walked. A store with more jobs than that belongs to another instance, and
+ * is emptied.
+ *
+ * List requests wait for the end of history, SYNC_SECONDS at most, then get what there is. A
+ * request for a job nobody heard of waits ID_SECONDS: a client may ask sooner than the journal
+ * tells. */
+#include <string.h>
+
+#include "job-list/info.h"
+#include "job-list/journal.h"
+#include "job-list/manager.h"
+#include "job-list/rebuild.h"
+#include "job-list/store.h"
+#include "job-list/table.h"
+#include "job-list/waiters.h"
+#include "service/log.h"
+
+#define SYNC_SECONDS    5.
+#define ID_SECONDS      0.5
+#define COMMIT_SECONDS  0.1
+#define COMMIT_JOBS     1000
+#define CHECK_SECONDS   1.
+#define RECHECK_SECONDS 30.
+
+struct manager {
+    struct service *svc;
+    struct table table;
+    struct store *store;
+    struct journal *journal;
+    struct rebuild *rebuild;
+    struct info *info;
+    struct waiters *sync_waiters, *id_waiters;
+    flux_watcher_t *commit, *check;
+    bool synced; /* all history of the journal was told */
+    uint64_t ninactive;
+    struct log_ratelimit store_limit;
+};
+
+static void show_status(struct manager *m)
+{
+    service_status(m->svc, "%u active jobs, %ju past jobs%s%s", HASH_COUNT(m->table.jobs),
+                   (uintmax_t)store_count(m->store),
+                   m->synced ? "" : ", waiting for the job manager",
+                   rebuild_active(m->rebuild) ? ", reading jobs back from the KVS" : "");
+}
+
+/* --- into the store */
+
+static void check_later(struct manager *m, double seconds)
+{
+    flux_timer_watcher_reset(m->check, seconds, 0.);
+    flux_watcher_start(m->check);
+}
+
+static void store_failed(struct manager *m)
+{
+    if (log_ratelimit(&m->store_limit, 30.))
+        log_err("the index of past jobs cannot be written: it is completed from the KVS later");
+    check_later(m, RECHECK_SECONDS);
+}
+
+static void commit(struct manager *m)
+{
+    flux_watcher_stop(m->commit);
+    if (store_commit(m->store) < 0)
+        store_failed(m);
+    show_status(m);
+}
+
+static void on_commit(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    commit(arg);
+}
+
+static void retire(struct manager *m, const struct job *job)
+{
+    if (store_put(m->store, job) < 0)
+        store_failed(m);
+    else if (store_uncommitted(m->store) >= COMMIT_JOBS)
+        commit(m);
+    else if (!flux_watcher_is_active(m->commit)) {
+        flux_timer_watcher_reset(m->commit, COMMIT_SECONDS, 0.);
+        flux_watcher_start(m->commit);
+    }
+}
+
+/* --- the journal */
+
+static uint64_t on_journal_since(void *arg)
+{
+    struct manager *m = arg;
+
+    table_begin_epoch(&m->table);
+    return store_last(m->store) + 1;
+}
+
+static int apply_record(struct manager *m, const json_t *record)
+{
+    flux_jobid_t id = (flux_jobid_t)json_integer_value(json_object_get(record, "id"));
+    struct job *job = table_find(&m->table, id);
+    int rc;
+
+    if (!job && store_has(m->store, id))
+        return 0;
+    rc = table_apply(&m->table, record, &job);
+    if (rc == TABLE_GAP)
+        return -EPROTO;
+    if (rc < 0)
+        return rc;
+    if (rc == TABLE_INACTIVE) {
+        retire(m, job);
+        table_remove(&m->table, job);
+    }
+    if (waiters_count(m->id_waiters) > 0)
+        waiters_wake(m->id_waiters, id);
+    return 0;
+}
+
+/* Active jobs of which the journal no longer speaks have ended unheard. */
+static void read_stale_jobs(struct manager *m)
+{
+    struct job *job;
+
+    while ((job = table_find_stale(&m->table))) {
+        flux_jobid_t id = job->id;
+
+        table_remove(&m->table, job);
+        if (rebuild_job(m->rebuild, id) < 0)
+            break;
+    }
+}
+
+static void end_of_history(struct manager *m)
+{
+    m->synced = true;
+    read_stale_jobs(m);
+    check_later(m, CHECK_SECONDS);
+    waiters_wake_all(m->sync_waiters);
+    show_status(m);
+}
+
+static int on_journal_records(const json_t *jobs, uint64_t ninactive, void *arg)
+{
+    struct manager *m = arg;
+    json_t *record;
+    size_t i;
+    int rc;
+
+    m->ninactive = ninactive;
+    json_array_foreach ((json_t *)jobs, i, record)
+        if ((rc = apply_record(m, record)) < 0) {
+            log_err("the journal of the job manager makes no sense for job %lld",
+                    (long long)json_integer_value(json_object_get(record, "id")));
+            return rc;
+        }
+    if (json_array_size(jobs) == 0)
+        end_of_history(m);
+    return 0;
+}
+
+static void on_journal_lost(void *arg)
+{
+    struct manager *m = arg;
+
+    m->synced = false;
+    flux_watcher_stop(m->check);
+    show_status(m);
+}
+
+static const struct journal_ops journal_ops = {
+    .since = on_journal_since,
+    .records = on_journal_records,
+    .lost = on_journal_lost,
+};
+
+/* --- completing the store */
+
+static bool on_rebuild_known(flux_jobid_t id, void *arg)
+{
+    struct manager *m = arg;
+
+    return table_find(&m->table, id) || store_has(m->store, id);
+}
+
+static void on_rebuild_found(struct job *job, void *arg)
+{
+    struct manager *m = arg;
+
+    /* An active job is the journal's to tell. */
+    if (job->state == FLUX_JOB_STATE_INACTIVE && !table_find(&m->table, job->id))
+        retire(m, job);
+    job_free(job);
+}
+
+static void on_rebuild_done(size_t nfound, int rc, void *arg)
+{
+    struct manager *m = arg;
+
+    if (rc < 0) {
+        log_warning("jobs cannot be read back from the KVS: %s; trying again in %.0f s",
+                    strerror(-rc), RECHECK_SECONDS);
+        check_later(m, RECHECK_SECONDS);
+    } else {
+        log_info("read %zu jobs back from the KVS", nfound);
+    }
+    show_status(m);
+}
+
+static const struct rebuild_ops rebuild_ops = {
+    .known = on_rebuild_known,
+    .found = on_rebuild_found,
+    .done = on_rebuild_done,
+};
+
+static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+    uint64_t have = store_count(m->store);
+
+    if (!m->synced || have == m->ninactive)
+        return;
+    if (rebuild_active(m->rebuild)) {
+        check_later(m, RECHECK_SECONDS);
+        return;
+    }
+    log_notice("%ju jobs are inactive, but %ju are in the index of past jobs: reading them back "
+               "from the KVS",
+               (uintmax_t)m->ninactive, (uintmax_t)have);
+    if (have > m->ninactive && store_clear(m->store) < 0)
+        store_failed(m);
+    else if (rebuild_walk(m->rebuild) < 0)
+        check_later(m, RECHECK_SECONDS);
+    show_status(m);
+}
+
+/* --- job-list */
+
+static int list(struct request *req, bool final, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(json_decrefp) json_t *jobs = json_array();
+    flux_error_t error;
+    struct query q;
+    int rc;
+
+    if (!m->synced && !final)
+        return waiters_add(m->sync_waiters, req, 0);
+    if (query_parse(request_json(req), &q, &error) < 0)
+        return request_fail(req, EINVAL, "%s", error.text);
+    rc = jobs ? table_list(&m->table, &q, jobs) : -ENOMEM;
+    if (rc == 0)
+        rc = store_list(m->store, &q, jobs);
+    if (rc == -ETIME)
+        return request_fail(req, ETIME,
+                            "the search took too long: ask for fewer jobs, or for those "
+                            "of one user or name");
+    return rc < 0 ? rc : request_respond_pack(req, "{s:O}", "jobs", jobs);
+}
+
+static int rpc_list(struct request *req, void *arg)
+{
+    return list(req, false, arg);
+}
+
+static int list_id(struct request *req, bool final, void *arg)
+{
+    struct manager *m = arg;
+    const json_t *names = json_object_get(request_json(req), "attrs");
+    flux_jobid_t id = (flux_jobid_t)json_integer_value(json_object_get(request_json(req), "id"));
+    const struct job *job = table_find(&m->table, id);
+    CLEANUP(json_decrefp) json_t *all = NULL;
+    uint64_t attrs = ATTRS_ALL;
+    flux_error_t error;
+    int rc;
+
+    if (names && attrs_parse(names, &attrs, &error) < 0)
+        return request_fail(req, EINVAL, "%s", error.text);
+    if (job)
+        return request_respond_pack(req, "{s:o}", "job", attrs_encode(job, attrs));
+    rc = store_get(m->store, id, &all);
+    if (rc == 0)
+        return request_respond_pack(req, "{s:o}", "job", attrs_select(all, attrs));
+    if (rc == -ENOENT && !final)
+        return m->synced ? waiters_add(m->id_waiters, req, id)
+                         : waiters_add(m->sync_waiters, req, 0);
+    if (rc == -ENOENT)
+        return request_fail(req, ENOENT, "there is no job %ju", (uintmax_t)id);
+    return rc;
+}
+
+static int rpc_list_id(struct request *req, void *arg)
+{
+    return list_id(req, false, arg);
+}
+
+static int job_stats(struct request *req, bool final, void *arg)
+{
+    struct manager *m = arg;
+    const struct table_counts *c = &m->table.counts;
+    struct store_counts past = store_counts(m->store);
+    json_int_t inactive = (json_int_t)(store_count(m->store) + c->inactive);
+
+    if (!m->synced && !final)
+        return waiters_add(m->sync_waiters, req, 0);
+    return request_respond_pack(
+        req, "{s:{s:I s:I s:I s:I s:I s:I s:I} s:I s:I s:I s:I}", "job_states", "depend",
+        (json_int_t)c->depend, "priority", (json_int_t)c->priority, "sched", (json_int_t)c->sched,
+        "run", (json_int_t)c->run, "cleanup", (json_int_t)c->cleanup, "inactive", inactive, "total",
+        (json_int_t)(c->depend + c->priority + c->sched + c->run + c->cleanup) + inactive,
+        "successful", (json_int_t)past.completed, "failed", (json_int_t)past.failed, "canceled",
+        (json_int_t)past.canceled, "timeout", (json_int_t)past.timeout);
+}
+
+static int rpc_job_stats(struct request *req, void *arg)
+{
+    return job_stats(req, false, arg);
+}
+
+/* What waited for the journal is asked again. */
+static int on_sync_waiter(struct request *req, bool final, void *arg)
+{
+    if (strcmp(request_topic(req), "job-list.list") == 0)
+        return list(req, final, arg);
+    if (strcmp(request_topic(req), "job-list.list-id") == 0)
+        return list_id(req, final, arg);
+    return job_stats(req, final, arg);
+}
+
+/* --- job-info */
+
+static int rpc_lookup(struct request *req, void *arg)
+{
+    return info_lookup(req);
+}
+
+static int rpc_watch(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    return info_watch(m->info, req);
+}
+
+static int rpc_watch_cancel(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    info_watch_cancel(m->info, req);
+    return 0;
+}
+
+/* --- construction */
+
+static int open_store(struct manager *m)
+{
+    const char *dir = service_statedir(m->svc);
+    flux_error_t error = { .text = "" };
+    char path[4096];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%s/job-list.sqlite", dir ? dir : service_rundir(m->svc));
+    rc = store_open(path, &m->store, &error);
+    if (rc < 0)
+        log_err("the index of past jobs: %s", error.text);
+    return rc;
+}
+
+static int create_watchers(struct manager *m)
+{
+    flux_reactor_t *r = service_reactor(m->svc);
+
+    m->commit = flux_timer_watcher_create(r, COMMIT_SECONDS, 0., on_commit, m);
+    m->check = flux_timer_watcher_create(r, CHECK_SECONDS, 0., on_check, m);
+    return m->commit && m->check ? 0 : -ENOMEM;
+}
+
+int manager_new(struct service *svc, struct manager **ret)
+{
+    CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
+    flux_t *h = service_flux(svc);
+    flux_reactor_t *r = service_reactor(svc);
+    int rc;
+
+    if (!m)
+        return -ENOMEM;
+    m->svc = svc;
+    table_init(&m->table);
+    if ((rc = open_store(m)) < 0 || (rc = create_watchers(m)) < 0 ||
+        (rc = rebuild_new(h, &rebuild_ops, m, &m->rebuild)) < 0 || (rc = info_new(&m->info)) < 0 ||
+        (rc = waiters_new(r, SYNC_SECONDS, on_sync_waiter, m, &m->sync_waiters)) < 0 ||
+        (rc = waiters_new(r, ID_SECONDS, list_id, m, &m->id_waiters)) < 0 ||
+        (rc = journal_new(h, &journal_ops, m, &m->journal)) < 0) {
+        log_err("cannot start: %s", strerror(-rc));
+        return rc;
+    }
+    show_status(m);
+    *ret = TAKE(m);
+    return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+    if (!m)
+        return NULL;
+    journal_free(m->journal);
+    waiters_free(m->id_waiters);
+    waiters_free(m->sync_waiters);
+    info_free(m->info);
+    rebuild_free(m->rebuild);
+    flux_watcher_destroy(m->check);
+    flux_watcher_destroy(m->commit);
+    store_close(m->store);
+    table_deinit(&m->table);
+    free(m);
+    return NULL;
+}
+
+/* --- methods */
+
+static void on_stats(json_t *stats, void *arg)
+{
+    struct manager *m = arg;
+
+    if (m)
+        (void)json_object_set_new(
+            stats, "job-list",
+            json_pack("{s:i s:I s:b s:b s:I s:I}", "active", (int)HASH_COUNT(m->table.jobs), "past",
+                      (json_int_t)store_count(m->store), "synced", m->synced, "rebuilding",
+                      rebuild_active(m->rebuild), "waiting",
+                      (json_int_t)(waiters_count(m->sync_waiters) + waiters_count(m->id_waiters)),
+                      "watches", (json_int_t)info_nwatches(m->info)));
+}
+
+static const struct rpc_method methods[] = {
+    { .topic = "job-list.list", .roles = ROLE_USER, .in = "", .fn = rpc_list },
+    { .topic = "job-list.list-id", .roles = ROLE_USER, .in = "id:I attrs?:a", .fn = rpc_list_id },
+    { .topic = "job-list.job-stats", .roles = ROLE_USER, .fn = rpc_job_stats },
+    { .topic = "job-info.lookup",
+      .roles = ROLE_USER,
+      .in = "id:I keys:a flags?:i",
+      .fn = rpc_lookup },
+    { .topic = "job-info.eventlog-watch",
+      .roles = ROLE_USER,
+      .in = "id:I path:s flags?:i",
+      .flags = RPC_METHOD_STREAMING,
+      .fn = rpc_watch },
+    { .topic = "job-info.eventlog-watch-cancel",
+      .roles = ROLE_USER,
+      .in = "matchtag:I",
+      .flags = RPC_METHOD_NORESPONSE,
+      .fn = rpc_watch_cancel },
+};
+
+const struct service_desc job_list_desc = {
+    .name = "job-list",
+    .methods = methods,
+    .nmethods = ARRAY_SIZE(methods),
+    .on_stats = on_stats,
+    .allow_guests = true,
+};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Making and removing the run-time directory. Refuses a directory that belongs to somebody else or
+ * that others can enter: sockets in it are a way into the instance. Removal never follows symbolic
+ * links nor leaves the file system. */
+#include <errno.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/errorx.h"
+#include "supervise/rundir.h"
+
+#define TMP_PATH_MAX 60 /* longer ones leave no room for the names of sockets */
+#define OPEN_DIRS    16
+
+static int check(const char *path, flux_error_t *error)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return errorx_fail(error, errno, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return errorx_fail(error, ENOTDIR, "%s is not a directory", path);
+    if (st.st_uid != geteuid())
+        return errorx_fail(error, EPERM, "%s belongs to another user", path);
+    if (st.st_mode & 077)
+        return errorx_fail(error, EPERM, "%s can be entered by others: chmod 700 it", path);
+    return 0;
+}
+
+static int make_temporary(char **ret, flux_error_t *error)
+{
+    const char *tmp = getenv("TMPDIR");
+    CLEANUP(freep) char *path = NULL;
+
+    if (!tmp || tmp[0] != '/' || strlen(tmp) > TMP_PATH_MAX)
+        tmp = "/tmp";
+    if (asprintf(&path, "%s/flux-XXXXXX", tmp) < 0) {
+        path = NULL;
+        return errorx_fail(error, ENOMEM, "out of memory");
+    }
+    if (!mkdtemp(path))
+        return errorx_fail(error, errno, "cannot create a directory in %s: %s", tmp,
+                           strerror(errno));
+    *ret = TAKE(path);
+    return 0;
+}
+
+int rundir_make(const char *path, char **ret_path, bool *ret_made, flux_error_t *error)
+{
+    CLEANUP(freep) char *copy = NULL;
+    int rc;
+
+    if (!path) {
+        *ret_made = true;
+        return make_temporary(ret_path, error);
+    }
+    if (path[0] != '/')
+        return errorx_fail(error, EINVAL, "%s: the run-time directory must be an absolute path",
+                           path);
+    *ret_made = mkdir(path, 0700) == 0;
+    if (!*ret_made && errno != EEXIST)
+        return errorx_fail(error, errno, "cannot create %s: %s", path, strerror(errno));
+    rc = check(path, error);
+    if (rc < 0)
+        return rc;
+    copy = strdup(path);
+    if (!copy)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    while (strlen(copy) > 1 && copy[strlen(copy) - 1] == '/')
+        copy[strlen(copy) - 1] = '\0';
+    *ret_path = TAKE(copy);
+    return 0;
+}
+
+int rundir_sub(const char *rundir, const char *name, char **ret_path, flux_error_t *error)
+{
+    CLEANUP(freep) char *path = NULL;
+
+    if (asprintf(&path, "%s/%s", rundir, name) < 0) {
+        path = NULL;
+        return errorx_fail(error, ENOMEM, "out of memory");
+    }
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return errorx_fail(error, errno, "cannot create %s: %s", path, strerror(errno));
+    *ret_path = TAKE(path);
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)remove(path);
+    return 0;
+}
+
+void rundir_remove(const char *path)
+{
+    (void)nftw(path, remove_one, OPEN_DIRS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}

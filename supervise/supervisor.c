@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Wires units, daemons, notifications, children and the initial program.
+ *
+ *   BOOT: wanted daemons start; all ready -> PROGRAM; one failed -> STOP
+ *   PROGRAM: until the initial program ends
+ *   STOP: daemons get SIGTERM, then SIGKILL; all gone -> STRAYS
+ *   STRAYS: processes that daemons and the program left behind get SIGTERM, then SIGKILL; the end
+ *
+ * SIGTERM and SIGHUP are passed to the program, which may take its time, but not for ever. SIGINT
+ * and SIGQUIT come from the terminal to the program as well, and are its business. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/errorx.h"
+#include "service/log.h"
+#include "supervise/daemon.h"
+#include "supervise/rundir.h"
+#include "supervise/strays.h"
+#include "supervise/supervisor.h"
+
+#define PROGRAM_GRACE_SEC 10.
+#define STOP_LIMIT_USEC   10000000
+#define STRAY_TERM_SEC    0.5
+#define STRAY_KILL_SEC    2.
+
+enum phase { PHASE_BOOT, PHASE_PROGRAM, PHASE_STOP, PHASE_STRAYS, PHASE_STRAYS_KILL };
+
+struct supervisor {
+    const struct supervisor_options *opts;
+    enum phase phase;
+    char *rundir;
+    bool made_rundir;
+    char *statedir;
+    char *logdir;
+    char *notify_path;
+    char **daemon_env;
+    char **program_env;
+    struct units *units;
+    flux_reactor_t *r;
+    flux_watcher_t *children;
+    flux_watcher_t *signals[2];
+    flux_watcher_t *timer;
+    struct notify_socket *notify;
+    struct daemon_common common;
+    size_t ndaemons;
+    struct daemon **daemons;
+    pid_t program;
+    int status;
+    bool done; /* the loop has nothing to do any more; it may not even run yet */
+    flux_error_t *error;
+};
+
+static void arm(struct supervisor *s, double seconds)
+{
+    flux_reactor_now_update(s->r);
+    flux_timer_watcher_reset(s->timer, seconds, 0.);
+    flux_watcher_start(s->timer);
+}
+
+/* --- stopping --- */
+
+static bool daemons_left(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        if (daemon_pid(s->daemons[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Go on with stopping when nothing is left to wait for. */
+static void advance(struct supervisor *s)
+{
+    if (s->phase == PHASE_STOP && s->program == 0 && !daemons_left(s)) {
+        s->phase = PHASE_STRAYS;
+        strays_signal(SIGTERM);
+        strays_signal(SIGCONT);
+        arm(s, STRAY_TERM_SEC);
+    }
+    if (s->phase == PHASE_STRAYS_KILL)
+        strays_signal(SIGKILL);
+    if (s->phase >= PHASE_STRAYS && !strays_exist()) {
+        s->done = true;
+        flux_reactor_stop(s->r);
+    }
+}
+
+static void stop(struct supervisor *s)
+{
+    if (s->phase >= PHASE_STOP)
+        return;
+    s->phase = PHASE_STOP;
+    flux_watcher_stop(s->timer);
+    for (size_t i = 0; i < s->ndaemons; i++)
+        daemon_stop(s->daemons[i], STOP_LIMIT_USEC);
+    advance(s);
+}
+
+static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct supervisor *s = arg;
+
+    switch (s->phase) {
+    case PHASE_PROGRAM: /* it was asked to end */
+        if (s->program > 0)
+            (void)kill(s->program, SIGKILL);
+        break;
+    case PHASE_STRAYS:
+        s->phase = PHASE_STRAYS_KILL;
+        arm(s, STRAY_KILL_SEC);
+        advance(s);
+        break;
+    case PHASE_STRAYS_KILL:
+        log_warning("processes are left that cannot be killed");
+        flux_reactor_stop(s->r);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct supervisor *s = arg;
+    int sig = flux_signal_watcher_get_signum(w);
+
+    if (s->program > 0) {
+        (void)kill(s->program, sig);
+        arm(s, PROGRAM_GRACE_SEC);
+        return;
+    }
+    s->status = 128 + sig;
+    stop(s);
+}
+
+/* --- starting --- */
+
+static void run_program(struct supervisor *s)
+{
+    int rc = spawn_program(s->opts->argv, s->program_env);
+
+    s->phase = PHASE_PROGRAM;
+    if (rc < 0) {
+        s->status = EXIT_FAILURE;
+        errorx_set(s->error, "cannot start %s: %s", s->opts->argv[0], strerror(-rc));
+        stop(s);
+        return;
+    }
+    s->program = rc;
+}
+
+static bool all_wanted_ready(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        if (daemon_unit(s->daemons[i])->wanted && daemon_state(s->daemons[i]) != DAEMON_RUNNING)
+            return false;
+    }
+    return true;
+}
+
+static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (s->phase == PHASE_BOOT && daemon_unit(d)->wanted) {
+        if (event == DAEMON_EVENT_READY && all_wanted_ready(s))
+            run_program(s);
+        if (event == DAEMON_EVENT_FAILED) {
+            s->status = EXIT_FAILURE;
+            errorx_set(s->error, "%s did not start", daemon_unit(d)->name);
+            stop(s);
+        }
+    } else if (event == DAEMON_EVENT_GONE) {
+        advance(s);
+    }
+}
+
+static struct daemon *find_by_pid(const struct supervisor *s, pid_t pid)
+{
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        if (daemon_pid(s->daemons[i]) == pid)
+            return s->daemons[i];
+    }
+    return NULL;
+}
+
+static void on_notify(pid_t pid, const struct notification *n, void *arg)
+{
+    struct daemon *d = pid > 0 ? find_by_pid(arg, pid) : NULL;
+
+    if (d)
+        daemon_on_notify(d, n);
+}
+
+static void drain(void *arg)
+{
+    struct supervisor *s = arg;
+
+    notify_socket_drain(s->notify);
+}
+
+static void on_program_exit(struct supervisor *s, int status)
+{
+    s->program = 0;
+    s->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    stop(s);
+    advance(s);
+}
+
+static void on_child(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct supervisor *s = arg;
+    pid_t pid = flux_child_watcher_get_rpid(w);
+    int status = flux_child_watcher_get_rstatus(w);
+    struct daemon *d = find_by_pid(s, pid);
+
+    drain(s); /* what it said before it died counts */
+    if (d)
+        daemon_on_exit(d, status);
+    else if (pid == s->program)
+        on_program_exit(s, status);
+    advance(s);
+}
+
+/* --- building --- */
+
+static int set_string(char **ret, const char *fmt, const char *a, const char *b)
+{
+    if (asprintf(ret, fmt, a, b) < 0) {
+        *ret = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static int put_env(char ***env, const char *name, const char *value)
+{
+    char *s;
+    int rc = set_string(&s, "%s=%s", name, value);
+
+    return rc < 0 ? rc : strv_take(env, s);
+}
+
+static int make_dirs(struct supervisor *s, flux_error_t *error)
+{
+    const struct supervisor_options *o = s->opts;
+    int rc = rundir_make(o->rundir, &s->rundir, &s->made_rundir, error);
+
+    if (rc < 0 || (rc = rundir_sub(s->rundir, "log", &s->logdir, error)) < 0)
+        return rc;
+    if (!o->statedir)
+        return rundir_sub(s->rundir, "state", &s->statedir, error);
+    s->statedir = realpath(o->statedir, NULL);
+    return s->statedir
+               ? 0
+               : errorx_fail(error, errno, "state directory %s: %s", o->statedir, strerror(errno));
+}
+
+static int make_environments(struct supervisor *s)
+{
+    char *uri;
+    int rc;
+
+    if ((rc = put_env(&s->daemon_env, "FLUX_RUNDIR", s->rundir)) < 0 ||
+        (rc = put_env(&s->daemon_env, "STATE_DIRECTORY", s->statedir)) < 0 ||
+        (rc = put_env(&s->daemon_env, "FLUX_LOG_DIR", s->logdir)) < 0 ||
+        (s->opts->confdir &&
+         (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", s->opts->confdir)) < 0) ||
+        (rc = set_string(&uri, "FLUX_URI=local://%s/%s", s->rundir, "local")) < 0 ||
+        (rc = strv_take(&s->program_env, uri)) < 0)
+        return rc;
+    return set_string(&s->notify_path, "%s/%s", s->rundir, "notify");
+}
+
+static int load_units(struct supervisor *s, flux_error_t *error)
+{
+    const struct unit_paths paths = { .rundir = s->rundir,
+                                      .statedir = s->statedir,
+                                      .logdir = s->logdir,
+                                      .confdir = s->opts->confdir };
+    int rc = units_load(s->opts->units, &paths, &s->units, error);
+    struct service_unit *broker;
+
+    if (rc < 0)
+        return rc;
+    broker = units_find_service(s->units, "flux-broker");
+    for (size_t i = 0; broker && s->opts->broker_args && s->opts->broker_args[i]; i++) {
+        if ((rc = strv_append(&broker->argv, s->opts->broker_args[i])) < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int make_watchers(struct supervisor *s)
+{
+    static const int signals[] = { SIGTERM, SIGHUP };
+    int rc;
+
+    s->r = flux_reactor_create(FLUX_REACTOR_SIGCHLD);
+    if (!s->r)
+        return -errno;
+    s->children = flux_child_watcher_create(s->r, 0, false, on_child, s);
+    s->timer = flux_timer_watcher_create(s->r, 0., 0., on_timer, s);
+    if (!s->children || !s->timer)
+        return -errno;
+    flux_watcher_start(s->children);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+        s->signals[i] = flux_signal_watcher_create(s->r, signals[i], on_signal, s);
+        if (!s->signals[i])
+            return -errno;
+        flux_watcher_start(s->signals[i]);
+    }
+    rc = notify_socket_new(s->r, s->notify_path, on_notify, s, &s->notify);
+    s->common = (struct daemon_common){ .r = s->r,
+                                        .spawn = { .exec_path = s->opts->exec_path,
+                                                   .notify_path = s->notify_path,
+                                                   .environment = s->daemon_env },
+                                        .drain = drain,
+                                        .cb = on_daemon,
+                                        .arg = s };
+    return rc;
+}
+
+static struct daemon *find_by_name(const struct supervisor *s, const char *name)
+{
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        if (strcmp(daemon_unit(s->daemons[i])->name, name) == 0)
+            return s->daemons[i];
+    }
+    return NULL;
+}
+
+static int make_daemons(struct supervisor *s, flux_error_t *error)
+{
+    struct service_unit *svc;
+    struct socket_unit *sock;
+    int rc = 0;
+
+    TAILQ_FOREACH (svc, &s->units->services, entry)
+        s->ndaemons++;
+    s->daemons = calloc(s->ndaemons, sizeof(*s->daemons));
+    if (!s->daemons)
+        return -ENOMEM;
+    s->ndaemons = 0;
+    TAILQ_FOREACH (svc, &s->units->services, entry) {
+        rc = daemon_new(&s->common, svc, &s->daemons[s->ndaemons]);
+        if (rc < 0)
+            return rc;
+        s->ndaemons++;
+    }
+    TAILQ_FOREACH (sock, &s->units->sockets, entry) {
+        rc = daemon_add_socket(find_by_name(s, sock->service), sock, error);
+        if (rc < 0)
+            return rc;
+    }
+    for (size_t i = 0; i < s->ndaemons && rc == 0; i++)
+        rc = daemon_listen(s->daemons[i]);
+    return rc;
+}
+
+int supervisor_new(const struct supervisor_options *opts, struct supervisor **ret,
+                   flux_error_t *error)
+{
+    CLEANUP(supervisor_freep) struct supervisor *s = calloc(1, sizeof(*s));
+    int rc;
+
+    errorx_set(error, "out of memory");
+    if (!s)
+        return -ENOMEM;
+    s->opts = opts;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return errorx_fail(error, errno, "cannot become subreaper: %s", strerror(errno));
+    if ((rc = make_dirs(s, error)) < 0 || (rc = make_environments(s)) < 0)
+        return rc;
+    if (setenv("FLUX_LOG_DIR", s->logdir, 1) < 0)
+        return -ENOMEM;
+    log_open(strrchr(s->rundir, '/') + 1, "supervise");
+    (void)unsetenv("FLUX_LOG_DIR"); /* the program's own business */
+    if ((rc = load_units(s, error)) < 0)
+        return rc;
+    rc = make_watchers(s);
+    if (rc < 0)
+        return errorx_fail(error, -rc, "cannot watch children and notifications: %s",
+                           strerror(-rc));
+    if ((rc = make_daemons(s, error)) < 0)
+        return rc;
+    *ret = TAKE(s);
+    return 0;
+}
+
+int supervisor_run(struct supervisor *s, flux_error_t *error)
+{
+    bool any = false;
+
+    s->error = error;
+    errorx_set(error, "%s", "");
+    for (size_t i = 0; i < s->ndaemons && s->phase == PHASE_BOOT; i++) {
+        if (daemon_unit(s->daemons[i])->wanted) {
+            any = true;
+            daemon_start(s->daemons[i]);
+        }
+    }
+    if (!any)
+        run_program(s);
+    if (!s->done && flux_reactor_run(s->r, 0) < 0) {
+        errorx_set(error, "the event loop failed: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    return s->status;
+}
+
+const char *supervisor_logdir(const struct supervisor *s)
+{
+    return s->logdir;
+}
+
+struct supervisor *supervisor_free(struct supervisor *s)
+{
+    if (!s)
+        return NULL;
+    for (size_t i = 0; i < s->ndaemons; i++)
+        (void)daemon_free(s->daemons[i]);
+    free(s->daemons);
+    (void)notify_socket_free(s->notify);
+    for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
+        flux_watcher_destroy(s->signals[i]);
+    flux_watcher_destroy(s->timer);
+    flux_watcher_destroy(s->children);
+    flux_reactor_destroy(s->r);
+    (void)units_free(s->units);
+    (void)strv_free(s->program_env);
+    (void)strv_free(s->daemon_env);
+    if (s->made_rundir)
+        rundir_remove(s->rundir);
+    free(s->notify_path);
+    free(s->logdir);
+    free(s->statedir);
+    free(s->rundir);
+    free(s);
+    return NULL;
+}

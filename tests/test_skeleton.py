@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""What every daemon does because it is built on the skeleton, seen on the smallest one (libflux/service/toy-daemon.c)
+behind a real router."""
+import json
+import os
+import pathlib
+import resource
+import socket
+import subprocess
+
+import pytest
+
+from embedded import wait_until
+from rawclient import BAD_PEER, CONFIG_BAD, EVENT, Broker, Client, encode, memfd
+from test_hostile import as_user, build, needs_root  # noqa: F401  (build is a fixture)
+
+ROUTER_LOST = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e92"
+
+
+class Toy:
+    """The daemon, activated by hand: its listening socket as descriptor 3, a notify socket of ours."""
+
+    def __init__(self, build, broker, preexec=None, env=None):
+        self.exe = str(build / "libflux" / "service" / "toy-daemon")
+        self.broker = broker
+        self.preexec = preexec
+        self.path = str(broker.dir / "node" / "toy")
+        self.notify_path = str(broker.dir / "notify")
+        self.env = {**broker.env, "LISTEN_FDNAMES": "toy", "NOTIFY_SOCKET": self.notify_path, **(env or {})}
+        self.notified = []
+
+    def __enter__(self):
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(self.notify_path)
+        self.notify.settimeout(20)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(self.path)
+        self.listener.listen(64)
+        fd = self.listener.fileno()
+
+        def inherit():
+            os.dup2(fd, 3) if fd != 3 else os.set_inheritable(3, True)
+            if self.preexec:
+                self.preexec()
+
+        self.proc = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$0"', self.exe], env=self.env, close_fds=False,
+                                     preexec_fn=inherit, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        return self
+
+    def wait_notified(self, what):
+        while what not in self.notified:
+            self.notified += self.notify.recv(4096).decode().splitlines()
+
+    def stop(self):
+        self.proc.terminate()
+        _, err = self.proc.communicate(timeout=20)
+        return self.proc.returncode, err.decode()
+
+    def __exit__(self, *exc):
+        if self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+        self.proc.stderr.close()
+        self.notify.close()
+        self.listener.close()
+        os.unlink(self.path)
+        os.unlink(self.notify_path)
+
+    def log(self):
+        f = self.broker.dir / "log" / "toy.log"
+        return [json.loads(line) for line in f.read_text().splitlines()] if f.exists() else []
+
+    def logged(self, message_id):
+        return [r["MESSAGE"] for r in self.log() if r.get("MESSAGE_ID") == message_id]
+
+
+@pytest.fixture
+def broker(build):
+    with Broker(build) as b:
+        yield b
+
+
+@pytest.fixture
+def toy(build, broker):
+    with Toy(build, broker) as t:
+        yield t
+
+
+def test_it_tells_its_service_manager_when_it_is_ready_and_what_it_does(toy):
+    toy.wait_notified("READY=1")
+    assert "STATUS=Playing on rank 0 of 1" in toy.notified
+    assert toy.stop() == (0, "")
+    toy.wait_notified("STOPPING=1")
+
+
+def test_it_feeds_the_watchdog_from_its_loop(build, broker):
+    with Toy(build, broker, env={"WATCHDOG_USEC": "300000"}) as toy:
+        toy.wait_notified("WATCHDOG=1")
+
+
+def test_requests_come_through_the_router_and_answers_go_back(broker, toy):
+    c = broker.client()
+    assert c.rpc("toy.echo", {"a": [1, 2]}).json == {"a": [1, 2]}
+    assert c.rpc("toy.ping", {"n": 1}).json["userid"] == os.geteuid()
+    assert c.rpc("toy.nothing").errnum == 38
+    assert c.rpc("toy.rusage").json["maxrss"] > 0
+    s = c.rpc("toy.stats-get").json
+    assert s["methods"]["toy.echo"] == {"calls": 1, "errors": 0} and s["connections"] == 1
+
+
+def test_a_large_payload_passes_the_router_in_its_memfd(broker, toy):
+    c = broker.client()
+    data = os.urandom(3_000_000)
+    fd = memfd(data)
+    c.send(encode(topic="toy.raw", payload=b"", aux2=5), fds=[fd])
+    os.close(fd)
+    assert c.recv().fd_payload == data
+
+
+def test_a_client_that_leaves_takes_its_waiting_requests_with_it(broker, toy):
+    a, b = broker.client(), broker.client()
+    for c in (a, b):
+        c.send(topic="toy.wait", payload=None, aux2=1)
+    wait_until("both wait", lambda: broker.client().rpc("toy.stats-get").json["waiting"] == 2)
+    before = b_stats(broker)["inflight"]
+    a.close()
+    wait_until("the notice", lambda: b_stats(broker)["inflight"] == before - 1)
+    d = broker.client()
+    d.send(topic="toy.release", payload=None, aux2=1)
+    assert d.recv().json == {"released": 1}
+    assert b.recv().errnum == 0
+
+
+def b_stats(broker):
+    c = broker.client()
+    try:
+        return c.rpc("toy.stats-get").json
+    finally:
+        c.close()
+
+
+def test_sigterm_lets_it_finish_what_waits(broker, toy):
+    c = broker.client()
+    c.send(topic="toy.wait", payload=None, aux2=1)
+    wait_until("it waits", lambda: b_stats(broker)["waiting"] == 1)
+    assert toy.stop() == (0, "")
+    assert c.recv().json == {"late": True}
+
+
+def test_the_loss_of_the_router_ends_it_with_status_75_and_a_record(broker, toy):
+    toy.wait_notified("READY=1")
+    broker.proc.kill()
+    assert toy.proc.wait(20) == 75
+    assert len(toy.logged(ROUTER_LOST)) == 1
+
+
+def test_events_reach_it(broker, toy):
+    toy.wait_notified("READY=1")
+    c = broker.client()
+    c.send(type=EVENT, topic="toy.x", payload=None, aux2=0)
+    wait_until("the event", lambda: b_stats(broker)["events"] == 1)
+
+
+def test_it_gets_a_new_configuration_and_may_refuse_it(broker, toy):
+    c = broker.client()
+    assert c.rpc("toy.ping").errnum == 0
+    (broker.conf / "toy.toml").write_text("toy = 1\n")
+    assert c.rpc("config.reload").errnum == 0
+    wait_until("the refusal", lambda: toy.logged(CONFIG_BAD))
+    assert "toy: must be a table" in toy.logged(CONFIG_BAD)[0]
+
+
+def test_its_own_socket_takes_no_garbage_and_no_responses(broker, toy):
+    toy.wait_notified("READY=1")
+    for n, send in enumerate((lambda c: c.send(b"garbage"), lambda c: c.send(b""), lambda c: c.send(type=2)), 1):
+        c = Client(toy.path)
+        send(c)
+        assert c.is_dropped()
+        assert len(toy.logged(BAD_PEER)) == n
+    c = Client(toy.path)
+    assert c.rpc("toy.ping").errnum == 0
+
+
+@needs_root
+def test_its_own_socket_is_for_the_owner_only(broker, toy):
+    toy.wait_notified("READY=1")
+    os.chmod(toy.path, 0o777)
+    os.chmod(broker.dir / "node", 0o755)
+    with as_user(54321):
+        c = Client(toy.path)
+    assert c.is_dropped()
+    assert "54321" in toy.logged(BAD_PEER)[0]
+
+
+def test_no_descriptors_left_does_not_make_it_spin(build, broker):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+    with Toy(build, broker, preexec=few) as toy:
+        toy.wait_notified("READY=1")
+        clients = [Client(toy.path) for _ in range(30)]
+        wait_until("it says so", lambda: any("cannot accept" in r["MESSAGE"] for r in toy.log()))
+        used = cpu(toy.proc.pid)
+        c = broker.client()
+        wait_until("time passes", lambda: c.rpc("broker.stats-get").json["uptime"] > 1.0)
+        assert cpu(toy.proc.pid) - used < 20  # ticks of 10 ms
+        for c in clients[:-1]:
+            c.close()
+        assert clients[-1].rpc("toy.ping").errnum == 0
+
+
+def cpu(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_shutdown_is_for_the_owner_and_ends_it(broker, toy):
+    c = broker.client()
+    assert c.rpc("toy.shutdown", userid=777, rolemask=2).errnum == 1
+    assert c.rpc("toy.shutdown").errnum == 0
+    assert toy.proc.wait(20) == 0
+
+
+@pytest.mark.parametrize("missing", ["FLUX_RUNDIR", "LISTEN_FDS"])
+def test_it_says_what_it_cannot_start_without(build, broker, missing):
+    with Toy(build, broker, env={missing: ""}) as toy:
+        assert toy.proc.wait(20) == 1
+        assert any(missing in r["MESSAGE"] for r in toy.log())
+
+
+def test_help_and_version_need_nothing(build):
+    for option, text in (("--help", "Usage: flux-toy"), ("--version", "flux-toy ")):
+        r = subprocess.run([build / "libflux" / "service" / "toy-daemon", option], capture_output=True, text=True)
+        assert r.returncode == 0 and r.stdout.startswith(text)
+    r = subprocess.run([build / "libflux" / "service" / "toy-daemon", "--nonsense"], capture_output=True, text=True)
+    assert r.returncode == 1 and "--nonsense" in r.stderr
