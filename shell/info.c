@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Reading the job, and which of its tasks are ours: slots per node are what R gives divided by what
+ * a slot needs. The answer comes from flux-exec, the jobspec in it from a user: everything is
+ * checked. */
+#include <string.h>
+
+#include "base/errorx.h"
+#include "base/jsonx.h"
+#include "info.h"
+#include "taskmap.h"
+
+static int slots_of(const struct rset_rank *node, const struct jobspec *js)
+{
+    const size_t cores = idset_count(node->cores), gpus = idset_count(node->gpus);
+    int slots = js->cores_per_slot > 0 ? (int)(cores / (size_t)js->cores_per_slot) : 1;
+
+    if (js->gpus_per_slot > 0 && (int)(gpus / (size_t)js->gpus_per_slot) < slots)
+        slots = (int)(gpus / (size_t)js->gpus_per_slot);
+    return slots > 0 ? slots : 1;
+}
+
+static int plan(struct shell_info *info, flux_error_t *error)
+{
+    const size_t n = rset_nnodes(info->rset);
+    CLEANUP(freep) int *slots = calloc(n ? n : 1, sizeof(int));
+    CLEANUP(freep) int *counts = calloc(n ? n : 1, sizeof(int));
+    int first = 0;
+
+    if (!slots || !counts)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    info->ntasks = info->jobspec.ntasks;
+    info->nshells = (int)n;
+    for (size_t i = 0; i < n; i++)
+        slots[i] = slots_of(rset_nth(info->rset, i), &info->jobspec);
+    if (taskmap_block(slots, n, info->ntasks, counts) < 0)
+        return errorx_fail(error, EINVAL, "%d tasks cannot be laid out on %zu nodes", info->ntasks,
+                           n);
+    for (size_t i = 0; i < n; i++) {
+        const struct rset_rank *node = rset_nth(info->rset, i);
+
+        if (node->rank == info->broker_rank) {
+            info->here = node;
+            info->shell_rank = (int)i;
+            info->first_task = first;
+            info->nlocal = counts[i];
+        }
+        first += counts[i];
+    }
+    if (!info->here)
+        return errorx_fail(error, EINVAL, "R does not name rank %u, where this shell runs",
+                           info->broker_rank);
+    return 0;
+}
+
+static int parse(struct shell_info *info, flux_error_t *error)
+{
+    json_t *jobspec, *R, *options = NULL;
+    json_int_t id, userid, rank;
+    json_error_t je;
+    int rc;
+
+    if (json_unpack_ex(info->json, &je, 0, "{s:I s:I s:I s:s s:o s:o s?{s?s s?o}}", "id", &id,
+                       "userid", &userid, "rank", &rank, "namespace", &info->kvs_namespace,
+                       "jobspec", &jobspec, "R", &R, "options", "log_head", &info->log_head, "cpus",
+                       &options) < 0)
+        return errorx_fail(error, EPROTO, "the answer of flux-exec cannot be read: %s", je.text);
+    info->id = (flux_jobid_t)id;
+    info->userid = (uint32_t)userid;
+    info->broker_rank = (uint32_t)rank;
+    info->cpus = json_is_array(options) ? options : NULL;
+    if ((rc = jobspec_parse(jobspec, &info->jobspec, error)) < 0 ||
+        (rc = rset_decode(R, &info->rset, error)) < 0)
+        return rc;
+    return plan(info, error);
+}
+
+int shell_info_parse(const char *text, struct shell_info *ret, flux_error_t *error)
+{
+    struct shell_info info = { .json = jsonx_decode_object(text, strlen(text), error) };
+    int rc = info.json ? parse(&info, error) : -EPROTO;
+
+    if (rc < 0) {
+        shell_info_deinit(&info);
+        return rc;
+    }
+    *ret = info;
+    return 0;
+}
+
+void shell_info_deinit(struct shell_info *info)
+{
+    rset_free(info->rset);
+    jobspec_deinit(&info->jobspec);
+    json_decref(info->json);
+    *info = (struct shell_info){ .json = NULL };
+}
+
+json_t *shell_info_option(const struct shell_info *info, const char *path)
+{
+    json_t *o = info->jobspec.shell_options;
+    char key[64];
+
+    while (o && *path) {
+        const size_t len = strcspn(path, ".");
+
+        if (len >= sizeof(key))
+            return NULL;
+        memcpy(key, path, len);
+        key[len] = '\0';
+        o = json_object_get(o, key);
+        path += len + (path[len] == '.');
+    }
+    return o;
+}
+
+const char *shell_info_option_string(const struct shell_info *info, const char *path)
+{
+    return json_string_value(shell_info_option(info, path));
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What tasks read: what attached users send (default), or a file.
+ *
+ *     input.stdin.type   service (default), file
+ *     input.stdin.path   file name; each task reads it from its start
+ *
+ * Input from users is recorded in the input eventlog (RFC 24) as it is taken. A task that does not
+ * read holds up to a megabyte, then the senders wait. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/errorx.h"
+#include "input.h"
+#include "plugins.h"
+
+#define INPUT_MAX (1024 * 1024)
+
+struct instream {
+    struct input *in;
+    int fd;
+    flux_watcher_t *w;
+    char *data;
+    size_t size, capacity;
+    bool eof; /* close when data is written */
+};
+
+struct input {
+    struct shell *shell;
+    const char *path; /* NULL: from users */
+    struct instream *streams;
+    bool blocked;
+    void (*on_room)(void *arg);
+    void *arg;
+};
+
+static int on_shell_init(struct shell *shell, flux_error_t *error)
+{
+    struct input *in = shell->input = calloc(1, sizeof(*in));
+    const char *type = shell_info_option_string(&shell->info, "input.stdin.type");
+    const size_t n = (size_t)shell->info.nlocal;
+
+    if (!in || !(in->streams = calloc(n > 0 ? n : 1, sizeof(*in->streams))))
+        return errorx_fail(error, ENOMEM, "out of memory");
+    in->shell = shell;
+    for (size_t i = 0; i < n; i++)
+        in->streams[i] = (struct instream){ .in = in, .fd = -EBADF };
+    if (!type || strcmp(type, "service") == 0)
+        return 0;
+    if (strcmp(type, "file") != 0)
+        return errorx_fail(error, EINVAL, "-o input.stdin.type=%s: must be service or file", type);
+    in->path = shell_info_option_string(&shell->info, "input.stdin.path");
+    return in->path
+               ? 0
+               : errorx_fail(error, EINVAL, "-o input.stdin.type=file: needs input.stdin.path");
+}
+
+static void close_stream(struct instream *s)
+{
+    flux_watcher_destroy(s->w);
+    s->w = NULL;
+    closep(&s->fd);
+    s->fd = -EBADF;
+    free(s->data);
+    s->data = NULL;
+    s->size = s->capacity = 0;
+}
+
+static bool has_room(const struct input *in)
+{
+    for (int i = 0; i < in->shell->info.nlocal; i++)
+        if (in->streams[i].size >= INPUT_MAX)
+            return false;
+    return true;
+}
+
+static void flush(struct instream *s)
+{
+    size_t done = 0;
+
+    while (s->fd >= 0 && done < s->size) {
+        const ssize_t n = write(s->fd, s->data + done, s->size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN) {
+            close_stream(s); /* the task closed its end */
+            return;
+        }
+        if (n < 0)
+            break;
+        done += (size_t)n;
+    }
+    if (s->fd < 0)
+        return;
+    if (done > 0)
+        memmove(s->data, s->data + done, s->size - done);
+    s->size -= done;
+    if (s->size > 0)
+        flux_watcher_start(s->w);
+    else
+        flux_watcher_stop(s->w);
+    if (s->size == 0 && s->eof)
+        close_stream(s);
+}
+
+static void on_writable(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct instream *s = arg;
+    struct input *in = s->in;
+
+    flush(s);
+    if (in->blocked && has_room(in)) {
+        in->blocked = false;
+        if (in->on_room)
+            in->on_room(in->arg);
+    }
+}
+
+static int on_task_init(struct task *task, flux_error_t *error)
+{
+    struct input *in = task->shell->input;
+    struct instream *s = &in->streams[task->index];
+    int fds[2];
+
+    if (in->path) {
+        task->fds[0] = open(in->path, O_RDONLY | O_CLOEXEC);
+        return task->fds[0] < 0 ? errorx_fail(error, errno, "cannot open the input file %s: %s",
+                                              in->path, strerror(errno))
+                                : 0;
+    }
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return errorx_fail(error, errno, "cannot make a pipe: %s", strerror(errno));
+    task->fds[0] = fds[0];
+    s->fd = fds[1];
+    (void)fcntl(s->fd, F_SETFL, O_NONBLOCK);
+    s->w = flux_fd_watcher_create(task->shell->reactor, s->fd, FLUX_POLLOUT, on_writable, s);
+    return s->w ? 0 : errorx_fail(error, errno, "out of memory");
+}
+
+static void on_task_exit(struct task *task)
+{
+    struct input *in = task->shell->input;
+
+    close_stream(&in->streams[task->index]);
+    if (in->blocked && has_room(in)) {
+        in->blocked = false;
+        if (in->on_room)
+            in->on_room(in->arg);
+    }
+}
+
+static int store(struct instream *s, const struct iodata *io)
+{
+    if (s->fd < 0 || s->eof)
+        return 0;
+    if (s->capacity - s->size < io->size) {
+        char *grown = realloc(s->data, s->size + io->size);
+
+        if (!grown)
+            return -ENOMEM;
+        s->data = grown;
+        s->capacity = s->size + io->size;
+    }
+    if (io->size > 0)
+        memcpy(s->data + s->size, io->data, io->size);
+    s->size += io->size;
+    s->eof = io->eof;
+    flush(s);
+    return 0;
+}
+
+static void record(struct input *in, const struct iodata *io)
+{
+    struct logs *logs = in->shell->logs;
+    CLEANUP(json_decrefp)
+    json_t *o = iodata_encode("stdin", io->rank, io->data, io->size, io->eof);
+
+    if (logs_is_empty(logs, LOGS_INPUT))
+        (void)logs_event(logs, LOGS_INPUT, "header", "{s:i s:{s:s} s:{s:i} s:{}}", "version", 1,
+                         "encoding", "stdin", "UTF-8", "count", "stdin", 1, "options");
+    if (o)
+        (void)logs_event_json(logs, LOGS_INPUT, "data", o);
+}
+
+int input_write(struct input *in, const struct iodata *io)
+{
+    const bool all = !io->rank[0] || strcmp(io->rank, "all") == 0;
+    struct idset *ranks = NULL;
+    int rc = 0;
+
+    if (in->path || in->shell->finishing)
+        return -EPIPE;
+    if (strcmp(io->stream, "stdin") != 0 || (!all && !(ranks = idset_decode(io->rank))))
+        return -EINVAL;
+    if (!has_room(in)) {
+        in->blocked = true;
+        idset_destroy(ranks);
+        return -EAGAIN;
+    }
+    for (int i = 0; i < in->shell->info.nlocal && rc == 0; i++)
+        if (all || idset_test(ranks, (unsigned int)in->shell->tasks[i].rank))
+            rc = store(&in->streams[i], io);
+    idset_destroy(ranks);
+    if (rc == 0)
+        record(in, io);
+    return rc;
+}
+
+void input_set_on_room(struct input *in, void (*on_room)(void *arg), void *arg)
+{
+    in->on_room = on_room;
+    in->arg = arg;
+}
+
+static void on_shell_exit(struct shell *shell)
+{
+    struct input *in = shell->input;
+
+    if (!in)
+        return;
+    for (int i = 0; in->streams && i < shell->info.nlocal; i++)
+        close_stream(&in->streams[i]);
+    free(in->streams);
+    free(in);
+    shell->input = NULL;
+}
+
+const struct shell_plugin plugin_input = {
+    .name = "input",
+    .shell_init = on_shell_init,
+    .task_init = on_task_init,
+    .task_exit = on_task_exit,
+    .shell_exit = on_shell_exit,
+};

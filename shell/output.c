@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What tasks write: into the output eventlog (RFC 24), or into files.
+ *
+ *     output.{stdout,stderr}.type         kvs (default), file
+ *     output.{stdout,stderr}.path         file name, with {{tags}}
+ *     output.{stdout,stderr}.label        true: "RANK: " before each line (files)
+ *     output.{stdout,stderr}.buffer.type  line (default for stdout), none (default for stderr)
+ *     output.mode                         truncate (default), append
+ *
+ * stderr follows stdout's type and path unless it has its own. stdout is passed on by whole lines,
+ * stderr as it comes. Memory is bounded: when the eventlog has a megabyte waiting, pipes are left
+ * unread until it was written, and the tasks feel it as a full pipe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/errorx.h"
+#include "base/iodata.h"
+#include "linebuf.h"
+#include "output.h"
+#include "plugins.h"
+#include "template.h"
+
+enum { STDOUT, STDERR, NSTREAMS };
+
+static const char *const stream_names[NSTREAMS] = { "stdout", "stderr" };
+
+struct stream {
+    struct output *o;
+    struct task *task;
+    int which;
+    int fd;
+    flux_watcher_t *w;
+    struct linebuf lb;
+    struct outfile *file; /* NULL: the eventlog */
+    bool at_line_start;   /* for labels */
+    bool failed;          /* writing to the file failed, and was said */
+};
+
+struct output_option {
+    bool by_line;
+    bool label;
+    const char *path; /* NULL: eventlog */
+};
+
+struct output {
+    struct shell *shell;
+    struct output_option option[NSTREAMS];
+    bool append;
+    struct outfiles *files;
+    struct stream *streams; /* NSTREAMS for each task */
+};
+
+static const char *string_option(const struct shell *shell, int which, const char *name)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "output.%s.%s", stream_names[which], name);
+    return shell_info_option_string(&shell->info, path);
+}
+
+static bool label_option(const struct shell *shell, int which)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "output.%s.label", stream_names[which]);
+    return json_is_true(shell_info_option(&shell->info, path));
+}
+
+static int read_options(struct output *o, int which, flux_error_t *error)
+{
+    const char *type = string_option(o->shell, which, "type");
+    const char *path = string_option(o->shell, which, "path");
+    const char *buffer = string_option(o->shell, which, "buffer.type");
+    struct output_option *opt = &o->option[which];
+
+    opt->by_line = buffer ? strcmp(buffer, "none") != 0 : which == STDOUT;
+    opt->label = label_option(o->shell, which);
+    if (!type && which == STDERR) {
+        opt->path = path ? path : o->option[STDOUT].path;
+        opt->label = opt->label || (!path && o->option[STDOUT].label);
+        return 0;
+    }
+    if (!type || strcmp(type, "kvs") == 0)
+        return 0;
+    if (strcmp(type, "file") != 0)
+        return errorx_fail(error, EINVAL, "-o output.%s.type=%s: must be kvs or file",
+                           stream_names[which], type);
+    if (!path)
+        return errorx_fail(error, EINVAL, "-o output.%s.type=file: needs output.%s.path",
+                           stream_names[which], stream_names[which]);
+    opt->path = path;
+    return 0;
+}
+
+static void write_header(struct output *o)
+{
+    const int n = o->shell->info.ntasks;
+
+    (void)logs_event(o->shell->logs, LOGS_OUTPUT, "header", "{s:i s:{s:s s:s} s:{s:i s:i} s:{}}",
+                     "version", 1, "encoding", "stdout", "UTF-8", "stderr", "UTF-8", "count",
+                     "stdout", n, "stderr", n, "options");
+}
+
+static int on_shell_init(struct shell *shell, flux_error_t *error)
+{
+    struct output *o = shell->output = calloc(1, sizeof(*o));
+    const char *mode = shell_info_option_string(&shell->info, "output.mode");
+    const size_t n = (size_t)shell->info.nlocal * NSTREAMS;
+    int rc;
+
+    if (!o)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    o->shell = shell;
+    o->append = mode && strcmp(mode, "append") == 0;
+    o->files = outfiles_new();
+    o->streams = calloc(n > 0 ? n : 1, sizeof(*o->streams));
+    if (!o->files || !o->streams)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        o->streams[i].fd = -EBADF;
+    if (shell->info.shell_rank == 0)
+        write_header(o);
+    if ((rc = read_options(o, STDOUT, error)) < 0)
+        return rc;
+    return read_options(o, STDERR, error);
+}
+
+/* --- passing on */
+
+static void to_file(struct stream *s, const char *data, size_t size)
+{
+    const bool label = s->o->option[s->which].label;
+    const int rc =
+        outfile_write(s->file, data, size, label ? s->task->rank : -1, &s->at_line_start);
+
+    if (rc < 0 && !s->failed) {
+        s->failed = true;
+        shell_log(s->o->shell, LOG_ERR, "task %d: %s is lost: %s", s->task->rank,
+                  stream_names[s->which], strerror(-rc));
+    }
+}
+
+static void to_eventlog(struct stream *s, const char *data, size_t size, bool eof)
+{
+    CLEANUP(json_decrefp) json_t *io = NULL;
+    char rank[12];
+
+    (void)snprintf(rank, sizeof(rank), "%d", s->task->rank);
+    io = iodata_encode(stream_names[s->which], rank, data, size, eof);
+    if (!io || logs_event_json(s->o->shell->logs, LOGS_OUTPUT, "data", io) < 0)
+        shell_fatal(s->o->shell, 1, "out of memory for output of task %d", s->task->rank);
+}
+
+static void pass_on(struct stream *s, bool eof)
+{
+    size_t size;
+
+    while ((size = linebuf_piece(&s->lb, eof)) > 0) {
+        if (s->file)
+            to_file(s, s->lb.data, size);
+        else
+            to_eventlog(s, s->lb.data, size, false);
+        linebuf_consume(&s->lb, size);
+    }
+}
+
+static void close_stream(struct stream *s)
+{
+    if (s->fd < 0)
+        return;
+    flux_watcher_destroy(s->w);
+    s->w = NULL;
+    closep(&s->fd);
+    s->fd = -EBADF;
+    pass_on(s, true);
+    if (!s->file)
+        to_eventlog(s, NULL, 0, true);
+    linebuf_deinit(&s->lb);
+}
+
+/* 1: there may be more, 0: nothing now, -1: it is over (and closed). */
+static int read_once(struct stream *s)
+{
+    char *room = linebuf_reserve(&s->lb);
+    ssize_t n = room ? read(s->fd, room, LINEBUF_MAX) : -1;
+
+    if (room && n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        close_stream(s);
+        return -1;
+    }
+    linebuf_added(&s->lb, (size_t)n);
+    pass_on(s, false);
+    return 1;
+}
+
+static void pause_all(struct output *o)
+{
+    for (int i = 0; i < o->shell->info.nlocal * NSTREAMS; i++)
+        if (o->streams[i].w && !o->streams[i].file)
+            flux_watcher_stop(o->streams[i].w);
+}
+
+void output_resume(struct output *o)
+{
+    for (int i = 0; o && i < o->shell->info.nlocal * NSTREAMS; i++)
+        if (o->streams[i].w)
+            flux_watcher_start(o->streams[i].w);
+}
+
+static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct stream *s = arg;
+    struct output *o = s->o;
+
+    (void)read_once(s);
+    if (logs_is_full(o->shell->logs))
+        pause_all(o);
+}
+
+/* --- streams of a task */
+
+static int open_file(struct stream *s, const char *text, flux_error_t *error)
+{
+    const struct shell_info *info = &s->o->shell->info;
+    const bool per_task = template_is_per_task(text);
+    const struct template_values v = {
+        .id = info->id,
+        .name = info->jobspec.name,
+        .ntasks = info->ntasks,
+        .nnodes = info->nshells,
+        .node_id = info->shell_rank,
+        .node_name = info->here->hostname,
+        .task_rank = per_task ? s->task->rank : -1,
+        .task_index = per_task ? s->task->index : -1,
+    };
+    CLEANUP(freep) char *path = template_expand(text, &v);
+    char rank[12];
+    bool first;
+    int rc;
+
+    if (!path)
+        return errorx_fail(error, errno, "the name of the output file is too long");
+    rc = outfiles_open(s->o->files, path, s->o->append, &s->file, &first, error);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(rank, sizeof(rank), "%d", s->task->rank);
+    (void)logs_event(s->o->shell->logs, LOGS_OUTPUT, "redirect", "{s:s s:s s:s}", "stream",
+                     stream_names[s->which], "rank", rank, "path", path);
+    return 0;
+}
+
+static int open_stream(struct stream *s, flux_error_t *error)
+{
+    const struct output_option *opt = &s->o->option[s->which];
+    int fds[2], rc;
+
+    if (opt->path && (rc = open_file(s, opt->path, error)) < 0)
+        return rc;
+    linebuf_init(&s->lb, opt->by_line);
+    s->at_line_start = true;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return errorx_fail(error, errno, "cannot make a pipe: %s", strerror(errno));
+    s->fd = fds[0];
+    s->task->fds[s->which + 1] = fds[1];
+    (void)fcntl(s->fd, F_SETFL, O_NONBLOCK);
+    s->w = flux_fd_watcher_create(s->o->shell->reactor, s->fd, FLUX_POLLIN, on_readable, s);
+    return s->w ? 0 : errorx_fail(error, errno, "out of memory");
+}
+
+static int on_task_init(struct task *task, flux_error_t *error)
+{
+    struct output *o = task->shell->output;
+    int rc = 0;
+
+    for (int which = 0; which < NSTREAMS && rc == 0; which++) {
+        struct stream *s = &o->streams[task->index * NSTREAMS + which];
+
+        s->o = o;
+        s->task = task;
+        s->which = which;
+        rc = open_stream(s, error);
+    }
+    return rc;
+}
+
+static void on_task_fork(struct task *task)
+{
+    struct output *o = task->shell->output;
+
+    for (int which = 0; which < NSTREAMS; which++)
+        flux_watcher_start(o->streams[task->index * NSTREAMS + which].w);
+}
+
+/* All tasks, and what they left, are gone: what is in the pipes is all there is. If somebody else
+ * still holds one open he is not waited for. */
+static void on_shell_finish(struct shell *shell)
+{
+    struct output *o = shell->output;
+
+    for (int i = 0; o && i < shell->info.nlocal * NSTREAMS; i++) {
+        struct stream *s = &o->streams[i];
+
+        while (s->fd >= 0 && read_once(s) > 0)
+            ;
+        close_stream(s);
+    }
+}
+
+static void on_shell_exit(struct shell *shell)
+{
+    struct output *o = shell->output;
+
+    if (!o)
+        return;
+    for (int i = 0; o->streams && i < shell->info.nlocal * NSTREAMS; i++) {
+        flux_watcher_destroy(o->streams[i].w);
+        closep(&o->streams[i].fd);
+        linebuf_deinit(&o->streams[i].lb);
+    }
+    free(o->streams);
+    outfiles_free(o->files);
+    free(o);
+    shell->output = NULL;
+}
+
+const struct shell_plugin plugin_output = {
+    .name = "output",
+    .shell_init = on_shell_init,
+    .task_init = on_task_init,
+    .task_fork = on_task_fork,
+    .shell_finish = on_shell_finish,
+    .shell_exit = on_shell_exit,
+};

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The plugin table. Freeing goes backwards. */
+#include "plugins.h"
+
+static const struct shell_plugin *const plugins[] = {
+    &plugin_tmpdir, &plugin_environment, &plugin_affinity, &plugin_gpu,
+    &plugin_output, &plugin_input,       &plugin_service,
+};
+
+int plugins_shell_init(struct shell *shell, flux_error_t *error)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(plugins) && rc == 0; i++)
+        if (plugins[i]->shell_init)
+            rc = plugins[i]->shell_init(shell, error);
+    return rc;
+}
+
+int plugins_task_init(struct task *task, flux_error_t *error)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(plugins) && rc == 0; i++)
+        if (plugins[i]->task_init)
+            rc = plugins[i]->task_init(task, error);
+    return rc;
+}
+
+void plugins_task_fork(struct task *task)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
+        if (plugins[i]->task_fork)
+            plugins[i]->task_fork(task);
+}
+
+void plugins_task_exit(struct task *task)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
+        if (plugins[i]->task_exit)
+            plugins[i]->task_exit(task);
+}
+
+void plugins_shell_start(struct shell *shell)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
+        if (plugins[i]->shell_start)
+            plugins[i]->shell_start(shell);
+}
+
+void plugins_shell_finish(struct shell *shell)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
+        if (plugins[i]->shell_finish)
+            plugins[i]->shell_finish(shell);
+}
+
+void plugins_shell_exit(struct shell *shell)
+{
+    for (size_t i = ARRAY_SIZE(plugins); i > 0; i--)
+        if (plugins[i - 1]->shell_exit)
+            plugins[i - 1]->shell_exit(shell);
+}

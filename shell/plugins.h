@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The points of a shell's life at which concerns are called, in table order. Names are those of
+ * flux-shell(1). For the time being the table is fixed at build time. */
+#ifndef SHELL_PLUGINS_H
+#define SHELL_PLUGINS_H
+
+#include "shell.h"
+
+struct shell_plugin {
+    const char *name;
+    /* Any may be NULL. int: 0, or negative errno with a sentence, which ends the job. */
+    int (*shell_init)(struct shell *shell, flux_error_t *error);
+    int (*task_init)(struct task *task, flux_error_t *error); /* before the start */
+    void (*task_fork)(struct task *task);                     /* after it */
+    void (*task_exit)(struct task *task);
+    void (*shell_start)(struct shell *shell);  /* all tasks run */
+    void (*shell_finish)(struct shell *shell); /* all tasks ended */
+    void (*shell_exit)(struct shell *shell);   /* free what is held */
+};
+
+extern const struct shell_plugin plugin_tmpdir;
+extern const struct shell_plugin plugin_environment;
+extern const struct shell_plugin plugin_affinity;
+extern const struct shell_plugin plugin_gpu;
+extern const struct shell_plugin plugin_output;
+extern const struct shell_plugin plugin_input;
+extern const struct shell_plugin plugin_service;
+
+int plugins_shell_init(struct shell *shell, flux_error_t *error);
+int plugins_task_init(struct task *task, flux_error_t *error);
+void plugins_task_fork(struct task *task);
+void plugins_task_exit(struct task *task);
+void plugins_shell_start(struct shell *shell);
+void plugins_shell_finish(struct shell *shell);
+void plugins_shell_exit(struct shell *shell);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The life of a shell: ask what to run, start it, collect it, write down what happened, exit with
+ * the highest exit code. For a job that is over at once this is one request, one message that
+ * registers the service, and one commit with everything in it.
+ *
+ * The connection is reopened when the router is restarted; tasks do not notice. Only when it stays
+ * away for longer than the library tries (30 s) does the shell end its tasks. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/errorx.h"
+#include "plugins.h"
+#include "shell.h"
+#include "signals.h"
+
+#define INFO_RETRY 0.2 /* seconds between questions while flux-exec is being restarted */
+
+static void ask_info(struct shell *shell);
+
+static void leave(struct shell *shell)
+{
+    shell->over = true;
+    flux_reactor_stop(shell->reactor);
+}
+
+void shell_log(struct shell *shell, int level, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (shell->logs && shell->output)
+        (void)logs_event(shell->logs, LOGS_OUTPUT, "log", "{s:i s:s s:i}", "level", level,
+                         "message", text, "rank", shell->info.shell_rank);
+    else
+        (void)fprintf(stderr, "flux-shell: %" PRIu64 ": %s\n", shell->id, text);
+}
+
+static void on_written(void *arg)
+{
+    leave(arg);
+}
+
+/* Tasks are gone: write the last events and go when they are kept. */
+static void finish(struct shell *shell)
+{
+    shell->finishing = true;
+    plugins_shell_finish(shell);
+    (void)logs_event(shell->logs, LOGS_EXEC, "shell.exit", "{s:i}", "status", shell->exit_code);
+    logs_finish(shell->logs, on_written, shell);
+}
+
+void shell_check_finished(struct shell *shell)
+{
+    if (shell->started && !shell->finishing && shell->nrunning == 0 && tasks_kill_orphans())
+        finish(shell);
+}
+
+void shell_fatal(struct shell *shell, int exit_code, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    shell_log(shell, LOG_ERR, "%s", text);
+    if (exit_code > shell->exit_code)
+        shell->exit_code = exit_code;
+    tasks_signal(shell, SIGKILL);
+    if (!shell->logs) {
+        leave(shell);
+        return;
+    }
+    if (!shell->finishing)
+        flux_future_destroy(flux_job_raise(shell->h, shell->id, "exec", 0, text));
+}
+
+static void on_room(void *arg)
+{
+    struct shell *shell = arg;
+
+    output_resume(shell->output);
+}
+
+/* The job's namespace is gone or not ours: the job is over for everyone but us. */
+static void on_dead(void *arg, const char *why)
+{
+    struct shell *shell = arg;
+
+    (void)fprintf(stderr, "flux-shell: %" PRIu64 ": cannot write the job's logs: %s\n", shell->id,
+                  why);
+    tasks_signal(shell, SIGKILL);
+    if (shell->exit_code == 0)
+        shell->exit_code = 1;
+}
+
+static void enter_cwd(struct shell *shell)
+{
+    const char *cwd = shell->info.jobspec.cwd;
+
+    if (!cwd || chdir(cwd) == 0)
+        return;
+    shell_log(shell, LOG_WARNING, "cannot enter %s: %s; running in /tmp", cwd, strerror(errno));
+    if (chdir("/tmp") < 0)
+        (void)chdir("/");
+}
+
+static void announce_init(struct shell *shell)
+{
+    char service[48];
+
+    (void)snprintf(service, sizeof(service), "%u-shell-%" PRIu64, shell->info.userid, shell->id);
+    (void)logs_event(shell->logs, LOGS_EXEC, "shell.init", "{s:s s:i s:i}", "service", service,
+                     "leader-rank", (int)rset_nth(shell->info.rset, 0)->rank, "size",
+                     shell->info.nshells);
+}
+
+static void announce_start(struct shell *shell)
+{
+    const struct shell_info *info = &shell->info;
+
+    if (info->nshells == 1) /* RFC 34: one block of all tasks on node 0 */
+        (void)logs_event(shell->logs, LOGS_EXEC, "shell.start", "{s:{s:i s:[[i,i,i,i]]}}",
+                         "taskmap", "version", 1, "map", 0, 1, info->ntasks, 1);
+    else
+        (void)logs_event(shell->logs, LOGS_EXEC, "shell.start", NULL);
+}
+
+static int prepare(struct shell *shell, flux_error_t *error)
+{
+    const struct logs_events events = { .on_room = on_room, .on_dead = on_dead, .arg = shell };
+    const char *head = shell->info.log_head;
+    int rc = logs_new(shell->h, shell->info.kvs_namespace, &events, &shell->logs);
+
+    if (rc == 0 && head)
+        rc = logs_append(shell->logs, LOGS_EXEC, head, strlen(head));
+    if (rc == 0)
+        rc = env_init(&shell->env, shell->info.jobspec.environment);
+    if (rc < 0)
+        return errorx_fail(error, -rc, "out of memory");
+    if ((rc = tasks_create(shell, error)) < 0 || (rc = plugins_shell_init(shell, error)) < 0)
+        return rc;
+    enter_cwd(shell);
+    return 0;
+}
+
+static void start(struct shell *shell)
+{
+    flux_error_t error = { .text = "" };
+    const int pending = signals_pending(shell->signals);
+
+    if (prepare(shell, &error) < 0) {
+        shell_fatal(shell, 1, "%s", error.text);
+    } else if (pending) {
+        shell->exit_code = 128 + pending; /* told to end before it began */
+    } else {
+        announce_init(shell);
+        tasks_start(shell);
+        plugins_shell_start(shell);
+        announce_start(shell);
+    }
+    shell->started = true;
+    if (!shell->over)
+        shell_check_finished(shell);
+}
+
+static void on_info(flux_future_t *f, void *arg)
+{
+    struct shell *shell = arg;
+    flux_error_t error = { .text = "" };
+    const char *text;
+
+    shell->f_info = NULL;
+    if (flux_rpc_get(f, &text) < 0) {
+        if (errno == ECONNRESET || errno == ENOSYS || errno == EAGAIN) {
+            flux_timer_watcher_reset(shell->retry, INFO_RETRY, 0.);
+            flux_watcher_start(shell->retry);
+        } else {
+            shell_fatal(shell, 1, "flux-exec refuses to say what to run: %s",
+                        flux_future_error_string(f));
+        }
+    } else if (shell_info_parse(text ? text : "", &shell->info, &error) < 0) {
+        shell_fatal(shell, 1, "%s", error.text);
+    } else {
+        start(shell);
+    }
+    flux_future_destroy(f);
+}
+
+static void ask_info(struct shell *shell)
+{
+    shell->f_info = flux_rpc_pack(shell->h, "rexec.shell-info", FLUX_NODEID_ANY, 0, "{s:I s:i}",
+                                  "id", (json_int_t)shell->id, "pid", (int)getpid());
+    if (!shell->f_info || flux_future_then(shell->f_info, -1., on_info, shell) < 0)
+        shell_fatal(shell, 1, "cannot ask flux-exec: %s", strerror(errno));
+}
+
+static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    ask_info(arg);
+}
+
+static int on_router_lost(flux_t *h, void *arg)
+{
+    struct shell *shell = arg;
+
+    (void)fprintf(stderr, "flux-shell: %" PRIu64 ": the instance is gone, ending the job\n",
+                  shell->id);
+    tasks_signal(shell, SIGKILL);
+    if (shell->exit_code == 0)
+        shell->exit_code = 1;
+    leave(shell);
+    return 0;
+}
+
+int shell_new(flux_jobid_t id, struct shell **ret, flux_error_t *error)
+{
+    CLEANUP(shell_freep) struct shell *shell = calloc(1, sizeof(*shell));
+    int rc;
+
+    if (!shell)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    shell->id = id;
+    shell->reactor = flux_reactor_create(0);
+    if (!shell->reactor)
+        return errorx_fail(error, errno, "cannot make an event loop: %s", strerror(errno));
+    shell->retry = flux_timer_watcher_create(shell->reactor, INFO_RETRY, 0., on_retry, shell);
+    rc = shell->retry ? signals_new(shell, &shell->signals) : -ENOMEM;
+    if (rc < 0)
+        return errorx_fail(error, -rc, "cannot watch signals: %s", strerror(-rc));
+    shell->h = flux_open_ex(NULL, FLUX_O_RECONNECT, error);
+    if (!shell->h)
+        return -errno;
+    if (flux_set_reactor(shell->h, shell->reactor) < 0)
+        return errorx_fail(error, errno, "cannot use the event loop: %s", strerror(errno));
+    flux_comms_error_set(shell->h, on_router_lost, shell);
+    *ret = TAKE(shell);
+    return 0;
+}
+
+struct shell *shell_free(struct shell *shell)
+{
+    if (shell) {
+        plugins_shell_exit(shell);
+        free(shell->tasks);
+        env_deinit(&shell->env);
+        logs_free(shell->logs);
+        shell_info_deinit(&shell->info);
+        flux_future_destroy(shell->f_info);
+        flux_close(shell->h);
+        signals_free(shell->signals);
+        flux_watcher_destroy(shell->retry);
+        flux_reactor_destroy(shell->reactor);
+        free(shell);
+    }
+    return NULL;
+}
+
+int shell_run(struct shell *shell)
+{
+    ask_info(shell);
+    if (!shell->over && flux_reactor_run(shell->reactor, 0) < 0 && !shell->over) {
+        (void)fprintf(stderr, "flux-shell: %" PRIu64 ": %s\n", shell->id, strerror(errno));
+        tasks_signal(shell, SIGKILL);
+        return 1;
+    }
+    return shell->exit_code;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Starting, signalling and collecting tasks. Each task leads a process group; what it leaves behind
+ * comes to the shell as the subreaper and is killed once all tasks have ended: no process outlives
+ * its job. A command that cannot be started counts as exit code 127 (no such file) or 126, as in
+ * sh(1). */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/errorx.h"
+#include "base/number.h"
+#include "plugins.h"
+
+int exit_code_of(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+int tasks_create(struct shell *shell, flux_error_t *error)
+{
+    const int n = shell->info.nlocal;
+
+    shell->tasks = calloc(n > 0 ? (size_t)n : 1, sizeof(*shell->tasks));
+    if (!shell->tasks)
+        return errorx_fail(error, ENOMEM, "out of memory for %d tasks", n);
+    for (int i = 0; i < n; i++) {
+        struct task *task = &shell->tasks[i];
+
+        *task = (struct task){ .shell = shell, .rank = shell->info.first_task + i, .index = i };
+        for (int j = 0; j < 3; j++)
+            task->fds[j] = -EBADF;
+    }
+    return 0;
+}
+
+static int prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *fa, const int fds[3])
+{
+    sigset_t none, all;
+    int rc;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                            POSIX_SPAWN_SETSIGDEF);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigmask(attr, &none);
+    if (rc == 0)
+        rc = posix_spawnattr_setsigdefault(attr, &all);
+    for (int i = 0; i < 3 && rc == 0; i++)
+        rc = fds[i] >= 0 ? posix_spawn_file_actions_adddup2(fa, fds[i], i)
+                         : posix_spawn_file_actions_addopen(fa, i, "/dev/null", O_RDWR, 0);
+    return rc;
+}
+
+static int spawn(struct task *task, char *const argv[], char *const envp[])
+{
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
+    int rc = posix_spawn_file_actions_init(&fa);
+
+    if (rc != 0)
+        return -rc;
+    rc = posix_spawnattr_init(&attr);
+    if (rc == 0) {
+        rc = prepare(&attr, &fa, task->fds);
+        if (rc == 0)
+            rc = posix_spawnp(&task->pid, argv[0], &fa, &attr, argv, envp);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    (void)posix_spawn_file_actions_destroy(&fa);
+    return -rc;
+}
+
+static char **make_argv(const struct shell_info *info)
+{
+    const json_t *command = info->jobspec.command;
+    const size_t n = json_array_size(command);
+    char **argv = calloc(n + 1, sizeof(*argv));
+
+    for (size_t i = 0; argv && i < n; i++)
+        argv[i] = (char *)json_string_value(json_array_get(command, i));
+    return argv;
+}
+
+static void log_task_exit(struct task *task)
+{
+    struct shell *shell = task->shell;
+    const int st = task->wait_status;
+
+    if (shell->first_failure_logged || st == 0)
+        return;
+    shell->first_failure_logged = true;
+    (void)logs_event(shell->logs, LOGS_EXEC, "shell.task-exit", "{s:i s:i s:s s:i s:i s:i s:i}",
+                     "localid", task->index, "rank", task->rank, "state", "Exited", "pid",
+                     (int)task->pid, "wait_status", st, "signaled",
+                     WIFSIGNALED(st) ? WTERMSIG(st) : 0, "exitcode",
+                     WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st));
+}
+
+static void task_ended(struct task *task, int wait_status)
+{
+    struct shell *shell = task->shell;
+    const int code = exit_code_of(wait_status);
+
+    task->state = TASK_EXITED;
+    task->wait_status = wait_status;
+    if (code > shell->exit_code)
+        shell->exit_code = code;
+    log_task_exit(task);
+    plugins_task_exit(task);
+}
+
+static void not_started(struct task *task, const char *command, int errnum)
+{
+    char note[256];
+
+    (void)snprintf(note, sizeof(note), "task %d: start failed: %s: %s", task->rank, command,
+                   strerror(errnum));
+    shell_log(task->shell, LOG_ERR, "%s", note);
+    if (!task->shell->first_failure_logged) /* one exception says it for all */
+        flux_future_destroy(flux_job_raise(task->shell->h, task->shell->id, "exec", 0, note));
+    task_ended(task, (errnum == ENOENT || errnum == ENOTDIR ? 127 : 126) << 8);
+}
+
+static void start(struct task *task, char *const argv[])
+{
+    CLEANUP(freep) char **envp = env_strings(&task->env);
+    const int rc = envp ? spawn(task, argv, envp) : -ENOMEM;
+
+    for (int i = 0; i < 3; i++) {
+        closep(&task->fds[i]);
+        task->fds[i] = -EBADF;
+    }
+    env_deinit(&task->env);
+    if (rc < 0) {
+        not_started(task, argv[0], -rc);
+        return;
+    }
+    task->state = TASK_RUNNING;
+    task->shell->nrunning++;
+    plugins_task_fork(task);
+}
+
+void tasks_start(struct shell *shell)
+{
+    CLEANUP(freep) char **argv = make_argv(&shell->info);
+    const char *path = env_get(&shell->env, "PATH");
+
+    if (!argv) {
+        shell_fatal(shell, 126, "out of memory");
+        return;
+    }
+    if (path) /* where posix_spawnp() looks */
+        (void)setenv("PATH", path, 1);
+    else
+        (void)unsetenv("PATH");
+    for (int i = 0; i < shell->info.nlocal; i++) {
+        struct task *task = &shell->tasks[i];
+        flux_error_t error = { .text = "" };
+
+        if (env_copy(&shell->env, &task->env) < 0 || plugins_task_init(task, &error) < 0) {
+            shell_fatal(shell, 1, "task %d: %s", task->rank,
+                        error.text[0] ? error.text : "out of memory");
+            return;
+        }
+        start(task, argv);
+    }
+}
+
+void tasks_signal(struct shell *shell, int signum)
+{
+    for (int i = 0; i < shell->info.nlocal; i++)
+        if (shell->tasks[i].state == TASK_RUNNING)
+            (void)kill(-shell->tasks[i].pid, signum);
+}
+
+static struct task *find(struct shell *shell, pid_t pid)
+{
+    for (int i = 0; i < shell->info.nlocal; i++)
+        if (shell->tasks[i].state == TASK_RUNNING && shell->tasks[i].pid == pid)
+            return &shell->tasks[i];
+    return NULL;
+}
+
+void tasks_reap(struct shell *shell)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct task *task = find(shell, pid);
+
+        if (task) {
+            shell->nrunning--;
+            task_ended(task, status);
+        }
+    }
+    shell_check_finished(shell);
+}
+
+/* Children of this process, by /proc: tasks are all gone, so these are orphans that came to us. */
+bool tasks_kill_orphans(void)
+{
+    char path[64], line[16 * 1024], *save;
+    ssize_t n;
+    int fd;
+
+    if (waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD)
+        return true;
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+    closep(&fd);
+    if (n <= 0)
+        return n < 0; /* cannot know: flux-exec kills the session */
+    line[n] = '\0';
+    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        int pid;
+
+        if (number_parse_int(word, 2, INT32_MAX, &pid) == 0)
+            (void)kill(pid, SIGKILL); /* a child we have not reaped: the number is its */
+    }
+    return false;
+}
