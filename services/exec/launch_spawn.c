@@ -121,11 +121,14 @@ static void spawn_start(struct launch *p, const struct launch_request *req)
 
 static int spawn_signal(struct launch *p, int signum)
 {
+    bool known;
     int count;
 
     if (signum != SIGKILL && signum != SIGSTOP && signum != SIGCONT)
         return syscall(SYS_pidfd_send_signal, p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
-    count = proc_signal_session(p->pid, signum, true);
+    /* Known if it lives or is our zombie; an adopted one may be gone and its number reused. */
+    known = p->is_child || syscall(SYS_pidfd_send_signal, p->pidfd, 0, NULL, 0) == 0;
+    count = proc_signal_session(p->pid, signum, known);
     return count < 0 ? count : 0;
 }
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "proc.h"
+#include "record.h"
+
+#define ID UINT64_C(1234567890123)
+
+static char dir_path[] = "/tmp/test-record-XXXXXX";
+static int dir = -EBADF;
+
+static int setup(void **state)
+{
+    if (!mkdtemp(dir_path))
+        return -1;
+    dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir < 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void)record_remove(dir, ID);
+    (void)close(dir);
+    return rmdir(dir_path);
+}
+
+static const struct record sample = {
+    .pid = 4711,
+    .starttime = 987654321,
+    .userid = 1000,
+    .boot_id = "4f1c0c6e-5d2a-4d0e-8a0f-6a1b3c5d7e91",
+};
+
+static void what_was_written_is_read(void **state)
+{
+    struct record r;
+
+    assert_int_equal(record_read(dir, ID, &r), -ENOENT);
+    assert_int_equal(record_write(dir, ID, &sample), 0);
+    assert_int_equal(record_read(dir, ID, &r), 0);
+    assert_false(r.informed);
+    assert_int_equal(r.pid, sample.pid);
+    assert_true(r.starttime == sample.starttime);
+    assert_int_equal(r.userid, sample.userid);
+    assert_string_equal(r.boot_id, sample.boot_id);
+}
+
+static void a_record_is_not_replaced(void **state)
+{
+    assert_int_equal(record_write(dir, ID, &sample), -EEXIST);
+}
+
+static void informed_is_noted_in_place(void **state)
+{
+    struct record r;
+
+    assert_int_equal(record_set_informed(dir, ID), 0);
+    assert_int_equal(record_read(dir, ID, &r), 0);
+    assert_true(r.informed);
+    assert_int_equal(r.pid, sample.pid);
+    assert_int_equal(record_set_informed(dir, ID + 1), -ENOENT);
+}
+
+static void removing_twice_is_fine(void **state)
+{
+    struct record r;
+
+    assert_int_equal(record_remove(dir, ID), 0);
+    assert_int_equal(record_remove(dir, ID), 0);
+    assert_int_equal(record_read(dir, ID, &r), -ENOENT);
+}
+
+static void a_broken_record_is_an_error_and_not_the_absence_of_one(void **state)
+{
+    char name[32];
+    struct record r;
+    int fd;
+
+    (void)snprintf(name, sizeof(name), "%" PRIu64, ID);
+    fd = openat(dir, name, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(record_read(dir, ID, &r), -EPROTO);
+    assert_int_equal(record_remove(dir, ID), 0);
+}
+
+static void a_symbolic_link_is_not_followed(void **state)
+{
+    char name[32];
+    struct record r;
+
+    (void)snprintf(name, sizeof(name), "%" PRIu64, ID);
+    assert_int_equal(symlinkat("/proc/self/stat", dir, name), 0);
+    assert_int_equal(record_read(dir, ID, &r), -ELOOP);
+    assert_int_equal(record_write(dir, ID, &sample), -EEXIST);
+    assert_int_equal(record_remove(dir, ID), 0);
+}
+
+static void wrong_lines_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "\n",
+        "flux-exec 1 \n",
+        "flux-exec 2 s 4711 1 1 b\n",
+        "flux-exec 1 x 4711 1 1 b\n",
+        "flux-exec 1 s 0 1 1 b\n",
+        "flux-exec 1 s 1 1 1 b\n",
+        "flux-exec 1 s -4711 1 1 b\n",
+        "flux-exec 1 s 4711 1 1\n",
+        "flux-exec 1 s 4711 1 1 b c\n",
+        "flux-exec 1 s 4711 1 1 b",
+        "flux-exec 1 s 99999999999 1 1 b\n",
+        "flux-exec 1 s 4711 18446744073709551616 1 b\n",
+        "flux-exec 1 s 4711 1 1 0123456789012345678901234567890123456789\n",
+    };
+    struct record r;
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(record_parse(bad[i], strlen(bad[i]), &r), -EPROTO);
+}
+
+static void a_command_name_with_parentheses_does_not_confuse(void **state)
+{
+    static const char text[] =
+        "42 (a) S 1 (b) R 7 7 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 5555 1 1\n";
+    static const char tricky[] =
+        "42 (x) 1 2 3 (y) S 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 5555 1 1\n";
+    struct proc_stat st;
+
+    assert_int_equal(proc_stat_parse(tricky, strlen(tricky), &st), 0);
+    assert_int_equal(st.state, 'S');
+    assert_int_equal(st.session, 9);
+    assert_int_equal(st.starttime, 5555);
+    assert_int_equal(proc_stat_parse(text, 10, &st), -EPROTO);
+    assert_int_equal(proc_stat_parse("", 0, &st), -EPROTO);
+}
+
+static void this_process_is_found(void **state)
+{
+    struct proc_stat st;
+
+    assert_int_equal(proc_stat_read(getpid(), &st), 0);
+    assert_int_equal(st.session, getsid(0));
+    assert_int_equal(st.state, 'R');
+    assert_int_equal(strlen(proc_boot_id()), 36);
+}
+
+static void a_session_of_a_number_that_means_another_process_is_left_alone(void **state)
+{
+    /* pid 1 lives and leads some session: with leader_known false nothing may be sent. */
+    assert_int_equal(proc_signal_session(getppid(), 0, false), 0);
+    assert_int_equal(proc_signal_session(1, 0, false), -EINVAL);
+    assert_int_equal(proc_signal_session(0, 0, false), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(a_record_is_not_replaced),
+        cmocka_unit_test(informed_is_noted_in_place),
+        cmocka_unit_test(removing_twice_is_fine),
+        cmocka_unit_test(a_broken_record_is_an_error_and_not_the_absence_of_one),
+        cmocka_unit_test(a_symbolic_link_is_not_followed),
+        cmocka_unit_test(wrong_lines_are_refused),
+        cmocka_unit_test(a_command_name_with_parentheses_does_not_confuse),
+        cmocka_unit_test(this_process_is_found),
+        cmocka_unit_test(a_session_of_a_number_that_means_another_process_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
