@@ -260,6 +260,23 @@ void conn_stop_reading(struct conn *c)
     update_events(c);
 }
 
+void conn_handle_fetched(struct conn *c)
+{
+    while (!c->ended && channel_has_input(c->ch)) {
+        const char *reason = NULL;
+        flux_msg_t *msg = NULL;
+
+        if (channel_recv(c->ch, &msg, &reason) < 0) {
+            conn_drop(c, CONN_CLOSED, NULL);
+            return;
+        }
+        reason = c->ops->on_message(c, msg);
+        flux_msg_decref(msg);
+        if (reason)
+            conn_drop(c, CONN_PROTOCOL, reason);
+    }
+}
+
 void conn_flush_wait(struct conn *c, uint64_t end_usec)
 {
     if (c->corked)

@@ -58,6 +58,8 @@ void conn_deinit(struct conn *c);
 int conn_send(struct conn *c, const flux_msg_t *msg);
 void conn_drop(struct conn *c, enum conn_end end, const char *reason);
 void conn_stop_reading(struct conn *c);
+/* Handle what the channel has taken from the kernel already; for handing the descriptor on. */
+void conn_handle_fetched(struct conn *c);
 /* Wait for at most so long until the peer has taken what is queued; for the end of a process. */
 void conn_flush_wait(struct conn *c, uint64_t end_usec);
 

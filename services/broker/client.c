@@ -162,7 +162,7 @@ static const struct conn_ops ops = { .on_message = on_message, .on_end = on_end 
 
 /* Consumes ch. */
 static int client_new(struct clients *cs, struct channel *ch, enum client_kind kind,
-                      struct client **ret)
+                      const char *name, struct client **ret)
 {
     struct client *c = calloc(1, sizeof(*c));
     int rc;
@@ -175,7 +175,10 @@ static int client_new(struct clients *cs, struct channel *ch, enum client_kind k
     c->clients = cs;
     c->cred = *channel_peer(ch);
     c->pid = c->cred.pid;
-    make_name(c->name);
+    if (name)
+        (void)snprintf(c->name, sizeof(c->name), "%s", name);
+    else
+        make_name(c->name);
     rc = conn_init(&c->conn, cs->conns, ch, &ops);
     if (rc < 0) {
         free(c);
@@ -194,15 +197,21 @@ static int client_new(struct clients *cs, struct channel *ch, enum client_kind k
     return 0;
 }
 
-int clients_add_service(struct clients *cs, struct channel *ch, struct client **ret)
+static int service_new_client(struct clients *cs, struct channel *ch, const char *name,
+                              struct client **ret)
 {
-    const int rc = client_new(cs, ch, CLIENT_SERVICE, ret);
+    const int rc = client_new(cs, ch, CLIENT_SERVICE, name, ret);
 
     /* The socket lies in the owner's directory; whoever made it listen (often PID 1, as root)
      * serves for the owner. */
     if (rc == 0)
         (*ret)->cred.uid = cs->users.owner;
     return rc;
+}
+
+int clients_add_service(struct clients *cs, struct channel *ch, struct client **ret)
+{
+    return service_new_client(cs, ch, NULL, ret);
 }
 
 static bool is_allowed(const struct clients *cs, struct peer_cred *cred)
@@ -223,11 +232,12 @@ static void refuse(struct clients *cs, const struct peer_cred *cred, const char 
                    (int)cred->uid, (int)cred->pid, why);
 }
 
-static void accept_channel(struct clients *cs, int fd, const struct peer_cred *cred)
+/* Consumes fd. */
+static int accept_channel(struct clients *cs, int fd, const struct peer_cred *cred,
+                          const char *name, struct client **ret)
 {
     struct channel_limits limits = channel_limits_default;
     struct channel *ch = NULL;
-    struct client *c = NULL;
     struct user *user = NULL;
     int rc;
 
@@ -243,34 +253,66 @@ static void accept_channel(struct clients *cs, int fd, const struct peer_cred *c
     else
         rc = channel_new(fd, &limits, &ch);
     if (rc == 0)
-        rc = client_new(cs, ch, CLIENT_ACCEPTED, &c);
+        rc = client_new(cs, ch, CLIENT_ACCEPTED, name, ret);
     if (rc < 0) {
         if (user)
             users_release(&cs->users, user);
-        refuse(cs, cred, rc == -EMFILE ? "this user has too many connections" : strerror(-rc));
-        return;
+        return rc;
     }
-    c->cred = *cred;
-    c->user = user;
+    (*ret)->cred = *cred;
+    (*ret)->user = user;
     user->nclients++;
-    TAILQ_INSERT_TAIL(&user->clients, c, user_entry);
-    cs->accepted++;
+    TAILQ_INSERT_TAIL(&user->clients, *ret, user_entry);
+    return 0;
+}
+
+/* NULL, or why not. */
+static const char *check_cred(const struct clients *cs, int fd, struct peer_cred *ret)
+{
+    *ret = (struct peer_cred){ .uid = (uid_t)-1, .pid = -1 };
+    if (peer_cred_get(fd, ret) < 0)
+        return "its user cannot be known";
+    if (!is_allowed(cs, ret))
+        return "only the owner of this instance may connect (access.allow-guest-user is not set)";
+    return NULL;
 }
 
 void clients_accept(struct clients *cs, int fd)
 {
-    struct peer_cred cred = { .uid = (uid_t)-1, .pid = -1 };
+    struct peer_cred cred;
+    const char *reason = check_cred(cs, fd, &cred);
+    struct client *c;
+    int rc;
 
-    if (peer_cred_get(fd, &cred) < 0) {
-        refuse(cs, &cred, "its user cannot be known");
+    if (reason) {
+        refuse(cs, &cred, reason);
         (void)close(fd);
-    } else if (!is_allowed(cs, &cred)) {
-        refuse(cs, &cred,
-               "only the owner of this instance may connect (access.allow-guest-user is not set)");
-        (void)close(fd);
-    } else {
-        accept_channel(cs, fd, &cred);
+        return;
     }
+    rc = accept_channel(cs, fd, &cred, NULL, &c);
+    if (rc < 0)
+        refuse(cs, &cred, rc == -EMFILE ? "this user has too many connections" : strerror(-rc));
+    else
+        cs->accepted++;
+}
+
+int clients_adopt(struct clients *cs, int fd, enum client_kind kind, const char *name,
+                  struct client **ret)
+{
+    struct channel_limits limits = channel_limits_default;
+    struct channel *ch = NULL;
+    struct peer_cred cred;
+    int rc;
+
+    if (clients_find(cs, name) || (kind == CLIENT_ACCEPTED && check_cred(cs, fd, &cred))) {
+        (void)close(fd);
+        return -EPERM;
+    }
+    if (kind == CLIENT_ACCEPTED)
+        return accept_channel(cs, fd, &cred, name, ret);
+    limits.read_memfd = false;
+    rc = channel_new(fd, &limits, &ch);
+    return rc < 0 ? rc : service_new_client(cs, ch, name, ret);
 }
 
 int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conns,

@@ -57,6 +57,9 @@ void clients_deinit(struct clients *cs); /* after a last chance to take what is 
 void clients_accept(struct clients *cs, int fd);
 /* Consumes ch, also on failure. */
 int clients_add_service(struct clients *cs, struct channel *ch, struct client **ret);
+/* A connection of the process before, by its name. Consumes fd, also on failure. */
+int clients_adopt(struct clients *cs, int fd, enum client_kind kind, const char *name,
+                  struct client **ret);
 struct client *clients_find(const struct clients *cs, const char *name);
 void clients_stop_reading(struct clients *cs);
 

@@ -13,13 +13,10 @@ struct prefix {
     char topic[];
 };
 
-struct subscription {
-    struct prefix *prefix;
-    struct subscriber *sub;
-    unsigned int times;
-    TAILQ_ENTRY(subscription) prefix_entry;
-    TAILQ_ENTRY(subscription) sub_entry;
-};
+const char *subscription_topic(const struct subscription *s)
+{
+    return s->prefix->topic;
+}
 
 void subscriber_init(struct subscriber *sub)
 {

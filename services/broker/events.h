@@ -10,7 +10,13 @@
 
 #define SUBSCRIPTIONS_MAX 4096 /* per subscriber */
 
-struct subscription;
+struct subscription {
+    struct prefix *prefix;
+    struct subscriber *sub;
+    unsigned int times;
+    TAILQ_ENTRY(subscription) prefix_entry;
+    TAILQ_ENTRY(subscription) sub_entry;
+};
 TAILQ_HEAD(subscription_list, subscription);
 
 /* Embedded in the client. */
@@ -32,6 +38,8 @@ void subscriber_init(struct subscriber *sub);
 int events_subscribe(struct events *ev, struct subscriber *sub, const char *topic);
 int events_unsubscribe(struct events *ev, struct subscriber *sub, const char *topic);
 void events_forget(struct events *ev, struct subscriber *sub);
+
+const char *subscription_topic(const struct subscription *s);
 
 /* Calls cb once for each subscriber with a prefix of topic. cb must not change subscriptions. */
 void events_match(struct events *ev, const char *topic,

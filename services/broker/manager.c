@@ -2,12 +2,14 @@
 /* Wires the router's parts. Ready when the configuration is read and the sockets are there; then,
  * on rank 0, wakes the services that must work without being asked.
  *
- * Stop: no new connections, no new requests; what services still answer is passed on for
+ * Stop: under a service manager the connections are handed to the next process (handover.c).
+ * Without one: no new connections, no new requests; what services still answer is passed on for
  * STOP_SECONDS at most (streams never end by themselves and are not waited for). */
 #include <signal.h>
 #include <string.h>
 
 #include "base/monotime.h"
+#include "broker/handover.h"
 #include "broker/manager.h"
 #include "service/log.h"
 
@@ -82,7 +84,13 @@ static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 int manager_stop(struct manager *m)
 {
     flux_reactor_t *r = service_reactor(m->svc);
+    int n = handover_possible() ? handover_save(m) : -ENOTSUP;
 
+    if (n >= 0) {
+        log_info("left %d connections to the process that follows", n);
+        service_exit(m->svc, EXIT_SUCCESS);
+        return 0;
+    }
     service_status(m->svc, "Stopping: waiting for answers to %zu requests",
                    inflight_count_plain(m->router.inflight));
     clients_stop_reading(&m->router.clients);
@@ -145,6 +153,7 @@ int manager_new(struct service *svc, struct manager **ret)
         return rc;
     }
     apply_config(m);
+    (void)handover_restore(m);
     *ret = TAKE(m);
     return 0;
 }

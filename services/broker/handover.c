@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Stored are: one descriptor per connection, named "client-NAME" by its route, and a sealed memfd
+ * named "state" with what the router knows: event sequence, attributes that were set, and for each
+ * connection its subscriptions, the services behind it, whom it has asked and what is in flight. So
+ * answers that arrive later find their way, and a service sees the same client as before.
+ *
+ * Before that, every message that was already read is handled and every queue flushed; a connection
+ * that does not take its output in time is left out and ends with the process.
+ *
+ * A crash leaves connections without a state, or none: they are closed, and both sides begin again.
+ * Invariant: what was taken out is removed from the store at once, so that dropping a client closes
+ * its last descriptor. */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/jsonx.h"
+#include "base/monotime.h"
+#include "broker/handover.h"
+#include "service/log.h"
+#include "service/state.h"
+#include "wire/message.h"
+
+#define STATE_VERSION   1
+#define STATE_MAX_BYTES (64u << 20)
+#define FLUSH_WAIT_USEC 500000
+#define FDNAME_SIZE     (sizeof("client-") + CLIENT_NAME_SIZE)
+
+bool handover_possible(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+
+    return path && *path;
+}
+
+/* --- save */
+
+static json_t *encode_subscriptions(const struct client *c)
+{
+    json_t *o = json_array();
+    const struct subscription *s;
+
+    TAILQ_FOREACH (s, &c->events.list, sub_entry)
+        (void)json_array_append_new(o, json_pack("[s, i]", subscription_topic(s), (int)s->times));
+    return o;
+}
+
+static json_t *encode_inflight(const struct client *c)
+{
+    json_t *o = json_array();
+    const struct inflight *e;
+
+    TAILQ_FOREACH (e, &c->inflight.list, client_entry)
+        (void)json_array_append_new(
+            o, json_pack("{s:I s:I s:I s:b s:s s:s}", "matchtag", (json_int_t)e->matchtag, "userid",
+                         (json_int_t)e->userid, "bytes", (json_int_t)e->bytes, "streaming",
+                         e->streaming, "topic", e->topic, "target",
+                         container_of(e->target, struct target, inflight)->name));
+    return o;
+}
+
+static json_t *encode_links(const struct client *c)
+{
+    json_t *o = json_array();
+    const struct link *l;
+
+    TAILQ_FOREACH (l, &c->links.list, client_entry)
+        (void)json_array_append_new(
+            o, json_string(container_of(l->target, struct target, links)->name));
+    return o;
+}
+
+static json_t *encode_targets(const struct router *r, const struct client *c)
+{
+    json_t *o = json_array();
+
+    for (const struct target *t = r->registry.all; t; t = t->hh.next)
+        if (t->client == c)
+            (void)json_array_append_new(o, json_string(t->name));
+    return o;
+}
+
+static json_t *encode_client(const struct router *r, const struct client *c)
+{
+    return json_pack("{s:s s:b s:i s:b s:o s:o s:o s:o}", "name", c->name, "service",
+                     c->kind == CLIENT_SERVICE, "pid", (int)c->pid, "served", c->served, "events",
+                     encode_subscriptions(c), "inflight", encode_inflight(c), "links",
+                     encode_links(c), "targets", encode_targets(r, c));
+}
+
+static json_t *encode_attrs(const struct attrs *a)
+{
+    json_t *o = json_object();
+
+    for (const struct attr *attr = a->all; attr; attr = attr->hh.next)
+        if (!(attr->flags & ATTR_IMMUTABLE))
+            (void)json_object_set_new(o, attr->name, json_string(attr->value));
+    return o;
+}
+
+json_t *handover_encode(struct manager *m)
+{
+    const struct router *r = &m->router;
+    json_t *clients = json_array();
+
+    for (const struct client *c = r->clients.by_name; c; c = c->hh.next)
+        if (!c->conn.ended)
+            (void)json_array_append_new(clients, encode_client(r, c));
+    return json_pack("{s:i s:I s:o s:o}", "version", STATE_VERSION, "event_seq",
+                     (json_int_t)r->event_seq, "attrs", encode_attrs(&m->attrs), "clients",
+                     clients);
+}
+
+static int store_fd(const char *name, int fd)
+{
+    char text[64 + FDNAME_SIZE];
+    int rc;
+
+    (void)snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+    rc = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+    return rc < 0 ? rc : rc == 0 ? -ENOTSUP : 0;
+}
+
+static int store_state(struct manager *m)
+{
+    CLEANUP(json_decrefp) json_t *o = handover_encode(m);
+    CLEANUP(freep) char *text = NULL;
+    CLEANUP(closep) int fd = -EBADF;
+    size_t size;
+
+    text = o ? jsonx_encode(o, &size) : NULL;
+    if (!text)
+        return -ENOMEM;
+    fd = msg_memfd_create(text, size);
+    return fd < 0 ? fd : store_fd("state", fd);
+}
+
+static int store_clients(struct router *r)
+{
+    struct client *c, *tmp;
+    int n = 0;
+
+    HASH_ITER (hh, r->clients.by_name, c, tmp) {
+        char name[FDNAME_SIZE];
+
+        (void)snprintf(name, sizeof(name), "client-%s", c->name);
+        if (c->conn.ended)
+            continue;
+        if (store_fd(name, channel_fd(c->conn.ch)) < 0)
+            return -ENOTSUP;
+        n++;
+    }
+    return n;
+}
+
+static void flush_all(struct router *r)
+{
+    const uint64_t end_usec = monotime_usec() + FLUSH_WAIT_USEC;
+    struct client *c, *tmp;
+
+    HASH_ITER (hh, r->clients.by_name, c, tmp) {
+        conn_flush_wait(&c->conn, end_usec);
+        if (!c->conn.ended && channel_pending(c->conn.ch))
+            conn_drop(&c->conn, CONN_SLOW, "it does not read what was sent to it");
+    }
+}
+
+/* Nothing may be left in this process: neither read and not handled, nor queued and not sent, nor a
+ * client at its end whose requests and services others wait for. */
+static void settle(struct router *r)
+{
+    struct client *c, *tmp;
+
+    HASH_ITER (hh, r->clients.by_name, c, tmp)
+        conn_stop_reading(&c->conn);
+    HASH_ITER (hh, r->clients.by_name, c, tmp)
+        conn_handle_fetched(&c->conn);
+    flush_all(r);
+    HASH_ITER (hh, r->clients.by_name, c, tmp)
+        if (c->conn.ended)
+            router_client_gone(r, c);
+    flush_all(r);
+}
+
+int handover_save(struct manager *m)
+{
+    int n, rc;
+
+    settle(&m->router);
+    n = store_clients(&m->router);
+    if (n < 0)
+        return n;
+    rc = store_state(m);
+    if (rc < 0)
+        return rc;
+    /* Notifications are handled in order: when this one was, the others were, and nobody tells the
+     * manager to forget them because their sender is gone. */
+    (void)sd_notify_barrier(0, FLUSH_WAIT_USEC);
+    return n;
+}
+
+/* --- restore */
+
+static json_t *read_state(int fd)
+{
+    CLEANUP(freep) char *text = NULL;
+    flux_error_t error;
+    size_t size;
+
+    if (msg_memfd_check(fd, STATE_MAX_BYTES, &size) < 0 || size == 0)
+        return NULL;
+    text = malloc(size);
+    if (!text || pread(fd, text, size, 0) != (ssize_t)size)
+        return NULL;
+    return jsonx_decode_object(text, size - (text[size - 1] == '\0'), &error);
+}
+
+static int take(struct manager *m, const char *name)
+{
+    const int fd = service_take_listen_fd(m->svc, name);
+
+    if (fd >= 0)
+        (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    return fd;
+}
+
+static int restore_targets(struct router *r, struct client *c, const json_t *names)
+{
+    const enum target_kind kind = c->kind == CLIENT_SERVICE ? TARGET_DIALLED : TARGET_REGISTERED;
+    const json_t *value;
+    size_t i;
+    int rc = 0;
+
+    json_array_foreach (names, i, value) {
+        rc = registry_add(&r->registry, json_string_value(value), kind, c, NULL);
+        if (rc < 0)
+            return rc;
+        c->ntargets++;
+    }
+    return 0;
+}
+
+static int restore_client(struct manager *m, const json_t *o)
+{
+    struct router *r = &m->router;
+    const char *name, *topic;
+    json_t *targets, *events, *value;
+    char fdname[FDNAME_SIZE + 1];
+    struct client *c;
+    int service, pid, served, times, fd, rc;
+    size_t i;
+
+    if (json_unpack((json_t *)o, "{s:s s:b s:i s:b s:o s:o}", "name", &name, "service", &service,
+                    "pid", &pid, "served", &served, "targets", &targets, "events", &events) < 0 ||
+        strlen(name) >= CLIENT_NAME_SIZE)
+        return -EPROTO;
+    (void)snprintf(fdname, sizeof(fdname), "client-%s", name);
+    fd = take(m, fdname);
+    if (fd < 0)
+        return fd;
+    rc = clients_adopt(&r->clients, fd, service ? CLIENT_SERVICE : CLIENT_ACCEPTED, name, &c);
+    if (rc < 0)
+        return rc;
+    c->pid = pid;
+    c->served = served;
+    json_array_foreach (events, i, value) {
+        if (json_unpack(value, "[s, i]", &topic, &times) == 0)
+            while (times-- > 0)
+                (void)events_subscribe(&r->events, &c->events, topic);
+    }
+    return restore_targets(r, c, targets);
+}
+
+static void restore_inflight(struct router *r, struct client *c, const json_t *o)
+{
+    flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_REQUEST);
+    json_int_t matchtag, userid, bytes;
+    const char *topic, *name;
+    struct inflight *e;
+    struct target *t;
+    int streaming;
+
+    if (msg &&
+        json_unpack((json_t *)o, "{s:I s:I s:I s:b s:s s:s}", "matchtag", &matchtag, "userid",
+                    &userid, "bytes", &bytes, "streaming", &streaming, "topic", &topic, "target",
+                    &name) == 0 &&
+        (t = registry_find(&r->registry, name)) && flux_msg_set_topic(msg, topic) == 0) {
+        msg_proto_mut(msg)->aux2 = (uint32_t)matchtag;
+        msg_proto_mut(msg)->userid = (uint32_t)userid;
+        if (streaming)
+            msg_proto_mut(msg)->flags |= FLUX_MSGFLAG_STREAMING;
+        if (quota_charge(r->quota, (uint32_t)userid, (size_t)bytes, NULL) == 0) {
+            if (inflight_add(r->inflight, &c->inflight, &t->inflight, msg, &e) == 0)
+                e->bytes = (size_t)bytes;
+            else
+                quota_release(r->quota, (uint32_t)userid, (size_t)bytes);
+        }
+    }
+    flux_msg_destroy(msg);
+}
+
+/* Second pass: every target is known now. */
+static void restore_requests(struct router *r, const json_t *o)
+{
+    const char *name = json_string_value(json_object_get(o, "name"));
+    struct client *c = name ? clients_find(&r->clients, name) : NULL;
+    const json_t *value;
+    struct target *t;
+    size_t i;
+
+    if (!c)
+        return;
+    json_array_foreach (json_object_get(o, "links"), i, value) {
+        const char *target = json_string_value(value);
+
+        if (target && (t = registry_find(&r->registry, target)) && t->client)
+            (void)links_touch(&r->links, &c->links, &t->links);
+    }
+    json_array_foreach (json_object_get(o, "inflight"), i, value)
+        restore_inflight(r, c, value);
+}
+
+static void restore_attrs(struct manager *m, const json_t *o)
+{
+    const char *name;
+    const json_t *value;
+
+    json_object_foreach ((json_t *)o, name, value)
+        if (json_is_string(value))
+            (void)attr_set(&m->attrs, name, json_string_value(value));
+}
+
+int handover_restore(struct manager *m)
+{
+    CLEANUP(closep) int fd = take(m, "state");
+    CLEANUP(json_decrefp) json_t *o = fd >= 0 ? read_state(fd) : NULL;
+    json_t *clients = json_object_get(o, "clients");
+    const json_t *value;
+    size_t i;
+    int n = 0;
+
+    if (json_integer_value(json_object_get(o, "version")) != STATE_VERSION)
+        return 0;
+    m->router.event_seq = (uint32_t)json_integer_value(json_object_get(o, "event_seq"));
+    restore_attrs(m, json_object_get(o, "attrs"));
+    json_array_foreach (clients, i, value)
+        n += restore_client(m, value) == 0;
+    json_array_foreach (clients, i, value)
+        restore_requests(&m->router, value);
+    log_info("took up %d connections of the process before", n);
+    return n;
+}

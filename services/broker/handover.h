@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* A planned restart that no client notices: connections and what is known of them go to the service
+ * manager's descriptor store and are taken up by the next process. */
+#ifndef BROKER_HANDOVER_H
+#define BROKER_HANDOVER_H
+
+#include "broker/manager.h"
+
+/* Is there a service manager that may keep descriptors? */
+bool handover_possible(void);
+/* Store everything; the router must not read or send afterwards. Returns the number of connections
+ * stored, or -errno: then nothing is to be taken up and they end with this process. */
+int handover_save(struct manager *m);
+/* Take up what the process before stored. Without a valid state the connections are closed (it
+ * crashed). Returns the number of connections taken up. */
+int handover_restore(struct manager *m);
+
+/* What is stored, as JSON; for tests, and the inside of the two above. */
+json_t *handover_encode(struct manager *m);
+
+#endif
