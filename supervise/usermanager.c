@@ -3,7 +3,6 @@
  * without subscription; the end of a job is the signal JobRemoved. */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <systemd/sd-bus.h>
 
 #include "base/errorx.h"
@@ -37,15 +36,6 @@ static int private_path(char **ret)
         return -ENOMEM;
     }
     return 0;
-}
-
-bool usermanager_present(void)
-{
-    CLEANUP(freep) char *path = NULL;
-    struct stat st;
-
-    return private_path(&path) == 0 && stat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-           st.st_uid == geteuid();
 }
 
 static int on_job_removed(sd_bus_message *m, void *arg, sd_bus_error *error)

@@ -9,8 +9,6 @@
 
 struct usermanager;
 
-/* Is there one to speak to? $XDG_RUNTIME_DIR/systemd/private. */
-bool usermanager_present(void);
 int usermanager_open(struct usermanager **ret, flux_error_t *error);
 struct usermanager *usermanager_close(struct usermanager *m);
 DEFINE_CLEANUP(struct usermanager *, usermanager_close)
