@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What commands share. Exactly one message is printed per failure, here or in the command, and it
+ * says what failed, on what, why, and where that is known what to do. */
+#include "client.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fsd.h"
+#include "base/jsonx.h"
+#include "base/number.h"
+
+static const char *command_name = "";
+
+void client_set_command(const char *name)
+{
+    command_name = name;
+}
+
+static void begin_message(void)
+{
+    (void)fflush(stdout);
+    fprintf(stderr, "fluxctl%s%s: ", command_name[0] ? " " : "", command_name);
+}
+
+int complain(const char *fmt, ...)
+{
+    va_list ap;
+
+    begin_message();
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return EXIT_FAILURE;
+}
+
+const char *future_reason(flux_future_t *f)
+{
+    int saved_errno = errno;
+    const char *s = f ? flux_future_error_string(f) : NULL;
+
+    return s && s[0] ? s : strerror(saved_errno);
+}
+
+int complain_future(flux_future_t *f, const char *fmt, ...)
+{
+    const char *reason = future_reason(f);
+    va_list ap;
+
+    begin_message();
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, ": %s\n", reason);
+    return EXIT_FAILURE;
+}
+
+flux_t *client_open(void)
+{
+    const char *uri = getenv("FLUX_URI");
+    flux_error_t error = { "" };
+    flux_t *h = flux_open_ex(NULL, FLUX_O_RECONNECT, &error);
+
+    if (!uri)
+        uri = "local:///run/flux/local";
+    if (!h && (errno == ENOENT || errno == ECONNREFUSED))
+        complain("cannot reach the Flux instance at %s: %s; start one with `fluxctl start` or "
+                 "`systemctl start flux.target`",
+                 uri, strerror(errno));
+    else if (!h)
+        complain("cannot reach the Flux instance at %s: %s", uri,
+                 error.text[0] ? error.text : strerror(errno));
+    return h;
+}
+
+json_t *client_call_rank(flux_t *h, const char *topic, uint32_t rank, json_t *payload,
+                         const char *what)
+{
+    CLEANUP(json_decrefp) json_t *held = payload;
+    CLEANUP(freep) char *text = payload ? jsonx_encode(payload, NULL) : NULL;
+    CLEANUP(flux_future_destroyp) flux_future_t *f = flux_rpc(h, topic, text, rank, 0);
+    const char *answer;
+    flux_error_t error;
+    json_t *o;
+
+    if (!f || flux_rpc_get(f, &answer) < 0) {
+        complain_future(f, "cannot %s", what);
+        return NULL;
+    }
+    if (!answer)
+        return json_object();
+    if (!(o = jsonx_decode_object(answer, strlen(answer), &error)))
+        complain("cannot %s: the answer is malformed: %s", what, error.text);
+    return o;
+}
+
+json_t *client_call(flux_t *h, const char *topic, json_t *payload, const char *what)
+{
+    return client_call_rank(h, topic, FLUX_NODEID_ANY, payload, what);
+}
+
+int parse_jobid(const char *s, flux_jobid_t *ret)
+{
+    if (flux_job_id_parse(s, ret) < 0) {
+        complain("'%s' is not a job id", s);
+        return -1;
+    }
+    return 0;
+}
+
+int parse_count(const char *s, const char *what, int min, int *ret)
+{
+    if (number_parse_int(s, min, INT32_MAX, ret) < 0) {
+        complain("%s must be a whole number of at least %d, not '%s'", what, min, s);
+        return -1;
+    }
+    return 0;
+}
+
+int parse_duration(const char *s, const char *what, double *ret)
+{
+    if (fsd_parse(s, ret) < 0) {
+        complain("%s must be a duration such as 30s, 1.5m or 2h, not '%s'", what, s);
+        return -1;
+    }
+    return 0;
+}
+
+int parse_signal(const char *s, int *ret)
+{
+    const char *name = strncasecmp(s, "SIG", 3) == 0 ? s + 3 : s;
+
+    if (number_parse_int(s, 1, SIGRTMAX, ret) == 0)
+        return 0;
+    for (int n = 1; n < NSIG; n++) {
+        const char *abbrev = sigabbrev_np(n);
+
+        if (abbrev && strcasecmp(abbrev, name) == 0) {
+            *ret = n;
+            return 0;
+        }
+    }
+    complain("'%s' is not a signal", s);
+    return -1;
+}
+
+int parse_user(const char *s, uint32_t *ret)
+{
+    struct passwd *pw;
+
+    if (strcmp(s, "all") == 0) {
+        *ret = FLUX_USERID_UNKNOWN;
+        return 0;
+    }
+    if (number_parse_u32(s, ret) == 0)
+        return 0;
+    if (!(pw = getpwnam(s))) {
+        complain("there is no user '%s'", s);
+        return -1;
+    }
+    *ret = pw->pw_uid;
+    return 0;
+}
+
+const char *jobid_text(flux_jobid_t id)
+{
+    static char buf[64];
+
+    if (flux_job_id_encode(id, "f58", buf, sizeof(buf)) < 0)
+        snprintf(buf, sizeof(buf), "%" PRIu64, id);
+    return buf;
+}

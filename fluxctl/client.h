@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What commands share: messages on stderr, opening the instance, waiting for one answer. */
+#ifndef FLUXCTL_CLIENT_H
+#define FLUXCTL_CLIENT_H
+
+#include <jansson.h>
+#include <flux/core.h>
+
+#include "base/cleanup.h"
+#include "options.h"
+
+DEFINE_CLEANUP(flux_t *, flux_close)
+DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
+
+/* "fluxctl COMMAND: text" on stderr. complain() returns EXIT_FAILURE, for "return complain(...)".
+ */
+void client_set_command(const char *name);
+int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "fluxctl COMMAND: text: why", the reason taken from a failed future (or errno if f is NULL). */
+int complain_future(flux_future_t *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The reason a future failed, in words; call right after the failure. */
+const char *future_reason(flux_future_t *f);
+
+/* Open the instance with FLUX_O_RECONNECT. NULL: has complained and said how to start one. */
+flux_t *client_open(void);
+
+/* Send a request and wait for its answer; payload is stolen and may be NULL. The answer is a new
+ * reference, an empty object if it has no payload. NULL: has complained ("cannot WHAT: reason"). */
+json_t *client_call(flux_t *h, const char *topic, json_t *payload, const char *what);
+json_t *client_call_rank(flux_t *h, const char *topic, uint32_t rank, json_t *payload,
+                         const char *what);
+
+/* Arguments. All complain and return -1 when the text is wrong. */
+int parse_jobid(const char *s, flux_jobid_t *ret);
+int parse_count(const char *s, const char *what, int min, int *ret);
+int parse_duration(const char *s, const char *what, double *ret);
+int parse_signal(const char *s, int *ret);    /* "TERM", "SIGTERM", "15" */
+int parse_user(const char *s, uint32_t *ret); /* a name, a number, or "all": unknown */
+
+/* A job id in the encoding for people; the text is static, for one use at a time. */
+const char *jobid_text(flux_jobid_t id);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl exec: run a command on nodes of the instance (RFC 42), for administrators and tests.
+ * Exits with the largest exit status, 128 + signal counted in; 68 if a rank does not exist. */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/iodata.h"
+#include "base/jsonx.h"
+#include "client.h"
+#include "env-rules.h"
+#include "families.h"
+
+#define WANT_STDOUT 1
+#define WANT_STDERR 2
+
+struct exec;
+
+struct process {
+    struct exec *x;
+    uint32_t rank;
+    int pid; /* 0: not started */
+    flux_future_t *f;
+};
+
+struct exec {
+    flux_t *h;
+    flux_reactor_t *reactor;
+    const struct cmdline *c;
+    struct process *processes;
+    size_t count, running;
+    int interrupts;
+    int status;
+};
+
+static void raise_status(struct exec *x, int status)
+{
+    if (status > x->status)
+        x->status = status;
+}
+
+static void end_process(struct process *p)
+{
+    if (--p->x->running == 0)
+        flux_reactor_stop(p->x->reactor);
+}
+
+static void print_lines(const struct process *p, FILE *f, const char *data, size_t size)
+{
+    while (size > 0) {
+        const char *newline = memchr(data, '\n', size);
+        size_t n = newline ? (size_t)(newline - data) + 1 : size;
+
+        fprintf(f, "%u: ", p->rank);
+        fwrite(data, 1, n, f);
+        data += n;
+        size -= n;
+    }
+}
+
+static void on_output(const struct process *p, const json_t *o)
+{
+    struct iodata io;
+    FILE *f;
+
+    if (iodata_decode(o, &io) < 0)
+        return;
+    f = strcmp(io.stream, "stderr") == 0 ? stderr : stdout;
+    if (cmdline_has(p->x->c, "label-io"))
+        print_lines(p, f, io.data, io.size);
+    else if (io.size > 0)
+        fwrite(io.data, 1, io.size, f);
+    (void)fflush(f);
+    iodata_deinit(&io);
+}
+
+static void on_finished(struct process *p, int status)
+{
+    int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+
+    raise_status(p->x, code);
+    if (WIFSIGNALED(status))
+        complain("rank %u: %s", p->rank, strsignal(WTERMSIG(status)));
+    else if (code && cmdline_has(p->x->c, "verbose"))
+        complain("rank %u: exit status %d", p->rank, code);
+}
+
+/* No input is forwarded: tell the process so. */
+static void close_input(struct process *p)
+{
+    CLEANUP(json_decrefp) json_t *io = iodata_encode("stdin", "0", NULL, 0, true);
+
+    flux_future_destroy(flux_rpc_pack(p->x->h, "rexec.write", p->rank, FLUX_RPC_NORESPONSE,
+                                      "{s:I s:O}", "matchtag",
+                                      (json_int_t)flux_rpc_get_matchtag(p->f), "io", io));
+}
+
+static void on_response(flux_future_t *f, void *arg)
+{
+    struct process *p = arg;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    const char *s, *type;
+
+    if (flux_rpc_get(f, &s) < 0) {
+        if (errno != ENODATA) {
+            raise_status(p->x, errno == EHOSTUNREACH ? EX_NOHOST : errno == ENOENT ? 127 : 1);
+            complain_future(f, "rank %u: cannot run '%s'", p->rank, p->x->c->argv[0]);
+        }
+        end_process(p);
+        return;
+    }
+    o = s ? jsonx_decode_object(s, strlen(s), NULL) : NULL;
+    type = json_string_value(json_object_get(o, "type"));
+    if (type && strcmp(type, "started") == 0) {
+        p->pid = (int)json_integer_value(json_object_get(o, "pid"));
+        close_input(p);
+    } else if (type && strcmp(type, "output") == 0) {
+        on_output(p, json_object_get(o, "io"));
+    } else if (type && strcmp(type, "finished") == 0) {
+        on_finished(p, (int)json_integer_value(json_object_get(o, "status")));
+    }
+    flux_future_reset(f);
+}
+
+static json_t *build_command(const struct cmdline *c)
+{
+    const char *dir = cmdline_string(c, "dir", NULL);
+    CLEANUP(freep) char *cwd = dir ? strdup(dir) : getcwd(NULL, 0);
+    json_t *cmdline = json_array();
+
+    for (int i = 0; i < c->argc; i++)
+        (void)json_array_append_new(cmdline, json_string(c->argv[i]));
+    return json_pack("{s:s s:o s:o s:{} s:[]}", "cwd", cwd ? cwd : "/", "cmdline", cmdline, "env",
+                     env_create(), "opts", "channels");
+}
+
+static int start(struct exec *x, const struct idset *ranks)
+{
+    CLEANUP(json_decrefp) json_t *cmd = build_command(x->c);
+
+    if (!cmd || !(x->processes = calloc(idset_count(ranks), sizeof(*x->processes))))
+        return complain("the command or the environment is not valid UTF-8");
+    for (unsigned int rank = idset_first(ranks); rank != IDSET_INVALID_ID;
+         rank = idset_next(ranks, rank)) {
+        struct process *p = &x->processes[x->count++];
+
+        *p = (struct process){ .x = x, .rank = rank };
+        p->f = flux_rpc_pack(x->h, "rexec.exec", rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd", cmd,
+                             "flags", WANT_STDOUT | WANT_STDERR);
+        if (!p->f || flux_future_then(p->f, -1., on_response, p) < 0)
+            return complain_future(p->f, "rank %u", rank);
+        x->running++;
+    }
+    return EXIT_SUCCESS;
+}
+
+static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct exec *x = arg;
+    int signum = flux_signal_watcher_get_signum(w);
+
+    if (++x->interrupts > 1) {
+        raise_status(x, 128 + signum);
+        flux_reactor_stop(r);
+        return;
+    }
+    for (size_t i = 0; i < x->count; i++) {
+        if (x->processes[i].pid)
+            flux_future_destroy(flux_rpc_pack(x->h, "rexec.kill", x->processes[i].rank,
+                                              FLUX_RPC_NORESPONSE, "{s:i s:i}", "pid",
+                                              x->processes[i].pid, "signum", signum));
+    }
+}
+
+static int parse_ranks(flux_t *h, const char *s, struct idset **ret)
+{
+    uint32_t size;
+
+    if (flux_get_size(h, &size) < 0)
+        return complain("cannot tell the size of the instance: %s", strerror(errno));
+    if (strcmp(s, "all") == 0) {
+        *ret = idset_create(size, 0);
+        return *ret && idset_range_set(*ret, 0, size - 1) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    if (!(*ret = idset_decode(s)) || idset_count(*ret) == 0)
+        return complain("--rank must be a set of ranks such as 0-3,7, or all, not '%s'", s);
+    if (idset_last(*ret) >= size) {
+        complain("there is no rank %u, the instance has %u nodes", idset_last(*ret), size);
+        return EX_NOHOST;
+    }
+    return EXIT_SUCCESS;
+}
+
+static int run_exec(const struct cmdline *c)
+{
+    struct exec x = { .c = c };
+    struct idset *ranks = NULL;
+    flux_watcher_t *sigint = NULL, *sigterm = NULL;
+    int status = EXIT_FAILURE;
+
+    if (!(x.h = client_open()))
+        return EXIT_FAILURE;
+    x.reactor = flux_get_reactor(x.h);
+    if ((status = parse_ranks(x.h, cmdline_string(c, "rank", "all"), &ranks)) == EXIT_SUCCESS &&
+        (status = start(&x, ranks)) == EXIT_SUCCESS) {
+        sigint = flux_signal_watcher_create(x.reactor, SIGINT, on_signal, &x);
+        sigterm = flux_signal_watcher_create(x.reactor, SIGTERM, on_signal, &x);
+        flux_watcher_start(sigint);
+        flux_watcher_start(sigterm);
+        if (flux_reactor_run(x.reactor, 0) < 0)
+            status = complain("lost the connection to the instance: %s", strerror(errno));
+        else
+            status = x.status;
+    }
+    flux_watcher_destroy(sigint);
+    flux_watcher_destroy(sigterm);
+    for (size_t i = 0; i < x.count; i++)
+        flux_future_destroy(x.processes[i].f);
+    free(x.processes);
+    idset_destroy(ranks);
+    flux_close(x.h);
+    return status;
+}
+
+static const struct option exec_options[] = {
+    { 'r', "rank", "RANKS", "Ranks to run on (default all)" },
+    { 'l', "label-io", NULL, "Begin lines of output with the rank" },
+    { 'n', "noinput", NULL, "Forward no input (always so)" },
+    { 'd', "dir", "DIR", "Working directory (default: this one)" },
+    { 'v', "verbose", NULL, "Say which ranks failed" },
+    { 0 },
+};
+
+const struct command cmd_exec[] = {
+    { "exec", "COMMAND [ARGS...]", "Run a command on nodes, outside of jobs", exec_options, 1, -1,
+      COMMAND_STOP_AT_ARGUMENT, run_exec },
+    { 0 },
+};

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl jobs: list jobs, in columns, in a format of the user's, or as JSON. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/jsonx.h"
+#include "base/monotime.h"
+#include "client.h"
+#include "families.h"
+#include "job-fields.h"
+
+#define DEFAULT_FORMAT                                                                          \
+    "{id.f58:>12} {username:<8.8} {name:<10.10} {status_abbrev:>2.2} {ntasks:>6} {nnodes:>6h} " \
+    "{runtime!F:>8h} {nodelist:h}"
+
+DEFINE_CLEANUP(struct format *, format_free)
+
+struct filter {
+    int states;
+    int results;
+};
+
+static const struct filter_word {
+    const char *name;
+    int states, results;
+} filter_words[] = {
+    { "pending", FLUX_JOB_STATE_PENDING, 0 },
+    { "running", FLUX_JOB_STATE_RUNNING, 0 },
+    { "active", FLUX_JOB_STATE_ACTIVE, 0 },
+    { "inactive", FLUX_JOB_STATE_INACTIVE, 0 },
+    { "new", FLUX_JOB_STATE_NEW, 0 },
+    { "depend", FLUX_JOB_STATE_DEPEND, 0 },
+    { "priority", FLUX_JOB_STATE_PRIORITY, 0 },
+    { "sched", FLUX_JOB_STATE_SCHED, 0 },
+    { "run", FLUX_JOB_STATE_RUN, 0 },
+    { "cleanup", FLUX_JOB_STATE_CLEANUP, 0 },
+    { "completed", FLUX_JOB_STATE_INACTIVE, FLUX_JOB_RESULT_COMPLETED },
+    { "failed", FLUX_JOB_STATE_INACTIVE, FLUX_JOB_RESULT_FAILED },
+    { "canceled", FLUX_JOB_STATE_INACTIVE, FLUX_JOB_RESULT_CANCELED },
+    { "timeout", FLUX_JOB_STATE_INACTIVE, FLUX_JOB_RESULT_TIMEOUT },
+};
+
+static const struct filter_word *find_word(const char *s, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(filter_words); i++) {
+        if (strlen(filter_words[i].name) == len && strncasecmp(filter_words[i].name, s, len) == 0)
+            return &filter_words[i];
+    }
+    return NULL;
+}
+
+/* "inactive" takes every result, whatever else is listed. */
+static int parse_filter(const char *s, struct filter *ret)
+{
+    bool every_result = false;
+
+    *ret = (struct filter){ 0 };
+    while (*s) {
+        size_t len = strcspn(s, ",");
+        const struct filter_word *w = find_word(s, len);
+
+        if (!w) {
+            complain("--filter: '%.*s' is neither a state nor a result of a job", (int)len, s);
+            return -1;
+        }
+        ret->states |= w->states;
+        ret->results |= w->results;
+        every_result |= w->states == FLUX_JOB_STATE_INACTIVE && !w->results;
+        s += len + (s[len] == ',');
+    }
+    if (every_result)
+        ret->results = 0;
+    return 0;
+}
+
+/* --- what to ask for --- */
+
+static json_t *list_request(const struct cmdline *c)
+{
+    bool everybody = cmdline_has(c, "A");
+    const char *words =
+        everybody || cmdline_has(c, "a") ? "pending,running,inactive" : "pending,running";
+    const char *user = cmdline_string(c, "user", NULL);
+    uint32_t userid = everybody ? FLUX_USERID_UNKNOWN : getuid();
+    struct filter filter;
+    int count;
+    json_t *o;
+
+    if (parse_count(cmdline_string(c, "count", "1000"), "--count", 0, &count) < 0 ||
+        parse_filter(cmdline_string(c, "filter", words), &filter) < 0 ||
+        (user && parse_user(user, &userid) < 0))
+        return NULL;
+    o = json_pack("{s:i s:[s] s:i}", "max_entries", count, "attrs", "all", "states", filter.states);
+    if (userid != FLUX_USERID_UNKNOWN)
+        (void)json_object_set_new(o, "userid", json_integer(userid));
+    if (filter.results)
+        (void)json_object_set_new(o, "results", json_integer(filter.results));
+    if (cmdline_has(c, "name"))
+        (void)json_object_set_new(o, "name", json_string(cmdline_string(c, "name", "")));
+    return o;
+}
+
+static json_t *fetch_listed(flux_t *h, const struct cmdline *c)
+{
+    json_t *request = list_request(c);
+    CLEANUP(json_decrefp)
+    json_t *answer = request ? client_call(h, "job-list.list", request, "list jobs") : NULL;
+
+    return json_incref(json_object_get(answer, "jobs"));
+}
+
+/* The jobs named on the command line. Those that are unknown are complained about. */
+static json_t *fetch_named(flux_t *h, const struct cmdline *c, int *ret_status)
+{
+    json_t *jobs = json_array();
+
+    for (int i = 0; i < c->argc; i++) {
+        CLEANUP(json_decrefp) json_t *answer = NULL;
+        flux_jobid_t id;
+        char what[128];
+
+        if (parse_jobid(c->argv[i], &id) < 0) {
+            *ret_status = EXIT_FAILURE;
+            continue;
+        }
+        snprintf(what, sizeof(what), "list job %s", c->argv[i]);
+        answer = client_call(h, "job-list.list-id",
+                             json_pack("{s:I s:[s]}", "id", (json_int_t)id, "attrs", "all"), what);
+        if (answer)
+            (void)json_array_append(jobs, json_object_get(answer, "job"));
+        else
+            *ret_status = EXIT_FAILURE;
+    }
+    return jobs;
+}
+
+/* --- what to print --- */
+
+static const char *color_of(const json_t *job)
+{
+    const char *status = job_status(job);
+
+    if (strcmp(status, "FAILED") == 0 || strcmp(status, "TIMEOUT") == 0)
+        return "\033[01;31m";
+    if (strcmp(status, "CANCELED") == 0)
+        return "\033[37m";
+    return NULL;
+}
+
+static bool use_color(const struct cmdline *c)
+{
+    const char *when = cmdline_string(c, "color", "auto");
+
+    if (strcmp(when, "auto") == 0)
+        return isatty(STDOUT_FILENO);
+    return strcmp(when, "always") == 0;
+}
+
+static int check_fields(const struct format *f)
+{
+    for (size_t i = 0; i < format_nfields(f); i++) {
+        if (!job_field_heading(format_field(f, i))) {
+            complain("--format: jobs have no field '%s'; see `fluxctl help jobs`",
+                     format_field(f, i));
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int parse_format(const struct cmdline *c, struct format **ret)
+{
+    flux_error_t error = { "out of memory" };
+
+    if (format_parse(cmdline_string(c, "format", DEFAULT_FORMAT), ret, &error) < 0) {
+        complain("--format: %s", error.text);
+        return -1;
+    }
+    return check_fields(*ret);
+}
+
+static void print_table(const struct cmdline *c, const struct format *f, const json_t *jobs)
+{
+    struct job_fields fields = { .now = walltime() };
+    struct format_source source = { .get = job_field_get,
+                                    .heading = job_field_heading,
+                                    .arg = &fields };
+    bool colors = use_color(c);
+    size_t i;
+    json_t *job;
+
+    if (!cmdline_has(c, "suppress-header"))
+        format_print_heading(f, &source, stdout);
+    json_array_foreach ((json_t *)jobs, i, job) {
+        const char *color = colors ? color_of(job) : NULL;
+
+        fields.job = job;
+        fputs(color ? color : "", stdout);
+        format_print(f, &source, stdout);
+        fputs(color ? "\033[0m" : "", stdout);
+    }
+    job_fields_deinit(&fields);
+}
+
+static void print_json(const json_t *jobs)
+{
+    struct job_fields fields = { .now = walltime() };
+    json_t *list = json_array();
+    CLEANUP(json_decrefp) json_t *o = json_pack("{s:o}", "jobs", list);
+    size_t i;
+    json_t *job;
+
+    json_array_foreach ((json_t *)jobs, i, job) {
+        fields.job = job;
+        (void)json_array_append_new(list, job_fields_json(&fields));
+    }
+    (void)json_dumpf(o, stdout, JSON_COMPACT);
+    putchar('\n');
+    job_fields_deinit(&fields);
+}
+
+/* Returns the number of active jobs, -1 on failure. */
+static int print_stats(flux_t *h)
+{
+    CLEANUP(json_decrefp) json_t *o = client_call(h, "job-list.job-stats", NULL, "count jobs");
+    json_t *states = json_object_get(o, "job_states");
+    int pending, running;
+
+#define COUNT(o, key) (int)json_integer_value(json_object_get(o, key))
+    if (!o)
+        return -1;
+    pending = COUNT(states, "depend") + COUNT(states, "priority") + COUNT(states, "sched");
+    running = COUNT(states, "run") + COUNT(states, "cleanup");
+    printf("%d running, %d completed, %d failed, %d canceled, %d pending\n", running,
+           COUNT(o, "successful"), COUNT(o, "failed") + COUNT(o, "timeout"), COUNT(o, "canceled"),
+           pending);
+#undef COUNT
+    return pending + running;
+}
+
+static int run_jobs(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(format_freep) struct format *f = NULL;
+    CLEANUP(json_decrefp) json_t *jobs = NULL;
+    int status = EXIT_SUCCESS;
+
+    if (parse_format(c, &f) < 0 || !(h = client_open()))
+        return EXIT_FAILURE;
+    if (cmdline_has(c, "stats-only"))
+        return print_stats(h) > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (cmdline_has(c, "stats") && print_stats(h) < 0)
+        return EXIT_FAILURE;
+    jobs = c->argc > 0 ? fetch_named(h, c, &status) : fetch_listed(h, c);
+    if (!jobs)
+        return EXIT_FAILURE;
+    if (cmdline_has(c, "json"))
+        print_json(jobs);
+    else
+        print_table(c, f, jobs);
+    return status;
+}
+
+static const struct option jobs_options[] = {
+    { 'a', NULL, NULL, "All jobs of yours, ended ones too" },
+    { 'A', NULL, NULL, "All jobs of all users, ended ones too" },
+    { 'n', "suppress-header", NULL, "No line of headings" },
+    { 'u', "user", "USER", "Jobs of a user, by name or number, or all" },
+    { 'c', "count", "N", "At most N jobs (default 1000, 0 for no limit)" },
+    { 'f', "filter", "STATE|RESULT", "Comma-separated: pending, running, inactive, failed ..." },
+    { 'o', "format", "FORMAT", "Output format in the manner of Python's format strings" },
+    { 0, "name", "NAME", "Jobs of this name" },
+    { 0, "color", "WHEN", "never, always or auto" },
+    { 0, "stats", NULL, "Begin with the numbers of jobs" },
+    { 0, "stats-only", NULL, "Print the numbers only; exit 1 if no job is active" },
+    { 0, "json", NULL, "Print JSON" },
+    { 0 },
+};
+
+const struct command cmd_jobs[] = {
+    { .name = "jobs",
+      .args = "[JOBID...]",
+      .summary = "List jobs",
+      .options = jobs_options,
+      .max_args = -1,
+      .run = run_jobs },
+    { 0 },
+};

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl kvs eventlog get, append, wait-event: eventlogs (RFC 18) under any key. */
+#include <string.h>
+
+#include "base/eventlog.h"
+#include "base/jsonx.h"
+#include "base/number.h"
+#include "client.h"
+#include "eventlog-print.h"
+#include "families.h"
+#include "kvs-common.h"
+
+DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
+
+struct reading {
+    const struct cmdline *c;
+    struct eventlog_printer printer;
+    const char *wanted; /* stop at this event */
+    bool all;           /* print the events before it too */
+    bool quiet;
+    int count; /* stop after so many; 0: no end */
+    int printed;
+    bool done;
+};
+
+static int handle_text(struct reading *r, const char *text)
+{
+    flux_error_t error;
+    CLEANUP(json_decrefp) json_t *entries = eventlog_decode(text, strlen(text), &error);
+    size_t i;
+    json_t *entry;
+
+    if (!entries)
+        return complain("not an eventlog: %s", error.text);
+    json_array_foreach (entries, i, entry) {
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        bool found = r->wanted && strcmp(name, r->wanted) == 0;
+
+        if (!r->wanted || r->all || found) {
+            if (!(found && r->quiet))
+                eventlog_print(&r->printer, entry);
+            r->printed++;
+        } else {
+            eventlog_printer_see(&r->printer, entry);
+        }
+        if (found || (r->count && r->printed == r->count)) {
+            r->done = true;
+            break;
+        }
+    }
+    (void)fflush(stdout);
+    return EXIT_SUCCESS;
+}
+
+static int read_log(flux_t *h, struct reading *r, bool watch, double timeout)
+{
+    int flags = (cmdline_has(r->c, "waitcreate") ? FLUX_KVS_WAITCREATE : 0) |
+                (watch ? FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND : 0);
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_lookup(h, kvs_option_namespace(r->c), flags, r->c->argv[0]);
+    const char *text;
+
+    while (f && flux_future_wait_for(f, timeout) == 0 && flux_kvs_lookup_get(f, &text) == 0) {
+        int status = handle_text(r, text ? text : "");
+
+        if (status != EXIT_SUCCESS || r->done || !watch)
+            return status;
+        flux_future_reset(f);
+    }
+    if (errno == ENODATA)
+        return EXIT_SUCCESS;
+    if (errno == ETIMEDOUT)
+        return complain("timed out waiting for event '%s'", r->wanted);
+    return complain_future(f, "%s", r->c->argv[0]);
+}
+
+static int reading_init(struct reading *r, const struct cmdline *c)
+{
+    *r = (struct reading){ .c = c };
+    return eventlog_printer_init(&r->printer, cmdline_has(c, "unformatted") ? "json" : "text",
+                                 "raw");
+}
+
+static int run_get(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    struct reading r;
+
+    if (reading_init(&r, c) < 0 ||
+        parse_count(cmdline_string(c, "count", "0"), "--count", 0, &r.count) < 0 ||
+        !(h = client_open()))
+        return EXIT_FAILURE;
+    return read_log(h, &r, cmdline_has(c, "watch"), -1.);
+}
+
+static int run_wait_event(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    const char *limit = cmdline_string(c, "timeout", NULL);
+    double timeout = -1.;
+    struct reading r;
+
+    if (reading_init(&r, c) < 0 || (limit && parse_duration(limit, "--timeout", &timeout) < 0) ||
+        !(h = client_open()))
+        return EXIT_FAILURE;
+    r.wanted = c->argv[1];
+    r.all = cmdline_has(c, "verbose");
+    r.quiet = cmdline_has(c, "quiet");
+    return read_log(h, &r, true, timeout);
+}
+
+/* The words of the context joined by spaces, as a JSON object. */
+static int parse_context(const struct cmdline *c, json_t **ret)
+{
+    CLEANUP(freep) char *text = NULL;
+    flux_error_t error;
+    size_t size;
+    FILE *f;
+
+    *ret = NULL;
+    if (c->argc < 3 || !(f = open_memstream(&text, &size)))
+        return 0;
+    for (int i = 2; i < c->argc; i++)
+        fprintf(f, "%s%s", i > 2 ? " " : "", c->argv[i]);
+    (void)fclose(f);
+    if (!(*ret = jsonx_decode_object(text, size, &error))) {
+        complain("the context must be a JSON object: %s", error.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int run_append(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    CLEANUP(json_decrefp) json_t *context = NULL;
+    CLEANUP(json_decrefp) json_t *entry = NULL;
+    CLEANUP(freep) char *line = NULL;
+    double timestamp = 0;
+
+    if (number_parse_double(cmdline_string(c, "timestamp", "0"), &timestamp) < 0)
+        return complain("--timestamp must be seconds since the epoch");
+    if (parse_context(c, &context) < 0)
+        return EXIT_FAILURE;
+    if (!(entry = eventlog_entry_create(timestamp, c->argv[1], context)) ||
+        !(line = eventlog_entry_encode(entry)))
+        return complain("'%s' cannot be the name of an event", c->argv[1]);
+    if (!txn || flux_kvs_txn_put(txn, FLUX_KVS_APPEND, c->argv[0], line) < 0)
+        return complain("%s: %s", c->argv[0], strerror(errno));
+    if (!(h = client_open()))
+        return EXIT_FAILURE;
+    if (!(f = flux_kvs_commit(h, kvs_option_namespace(c), 0, txn)) || flux_future_get(f, NULL) < 0)
+        return complain_future(f, "cannot commit");
+    return EXIT_SUCCESS;
+}
+
+static const struct option get_options[] = {
+    KVS_NAMESPACE_OPTION,
+    { 'W', "waitcreate", NULL, "Wait until the eventlog exists" },
+    { 'w', "watch", NULL, "Go on with events as they are appended" },
+    { 'c', "count", "N", "Stop after N events" },
+    { 'u', "unformatted", NULL, "Print the events as they are stored" },
+    { 0 },
+};
+static const struct option append_options[] = {
+    KVS_NAMESPACE_OPTION,
+    { 't', "timestamp", "SECONDS", "Time of the event (default: now)" },
+    { 0 },
+};
+static const struct option wait_options[] = {
+    KVS_NAMESPACE_OPTION,
+    { 't', "timeout", "FSD", "Give up after so long without an event" },
+    { 'u', "unformatted", NULL, "Print the event as it is stored" },
+    { 'W', "waitcreate", NULL, "Wait until the eventlog exists" },
+    { 'q', "quiet", NULL, "Do not print the event" },
+    { 'v', "verbose", NULL, "Print all events up to it" },
+    { 0 },
+};
+
+const struct command cmd_kvs_eventlog[] = {
+    { "kvs eventlog get", "KEY", "Print an eventlog", get_options, 1, 1, 0, run_get },
+    { "kvs eventlog append", "KEY NAME [CONTEXT...]", "Append an event", append_options, 2, -1, 0,
+      run_append },
+    { "kvs eventlog wait-event", "KEY NAME", "Wait for an event", wait_options, 2, 2, 0,
+      run_wait_event },
+    { 0 },
+};

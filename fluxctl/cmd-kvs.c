@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl kvs ...: single keys and namespaces. Directories are listed in cmd-kvs-list.c, eventlogs
+ * handled in cmd-kvs-eventlog.c. */
+#include <string.h>
+
+#include "client.h"
+#include "families.h"
+#include "kvs-common.h"
+
+DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
+
+const char *kvs_option_namespace(const struct cmdline *c)
+{
+    return cmdline_string(c, "namespace", NULL);
+}
+
+/* Commit, then print what -O or -s ask for. Consumes nothing. */
+static int commit(flux_t *h, const struct cmdline *c, const char *ns, int flags,
+                  flux_kvs_txn_t *txn)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = flux_kvs_commit(h, ns, flags, txn);
+    const char *treeobj;
+    int seq;
+
+    if (!f || flux_future_get(f, NULL) < 0)
+        return complain_future(f, "cannot commit");
+    if (cmdline_has(c, "treeobj-root")) {
+        if (flux_kvs_commit_get_treeobj(f, &treeobj) < 0)
+            return complain_future(f, "cannot tell the root");
+        puts(treeobj);
+    } else if (cmdline_has(c, "sequence")) {
+        if (flux_kvs_commit_get_sequence(f, &seq) < 0)
+            return complain_future(f, "cannot tell the sequence");
+        printf("%d\n", seq);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* --- get --- */
+
+static int print_value(const struct cmdline *c, const char *key, flux_future_t *f)
+{
+    const char *s = NULL;
+    const void *data = NULL;
+    int len = 0;
+
+    if (cmdline_has(c, "treeobj")) {
+        if (flux_kvs_lookup_get_treeobj(f, &s) < 0)
+            return -1;
+        len = (int)strlen(s);
+        data = s;
+    } else if (flux_kvs_lookup_get_raw(f, &data, &len) < 0) {
+        return -1;
+    }
+    if (cmdline_has(c, "label"))
+        printf("%s=", key);
+    fwrite(data, 1, (size_t)len, stdout);
+    if (len > 0 && !cmdline_has(c, "raw"))
+        putchar('\n');
+    (void)fflush(stdout);
+    return 0;
+}
+
+static int lookup_flags(const struct cmdline *c)
+{
+    int flags = 0;
+
+    if (cmdline_has(c, "treeobj"))
+        flags |= FLUX_KVS_TREEOBJ;
+    if (cmdline_has(c, "waitcreate"))
+        flags |= FLUX_KVS_WAITCREATE;
+    if (cmdline_has(c, "watch"))
+        flags |= FLUX_KVS_WATCH;
+    if (cmdline_has(c, "uniq"))
+        flags |= FLUX_KVS_WATCH | FLUX_KVS_WATCH_UNIQ;
+    if (cmdline_has(c, "append"))
+        flags |= FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND;
+    if (cmdline_has(c, "full"))
+        flags |= FLUX_KVS_WATCH | FLUX_KVS_WATCH_FULL;
+    return flags;
+}
+
+static int get_one(flux_t *h, const struct cmdline *c, const char *key, int flags, int count)
+{
+    const char *at = cmdline_string(c, "at", NULL);
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = at ? flux_kvs_lookupat(h, flags, key, at)
+                          : flux_kvs_lookup(h, kvs_option_namespace(c), flags, key);
+    int printed = 0;
+
+    while (f) {
+        if (print_value(c, key, f) < 0) {
+            if (errno == ENODATA)
+                return EXIT_SUCCESS;
+            break;
+        }
+        if (!(flags & FLUX_KVS_WATCH) || ++printed == count)
+            return EXIT_SUCCESS;
+        flux_future_reset(f);
+    }
+    return complain_future(f, "%s", key);
+}
+
+static int run_get(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    int status = EXIT_SUCCESS;
+    int count;
+
+    if (parse_count(cmdline_string(c, "count", "0"), "--count", 0, &count) < 0 ||
+        !(h = client_open()))
+        return EXIT_FAILURE;
+    for (int i = 0; i < c->argc; i++)
+        status |= get_one(h, c, c->argv[i], lookup_flags(c), count);
+    return status;
+}
+
+/* --- put --- */
+
+/* All of standard input; malloc'd. */
+static char *read_stdin(size_t *ret_size)
+{
+    char *data = NULL;
+    FILE *f = open_memstream(&data, ret_size);
+    char buf[65536];
+    size_t n;
+
+    if (!f)
+        return NULL;
+    while ((n = fread(buf, 1, sizeof(buf), stdin)) > 0)
+        fwrite(buf, 1, n, f);
+    if (fclose(f) != 0 || ferror(stdin)) {
+        free(data);
+        return NULL;
+    }
+    return data;
+}
+
+static int put_value(const struct cmdline *c, flux_kvs_txn_t *txn, const char *key,
+                     const char *value)
+{
+    bool raw = cmdline_has(c, "raw"), treeobj = cmdline_has(c, "treeobj");
+    int flags = cmdline_has(c, "append") ? FLUX_KVS_APPEND : 0;
+    CLEANUP(freep) char *input = NULL;
+    size_t size = strlen(value);
+
+    if ((raw || treeobj) && strcmp(value, "-") == 0) {
+        if (!(input = read_stdin(&size)))
+            return -1;
+        value = input;
+    }
+    if (raw)
+        return flux_kvs_txn_put_raw(txn, flags, key, value, (int)size);
+    if (treeobj)
+        return flux_kvs_txn_put_treeobj(txn, flags, key, value);
+    return flux_kvs_txn_put(txn, flags, key, value);
+}
+
+static int run_put(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+
+    if (!txn)
+        return complain("out of memory");
+    for (int i = 0; i < c->argc; i++) {
+        CLEANUP(freep) char *key = strdup(c->argv[i]);
+        char *equals = key ? strchr(key, '=') : NULL;
+
+        if (!equals)
+            return complain("'%s' is not of the form KEY=VALUE", c->argv[i]);
+        *equals = '\0';
+        if (put_value(c, txn, key, equals + 1) < 0)
+            return complain("%s: %s", key, strerror(errno));
+    }
+    if (!(h = client_open()))
+        return EXIT_FAILURE;
+    return commit(h, c, kvs_option_namespace(c), cmdline_has(c, "no-merge") ? FLUX_KVS_NO_MERGE : 0,
+                  txn);
+}
+
+/* --- unlink, mkdir, link --- */
+
+/* 0 if the key may be removed: it is there, and is no directory with content unless -R. */
+static int check_unlink(flux_t *h, const struct cmdline *c, const char *key)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_lookup(h, kvs_option_namespace(c), FLUX_KVS_READDIR, key);
+    const flux_kvsdir_t *dir;
+
+    if (f && flux_kvs_lookup_get_dir(f, &dir) == 0) {
+        if (cmdline_has(c, "recursive") || flux_kvsdir_get_size(dir) == 0)
+            return 0;
+        complain("%s: directory is not empty; --recursive removes it", key);
+        return -1;
+    }
+    if (errno == ENOTDIR || (errno == ENOENT && cmdline_has(c, "force")))
+        return 0;
+    complain_future(f, "%s", key);
+    return -1;
+}
+
+static int run_unlink(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+
+    if (!txn || !(h = client_open()))
+        return EXIT_FAILURE;
+    for (int i = 0; i < c->argc; i++) {
+        if (check_unlink(h, c, c->argv[i]) < 0)
+            return EXIT_FAILURE;
+        if (flux_kvs_txn_unlink(txn, 0, c->argv[i]) < 0)
+            return complain("%s: %s", c->argv[i], strerror(errno));
+    }
+    return commit(h, c, kvs_option_namespace(c), 0, txn);
+}
+
+static int run_mkdir(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+
+    if (!txn)
+        return complain("out of memory");
+    for (int i = 0; i < c->argc; i++) {
+        if (flux_kvs_txn_mkdir(txn, 0, c->argv[i]) < 0)
+            return complain("%s: %s", c->argv[i], strerror(errno));
+    }
+    if (!(h = client_open()))
+        return EXIT_FAILURE;
+    return commit(h, c, kvs_option_namespace(c), 0, txn);
+}
+
+static int run_link(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+
+    if (!txn || flux_kvs_txn_symlink(txn, 0, c->argv[1],
+                                     cmdline_string(c, "target-namespace", NULL), c->argv[0]) < 0)
+        return complain("%s: %s", c->argv[1], strerror(errno));
+    if (!(h = client_open()))
+        return EXIT_FAILURE;
+    return commit(h, c, kvs_option_namespace(c), 0, txn);
+}
+
+static int readlink_one(flux_t *h, const struct cmdline *c, const char *key)
+{
+    const char *at = cmdline_string(c, "at", NULL);
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = at ? flux_kvs_lookupat(h, FLUX_KVS_READLINK, key, at)
+                          : flux_kvs_lookup(h, kvs_option_namespace(c), FLUX_KVS_READLINK, key);
+    const char *ns, *target;
+
+    if (!f || flux_kvs_lookup_get_symlink(f, &ns, &target) < 0)
+        return errno == EINVAL ? complain("%s: not a symbolic link", key)
+                               : complain_future(f, "%s", key);
+    if (cmdline_has(c, "namespace-only")) {
+        if (ns)
+            puts(ns);
+    } else if (cmdline_has(c, "key-only") || !ns) {
+        puts(target);
+    } else {
+        printf("%s::%s\n", ns, target);
+    }
+    return EXIT_SUCCESS;
+}
+
+static int run_readlink(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    int status = EXIT_SUCCESS;
+
+    if (!h)
+        return EXIT_FAILURE;
+    for (int i = 0; i < c->argc; i++)
+        status |= readlink_one(h, c, c->argv[i]);
+    return status;
+}
+
+/* --- copy, move --- */
+
+/* A tree object is put under the new key: nothing below it is read. */
+static int copy(flux_t *h, const struct cmdline *c)
+{
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f =
+        flux_kvs_lookup(h, cmdline_string(c, "src-namespace", NULL), FLUX_KVS_TREEOBJ, c->argv[0]);
+    const char *treeobj;
+
+    if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0)
+        return complain_future(f, "%s", c->argv[0]);
+    if (!txn || flux_kvs_txn_put_treeobj(txn, 0, c->argv[1], treeobj) < 0)
+        return complain("%s: %s", c->argv[1], strerror(errno));
+    return commit(h, c, cmdline_string(c, "dst-namespace", NULL), 0, txn);
+}
+
+static int run_copy(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+
+    return h ? copy(h, c) : EXIT_FAILURE;
+}
+
+static int run_move(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = NULL;
+
+    if (!h || copy(h, c) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    if (!(txn = flux_kvs_txn_create()) || flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
+        return complain("%s: %s", c->argv[0], strerror(errno));
+    return commit(h, c, cmdline_string(c, "src-namespace", NULL), 0, txn);
+}
+
+/* --- roots, namespaces --- */
+
+static int run_version(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    int version;
+
+    if (!h)
+        return EXIT_FAILURE;
+    if (flux_kvs_get_version(h, kvs_option_namespace(c), &version) < 0)
+        return complain("cannot get the version: %s", strerror(errno));
+    printf("%d\n", version);
+    return EXIT_SUCCESS;
+}
+
+static int run_wait(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    int version;
+
+    if (parse_count(c->argv[0], "the version", 0, &version) < 0 || !(h = client_open()))
+        return EXIT_FAILURE;
+    if (flux_kvs_wait_version(h, kvs_option_namespace(c), version) < 0)
+        return complain("cannot wait for version %d: %s", version, strerror(errno));
+    return EXIT_SUCCESS;
+}
+
+static int run_getroot(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = h ? flux_kvs_getroot(h, kvs_option_namespace(c), 0) : NULL;
+    const char *treeobj = NULL;
+    uint32_t owner = 0;
+    int seq = 0;
+
+    if (!h)
+        return EXIT_FAILURE;
+    if (!f || flux_kvs_getroot_get_treeobj(f, &treeobj) < 0 ||
+        flux_kvs_getroot_get_owner(f, &owner) < 0 || flux_kvs_getroot_get_sequence(f, &seq) < 0)
+        return complain_future(f, "cannot get the root");
+    if (cmdline_has(c, "owner"))
+        printf("%u\n", owner);
+    else if (cmdline_has(c, "sequence"))
+        printf("%d\n", seq);
+    else
+        puts(treeobj);
+    return EXIT_SUCCESS;
+}
+
+static int run_dropcache(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+
+    if (!h)
+        return EXIT_FAILURE;
+    if (cmdline_has(c, "all")) {
+        CLEANUP(flux_future_destroyp)
+        flux_future_t *f = flux_event_publish(h, "kvs.dropcache", 0, NULL);
+
+        return f && flux_future_get(f, NULL) == 0 ? EXIT_SUCCESS
+                                                  : complain_future(f, "cannot drop the caches");
+    }
+    if (flux_kvs_dropcache(h) < 0)
+        return complain("cannot drop the cache: %s", strerror(errno));
+    return EXIT_SUCCESS;
+}
+
+static int run_namespace_create(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    const char *user = cmdline_string(c, "owner", NULL);
+    uint32_t owner = FLUX_USERID_UNKNOWN;
+    int status = EXIT_SUCCESS;
+
+    if ((user && parse_user(user, &owner) < 0) || !(h = client_open()))
+        return EXIT_FAILURE;
+    for (int i = 0; i < c->argc; i++) {
+        CLEANUP(flux_future_destroyp)
+        flux_future_t *f = flux_kvs_namespace_create(h, c->argv[i], owner, 0);
+
+        if (!f || flux_future_get(f, NULL) < 0)
+            status = complain_future(f, "cannot create namespace '%s'", c->argv[i]);
+    }
+    return status;
+}
+
+static int run_namespace_remove(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    int status = EXIT_SUCCESS;
+
+    if (!h)
+        return EXIT_FAILURE;
+    for (int i = 0; i < c->argc; i++) {
+        CLEANUP(flux_future_destroyp) flux_future_t *f = flux_kvs_namespace_remove(h, c->argv[i]);
+
+        if (!f || flux_future_get(f, NULL) < 0)
+            status = complain_future(f, "cannot remove namespace '%s'", c->argv[i]);
+    }
+    return status;
+}
+
+static int run_namespace_list(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(json_decrefp)
+    json_t *answer = h ? client_call(h, "kvs.namespace-list", NULL, "list the namespaces") : NULL;
+    size_t i;
+    json_t *o;
+
+    if (!answer)
+        return EXIT_FAILURE;
+    printf("%-36s %10s %10s\n", "NAMESPACE", "OWNER", "FLAGS");
+    json_array_foreach (json_object_get(answer, "namespaces"), i, o) {
+        const char *ns = json_string_value(json_object_get(o, "namespace"));
+
+        printf("%-36s %10" JSON_INTEGER_FORMAT " 0x%08x\n", ns ? ns : "?",
+               json_integer_value(json_object_get(o, "owner")),
+               (unsigned)json_integer_value(json_object_get(o, "flags")));
+    }
+    return EXIT_SUCCESS;
+}
+
+#define PRINT_ROOT                                                  \
+    { 'O', "treeobj-root", NULL, "Print the new root" },            \
+    {                                                               \
+        's', "sequence", NULL, "Print the sequence of the new root" \
+    }
+
+static const struct option get_options[] = {
+    KVS_NAMESPACE_OPTION,
+    { 'r', "raw", NULL, "No newline after the value" },
+    { 't', "treeobj", NULL, "Print the tree object (RFC 11)" },
+    { 'a', "at", "TREEOBJ", "Look up below a snapshot" },
+    { 'l', "label", NULL, "Print KEY= before the value" },
+    { 'W', "waitcreate", NULL, "Wait until the key exists" },
+    { 'w', "watch", NULL, "Print the value each time it is written" },
+    { 'u', "uniq", NULL, "Watch, but print changes only" },
+    { 'A', "append", NULL, "Watch, and print what is appended" },
+    { 'f', "full", NULL, "Watch, and notice changes of directories above the key" },
+    { 'c', "count", "N", "Stop watching after N values" },
+    { 0 },
+};
+static const struct option put_options[] = {
+    KVS_NAMESPACE_OPTION,
+    PRINT_ROOT,
+    { 'r', "raw", NULL, "Store bytes; - reads standard input" },
+    { 't', "treeobj", NULL, "Store a tree object (RFC 11); - reads standard input" },
+    { 'n', "no-merge", NULL, "Do not merge the commit with others" },
+    { 'A', "append", NULL, "Append to the value" },
+    { 0 },
+};
+static const struct option unlink_options[] = {
+    KVS_NAMESPACE_OPTION,
+    PRINT_ROOT,
+    { 'R', "recursive", NULL, "Remove directories with their content" },
+    { 'f', "force", NULL, "Do not mind keys that do not exist" },
+    { 0 },
+};
+static const struct option mkdir_options[] = { KVS_NAMESPACE_OPTION, PRINT_ROOT, { 0 } };
+static const struct option link_options[] = {
+    KVS_NAMESPACE_OPTION,
+    PRINT_ROOT,
+    { 'T', "target-namespace", "NS", "Namespace of the target" },
+    { 0 },
+};
+static const struct option readlink_options[] = {
+    KVS_NAMESPACE_OPTION,
+    { 'a', "at", "TREEOBJ", "Look up below a snapshot" },
+    { 'o', "namespace-only", NULL, "Print the namespace of the target only" },
+    { 'k', "key-only", NULL, "Print the key of the target only" },
+    { 0 },
+};
+static const struct option copy_options[] = {
+    { 'S', "src-namespace", "NS", "Namespace of the source" },
+    { 'D', "dst-namespace", "NS", "Namespace of the destination" },
+    { 0 },
+};
+static const struct option namespace_options[] = { KVS_NAMESPACE_OPTION, { 0 } };
+static const struct option getroot_options[] = {
+    KVS_NAMESPACE_OPTION,
+    { 's', "sequence", NULL, "Print the sequence" },
+    { 'o', "owner", NULL, "Print the owner of the namespace" },
+    { 0 },
+};
+static const struct option dropcache_options[] = {
+    { 'a', "all", NULL, "On all ranks" },
+    { 0 },
+};
+static const struct option create_options[] = {
+    { 'o', "owner", "USER", "Who may use the namespace (default: the instance owner)" },
+    { 0 },
+};
+
+const struct command cmd_kvs[] = {
+    { "kvs get", "KEY...", "Print values", get_options, 1, -1, 0, run_get },
+    { "kvs put", "KEY=VALUE...", "Store values", put_options, 1, -1, 0, run_put },
+    { "kvs unlink", "KEY...", "Remove keys", unlink_options, 1, -1, 0, run_unlink },
+    { "kvs mkdir", "KEY...", "Create empty directories", mkdir_options, 1, -1, 0, run_mkdir },
+    { "kvs link", "TARGET LINKNAME", "Create a symbolic link", link_options, 2, 2, 0, run_link },
+    { "kvs readlink", "KEY...", "Print where links point", readlink_options, 1, -1, 0,
+      run_readlink },
+    { "kvs copy", "SOURCE DESTINATION", "Copy a key", copy_options, 2, 2, 0, run_copy },
+    { "kvs move", "SOURCE DESTINATION", "Move a key", copy_options, 2, 2, 0, run_move },
+    { "kvs version", NULL, "Print the sequence of the root", namespace_options, 0, 0, 0,
+      run_version },
+    { "kvs wait", "VERSION", "Wait until the root has reached a sequence", namespace_options, 1, 1,
+      0, run_wait },
+    { "kvs getroot", NULL, "Print the root", getroot_options, 0, 0, 0, run_getroot },
+    { "kvs dropcache", NULL, "Drop what the store has cached", dropcache_options, 0, 0, 0,
+      run_dropcache },
+    { "kvs namespace create", "NAME...", "Create namespaces", create_options, 1, -1, 0,
+      run_namespace_create },
+    { "kvs namespace remove", "NAME...", "Remove namespaces", NULL, 1, -1, 0,
+      run_namespace_remove },
+    { "kvs namespace list", NULL, "List namespaces", NULL, 0, 0, 0, run_namespace_list },
+    { 0 },
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The command arrays, one per cmd-*.c; see commands.h. */
+#ifndef FLUXCTL_FAMILIES_H
+#define FLUXCTL_FAMILIES_H
+
+#include "options.h"
+
+extern const struct command cmd_attr[];
+extern const struct command cmd_event[];
+extern const struct command cmd_exec[];
+extern const struct command cmd_help[];
+extern const struct command cmd_instance[];
+extern const struct command cmd_job[];
+extern const struct command cmd_jobs[];
+extern const struct command cmd_kvs[];
+extern const struct command cmd_kvs_eventlog[];
+extern const struct command cmd_kvs_list[];
+extern const struct command cmd_log[];
+extern const struct command cmd_module[];
+extern const struct command cmd_ping[];
+extern const struct command cmd_resource[];
+extern const struct command cmd_run[];
+extern const struct command cmd_start[] __attribute__((weak)); /* until cmd-start.c is there */
+extern const struct command cmd_submit[];
+
+#endif

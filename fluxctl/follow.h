@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Being attached to a job: its output on ours, our input to its tasks, Ctrl-C to it, until it has
+ * ended. Runs in the reactor of the handle. */
+#ifndef FLUXCTL_FOLLOW_H
+#define FLUXCTL_FOLLOW_H
+
+#include <flux/core.h>
+
+struct follow;
+
+struct follow_options {
+    bool label;      /* begin lines of output with the rank */
+    bool input;      /* forward standard input */
+    bool interrupts; /* Ctrl-C signals, then cancels, the job */
+    int verbose;     /* 2: job events, 3: execution events too */
+    /* Once, when the job has ended and its output was printed. status: what to exit with. The
+     * follow may be freed in here. */
+    void (*on_done)(struct follow *fo, int status, void *arg);
+    void *arg;
+};
+
+struct follow *follow_new(flux_t *h, flux_jobid_t id, const struct follow_options *options);
+struct follow *follow_free(struct follow *fo);
+
+/* Follow one job in the handle's reactor. Returns the exit status. */
+int follow_job(flux_t *h, flux_jobid_t id, struct follow_options options);
+
+#endif

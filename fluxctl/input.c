@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Forwarding standard input. At most WINDOW chunks are unanswered at a time, so a task that does
+ * not read stops us from reading. When the shell takes no more (its tasks have ended, or their
+ * input is a file) forwarding ends quietly. A chunk cut by ECONNRESET is not repeated: it may have
+ * arrived. */
+#include "input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/iodata.h"
+#include "base/cleanup.h"
+#include "client.h"
+
+#define CHUNK  16384
+#define WINDOW 8
+
+struct input {
+    flux_t *h;
+    char topic[96];
+    flux_watcher_t *watcher;
+    int in_flight;
+    bool started;
+    bool stopped;
+};
+
+DEFINE_CLEANUP(struct input *, input_free)
+
+struct input *input_free(struct input *in)
+{
+    if (in) {
+        flux_watcher_destroy(in->watcher);
+        free(in);
+    }
+    return NULL;
+}
+
+void input_stop(struct input *in)
+{
+    if (in) {
+        in->stopped = true;
+        flux_watcher_stop(in->watcher);
+    }
+}
+
+static void on_sent(flux_future_t *f, void *arg)
+{
+    struct input *in = arg;
+
+    in->in_flight--;
+    if (flux_rpc_get(f, NULL) < 0) {
+        if (!in->stopped && errno != ENOSYS && errno != EPIPE && errno != ENOENT &&
+            errno != ECONNRESET)
+            complain_future(f, "cannot forward standard input");
+        input_stop(in);
+    } else if (!in->stopped) {
+        flux_watcher_start(in->watcher);
+    }
+    flux_future_destroy(f);
+}
+
+static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct input *in = arg;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    CLEANUP(freep) char *text = NULL;
+    char buf[CHUNK];
+    ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+    flux_future_t *f;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    o = iodata_encode("stdin", "all", buf, n > 0 ? (size_t)n : 0, n <= 0);
+    if (!(text = json_dumps(o, JSON_COMPACT)) ||
+        !(f = flux_rpc(in->h, in->topic, text, FLUX_NODEID_ANY, 0)) ||
+        flux_future_then(f, -1., on_sent, in) < 0) {
+        input_stop(in);
+        return;
+    }
+    if (n <= 0)
+        input_stop(in);
+    if (++in->in_flight >= WINDOW)
+        flux_watcher_stop(in->watcher);
+}
+
+/* epoll takes no plain files, but select-like waiting has no sense for them either: they are always
+ * readable. /dev/null and closed descriptors end at once. */
+void input_start(struct input *in)
+{
+    if (in && !in->started && !in->stopped) {
+        in->started = true;
+        flux_watcher_start(in->watcher);
+    }
+}
+
+struct input *input_new(flux_t *h, flux_jobid_t id)
+{
+    CLEANUP(input_freep) struct input *in = calloc(1, sizeof(*in));
+
+    if (!in)
+        return NULL;
+    in->h = h;
+    snprintf(in->topic, sizeof(in->topic), "%u-shell-%" PRIu64 ".stdin", (unsigned)getuid(), id);
+    in->watcher =
+        flux_fd_watcher_create(flux_get_reactor(h), STDIN_FILENO, FLUX_POLLIN, on_readable, in);
+    return in->watcher ? TAKE(in) : NULL;
+}

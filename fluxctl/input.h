@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Standard input of this process to the tasks of a job, through the shell's service. */
+#ifndef FLUXCTL_INPUT_H
+#define FLUXCTL_INPUT_H
+
+#include <flux/core.h>
+
+struct input;
+
+struct input *input_new(flux_t *h, flux_jobid_t id); /* idle until started */
+struct input *input_free(struct input *in);
+void input_start(struct input *in); /* NULL is fine; the second call does nothing */
+void input_stop(struct input *in);
+
+#endif

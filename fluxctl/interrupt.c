@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Signals to a command that is attached to a job; the rules are in the header. */
+#include "interrupt.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/monotime.h"
+#include "client.h"
+
+static const int signums[] = { SIGINT, SIGTERM, SIGHUP };
+
+struct interrupt {
+    flux_t *h;
+    flux_jobid_t id;
+    flux_watcher_t *watchers[ARRAY_SIZE(signums)];
+    uint64_t last_usec; /* time of the last Ctrl-C, 0: none */
+    bool running;
+    bool canceled;
+};
+
+DEFINE_CLEANUP(struct interrupt *, interrupt_free)
+
+struct interrupt *interrupt_free(struct interrupt *in)
+{
+    if (in) {
+        for (size_t i = 0; i < ARRAY_SIZE(signums); i++)
+            flux_watcher_destroy(in->watchers[i]);
+        free(in);
+    }
+    return NULL;
+}
+
+void interrupt_set_running(struct interrupt *in)
+{
+    if (in)
+        in->running = true;
+}
+
+static void on_answer(flux_future_t *f, void *arg)
+{
+    if (flux_future_get(f, NULL) < 0)
+        complain_future(f, "cannot %s the job", (const char *)arg);
+    flux_future_destroy(f);
+}
+
+static void send(flux_future_t *f, const char *what)
+{
+    if (!f || flux_future_then(f, -1., on_answer, (void *)what) < 0) {
+        complain_future(f, "cannot %s the job", what);
+        flux_future_destroy(f);
+    }
+}
+
+static void cancel(struct interrupt *in, const char *reason)
+{
+    in->canceled = true;
+    complain("canceling job %s", jobid_text(in->id));
+    send(flux_job_cancel(in->h, in->id, reason), "cancel");
+}
+
+static void on_ctrl_c(struct interrupt *in)
+{
+    uint64_t now = monotime_usec();
+
+    if (in->last_usec && now - in->last_usec < INTERRUPT_SECONDS * 1E6) {
+        cancel(in, "interrupted by ctrl-C");
+        return;
+    }
+    in->last_usec = now;
+    if (in->running) {
+        complain("interrupting job %s; press Ctrl-C again within %g s to cancel it",
+                 jobid_text(in->id), INTERRUPT_SECONDS);
+        send(flux_job_kill(in->h, in->id, SIGINT), "signal");
+    } else {
+        complain("job %s does not run yet; press Ctrl-C again within %g s to cancel it",
+                 jobid_text(in->id), INTERRUPT_SECONDS);
+    }
+}
+
+static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct interrupt *in = arg;
+    int signum = flux_signal_watcher_get_signum(w);
+
+    if (in->canceled)
+        _exit(128 + signum);
+    if (signum == SIGINT)
+        on_ctrl_c(in);
+    else
+        cancel(in, signum == SIGTERM ? "fluxctl was terminated" : "the terminal was closed");
+}
+
+struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id)
+{
+    CLEANUP(interrupt_freep) struct interrupt *in = calloc(1, sizeof(*in));
+
+    if (!in)
+        return NULL;
+    in->h = h;
+    in->id = id;
+    for (size_t i = 0; i < ARRAY_SIZE(signums); i++) {
+        in->watchers[i] =
+            flux_signal_watcher_create(flux_get_reactor(h), signums[i], on_signal, in);
+        if (!in->watchers[i])
+            return NULL;
+        flux_watcher_start(in->watchers[i]);
+    }
+    return TAKE(in);
+}

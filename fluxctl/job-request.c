@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* From options to a jobspec. Refuses what cannot be meant (-N more than -n, a bad duration) in the
+ * words of the option; what only the instance can know is left to it. */
+#include "job-request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/jobspec.h"
+#include "base/jsonx.h"
+#include "base/number.h"
+#include "client.h"
+#include "dependency.h"
+#include "env-rules.h"
+
+struct builder {
+    const struct cmdline *c;
+    const char *cc;
+    json_t *jobspec;
+};
+
+char *cc_substitute(const char *s, const char *cc)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    const char *p;
+
+    if (!f)
+        return NULL;
+    while (cc && (p = strstr(s, "{cc}"))) {
+        fprintf(f, "%.*s%s", (int)(p - s), s, cc);
+        s = p + 4;
+    }
+    fputs(s, f);
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* The argument of an option with {cc} replaced; malloc'd, NULL if not given. */
+static char *option_text(const struct builder *b, const char *name)
+{
+    const char *s = cmdline_string(b->c, name, NULL);
+
+    return s ? cc_substitute(s, b->cc) : NULL;
+}
+
+static int option_count(const struct builder *b, const char *name, int *ret)
+{
+    CLEANUP(freep) char *s = option_text(b, name);
+    char what[48];
+
+    *ret = 0;
+    snprintf(what, sizeof(what), "--%s", name);
+    return s ? parse_count(s, what, strcmp(name, "gpus-per-task") == 0 ? 0 : 1, ret) : 0;
+}
+
+static int complain_option(const char *name, const flux_error_t *error)
+{
+    complain("--%s: %s", name, error->text);
+    return -1;
+}
+
+static json_t *build_environment(const struct builder *b, bool set_cc)
+{
+    CLEANUP(json_decrefp) json_t *env = env_create();
+    flux_error_t error = { "out of memory" };
+
+    for (size_t i = 0; i < b->c->nvalues; i++) {
+        const struct option_value *v = &b->c->values[i];
+        CLEANUP(freep) char *arg = v->arg ? cc_substitute(v->arg, b->cc) : NULL;
+        int rc = 0;
+
+        if (option_is(v, "env"))
+            rc = env_apply(env, arg, &error);
+        else if (option_is(v, "env-remove"))
+            rc = env_remove(env, arg, &error);
+        else if (option_is(v, "env-file"))
+            rc = env_apply_file(env, arg, &error);
+        if (rc < 0) {
+            (void)complain_option(v->option->name, &error);
+            return NULL;
+        }
+    }
+    if (b->cc && set_cc)
+        (void)json_object_set_new(env, "FLUX_JOB_CC", json_string(b->cc));
+    return TAKE(env);
+}
+
+static char **build_argv(const struct builder *b)
+{
+    char **argv = calloc((size_t)b->c->argc + 1, sizeof(*argv));
+
+    for (int i = 0; argv && i < b->c->argc; i++)
+        argv[i] = cc_substitute(b->c->argv[i], b->cc);
+    return argv;
+}
+
+static void argv_free(char **argv)
+{
+    for (char **a = argv; a && *a; a++)
+        free(*a);
+    free(argv);
+}
+
+static int build_base(struct builder *b, bool set_cc)
+{
+    CLEANUP(json_decrefp) json_t *env = NULL;
+    CLEANUP(freep) char *cwd = option_text(b, "cwd");
+    CLEANUP(freep) char *limit = option_text(b, "time-limit");
+    struct jobspec_request req = { .argc = b->c->argc,
+                                   .exclusive = cmdline_has(b->c, "exclusive") };
+    flux_error_t error = { "out of memory" };
+
+    if (option_count(b, "ntasks", &req.ntasks) < 0 || option_count(b, "nodes", &req.nnodes) < 0 ||
+        option_count(b, "cores-per-task", &req.cores_per_task) < 0 ||
+        option_count(b, "gpus-per-task", &req.gpus_per_task) < 0 ||
+        (limit && parse_duration(limit, "--time-limit", &req.duration) < 0) ||
+        !(env = build_environment(b, set_cc)))
+        return -1;
+    if (!cwd && !(cwd = getcwd(NULL, 0))) {
+        complain("cannot tell the current directory: %s; name one with --cwd", strerror(errno));
+        return -1;
+    }
+    if (req.exclusive && !req.nnodes) {
+        complain("--exclusive needs --nodes");
+        return -1;
+    }
+    req.cwd = cwd;
+    req.environment = env;
+    req.argv = build_argv(b);
+    if (!(b->jobspec = jobspec_build(&req, &error)))
+        complain("%s", error.text);
+    argv_free(req.argv);
+    return b->jobspec ? 0 : -1;
+}
+
+/* JSON if it is JSON, else a string. */
+static json_t *value_from_text(const char *s)
+{
+    json_t *v = json_loads(s, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+    return v ? v : json_string(s);
+}
+
+static int set(const struct builder *b, const char *option, const char *path, json_t *value)
+{
+    if (!value || jobspec_set(b->jobspec, path, value) < 0) {
+        complain("--%s: cannot set '%s'", option, path);
+        return -1;
+    }
+    return 0;
+}
+
+static int set_string(const struct builder *b, const char *option, const char *path)
+{
+    CLEANUP(freep) char *s = option_text(b, option);
+
+    return s ? set(b, option, path, json_string(s)) : 0;
+}
+
+/* -o KEY[=VAL] */
+static int set_shell_option(const struct builder *b, char *arg)
+{
+    char *equals = strchr(arg, '=');
+    char path[256];
+
+    if (equals)
+        *equals = '\0';
+    snprintf(path, sizeof(path), "attributes.system.shell.options.%s", arg);
+    return set(b, "setopt", path, equals ? value_from_text(equals + 1) : json_integer(1));
+}
+
+/* --setattr=KEY=VAL; KEY is taken from attributes.system unless it says system, user or attributes
+ * itself. */
+static int set_attribute(const struct builder *b, char *arg)
+{
+    bool from_file = arg[0] == '^';
+    char *key = arg + from_file;
+    char *equals = strchr(key, '=');
+    const char *prefix = "attributes.system.";
+    json_error_t e;
+    json_t *value;
+    char path[256];
+
+    if (!equals) {
+        complain("--setattr: '%s' is not of the form KEY=VAL", arg);
+        return -1;
+    }
+    *equals = '\0';
+    if (strncmp(key, "attributes.", 11) == 0)
+        prefix = "";
+    else if (strncmp(key, "system.", 7) == 0 || strncmp(key, "user.", 5) == 0)
+        prefix = "attributes.";
+    if (!from_file) {
+        value = value_from_text(equals + 1);
+    } else if (!(value = json_load_file(equals + 1, JSON_DECODE_ANY, &e))) {
+        complain("--setattr: %s: line %d: %s", equals + 1, e.line, e.text);
+        return -1;
+    }
+    snprintf(path, sizeof(path), "%s%s", prefix, key);
+    return set(b, "setattr", path, value);
+}
+
+/* A stream that goes to or comes from a file: "output", "stdout" -> --output. */
+static int set_stream(const struct builder *b, const char *option, const char *side,
+                      const char *stream)
+{
+    CLEANUP(freep) char *s = option_text(b, option);
+    char path[96];
+
+    if (!s)
+        return 0;
+    if (strcmp(s, "none") == 0 || strcmp(s, "kvs") == 0)
+        return 0; /* the default */
+    snprintf(path, sizeof(path), "attributes.system.shell.options.%s.%s.type", side, stream);
+    if (set(b, option, path, json_string("file")) < 0)
+        return -1;
+    snprintf(path, sizeof(path), "attributes.system.shell.options.%s.%s.path", side, stream);
+    if (set(b, option, path, json_string(s)) < 0)
+        return -1;
+    if (strcmp(side, "output") == 0 && cmdline_has(b->c, "label-io")) {
+        snprintf(path, sizeof(path), "attributes.system.shell.options.%s.%s.label", side, stream);
+        return set(b, option, path, json_true());
+    }
+    return 0;
+}
+
+static int set_repeatable(const struct builder *b)
+{
+    for (size_t i = 0; i < b->c->nvalues; i++) {
+        const struct option_value *v = &b->c->values[i];
+        CLEANUP(freep) char *arg = v->arg ? cc_substitute(v->arg, b->cc) : NULL;
+        flux_error_t error = { "out of memory" };
+
+        if ((option_is(v, "setopt") && set_shell_option(b, arg) < 0) ||
+            (option_is(v, "setattr") && set_attribute(b, arg) < 0))
+            return -1;
+        if (option_is(v, "dependency") && dependency_add(b->jobspec, arg, &error) < 0)
+            return complain_option("dependency", &error);
+    }
+    return 0;
+}
+
+static int parse_urgency(const char *s, int *ret)
+{
+    if (strcmp(s, "hold") == 0)
+        *ret = FLUX_JOB_URGENCY_HOLD;
+    else if (strcmp(s, "default") == 0)
+        *ret = FLUX_JOB_URGENCY_DEFAULT;
+    else if (strcmp(s, "expedite") == 0)
+        *ret = FLUX_JOB_URGENCY_EXPEDITE;
+    else if (number_parse_int(s, FLUX_JOB_URGENCY_MIN, FLUX_JOB_URGENCY_MAX, ret) < 0) {
+        complain("--urgency must be a number from 0 to 31, hold, default or expedite, not '%s'", s);
+        return -1;
+    }
+    return 0;
+}
+
+static int parse_flags(const char *s, int *flags)
+{
+    while (*s) {
+        size_t len = strcspn(s, ",");
+
+        if (len == 5 && strncmp(s, "debug", len) == 0) {
+            *flags |= FLUX_JOB_DEBUG;
+        } else if (len == 8 && strncmp(s, "waitable", len) == 0) {
+            *flags |= FLUX_JOB_WAITABLE;
+        } else if (len == 10 && strncmp(s, "novalidate", len) == 0) {
+            *flags |= FLUX_JOB_NOVALIDATE;
+        } else {
+            complain("--flags: there is no flag '%.*s'", (int)len, s);
+            return -1;
+        }
+        s += len + (s[len] == ',');
+    }
+    return 0;
+}
+
+static int read_urgency_and_flags(const struct builder *b, struct job_request *req)
+{
+    CLEANUP(freep) char *urgency = option_text(b, "urgency");
+
+    req->urgency = FLUX_JOB_URGENCY_DEFAULT;
+    if (urgency && parse_urgency(urgency, &req->urgency) < 0)
+        return -1;
+    if (cmdline_has(b->c, "debug"))
+        req->flags |= FLUX_JOB_DEBUG;
+    return parse_flags(cmdline_string(b->c, "flags", ""), &req->flags);
+}
+
+int job_request_init(struct job_request *req, const struct cmdline *c, const char *cc, bool set_cc)
+{
+    struct builder b = { .c = c, .cc = cc };
+    int rc = -1;
+
+    *req = (struct job_request){ 0 };
+    if (read_urgency_and_flags(&b, req) == 0 && build_base(&b, set_cc) == 0 &&
+        set_string(&b, "job-name", "attributes.system.job.name") == 0 &&
+        set_string(&b, "queue", "attributes.system.queue") == 0 &&
+        set_stream(&b, "input", "input", "stdin") == 0 &&
+        set_stream(&b, "output", "output", "stdout") == 0 &&
+        set_stream(&b, "error", "output", "stderr") == 0 && set_repeatable(&b) == 0) {
+        if ((req->jobspec = jsonx_encode(b.jobspec, NULL)))
+            rc = 0;
+        else
+            complain("out of memory");
+    }
+    json_decref(b.jobspec);
+    return rc;
+}
+
+void job_request_deinit(struct job_request *req)
+{
+    free(req->jobspec);
+    *req = (struct job_request){ 0 };
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl: the command-line client, also installed as flux. Finds the command and hands over; the
+ * instance is opened by the commands that need one. */
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "commands.h"
+#include "parent.h"
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct cmdline c;
+    flux_error_t error = { "out of memory" };
+    int status;
+
+    client_set_command(command->name);
+    if (cmdline_parse(command, argc, argv, &c, &error) < 0) {
+        complain("%s", error.text);
+        fprintf(stderr, "Try `fluxctl %s --help`.\n", command->name);
+        return EXIT_FAILURE;
+    }
+    if (c.help) {
+        command_print_help(command, stdout);
+        status = EXIT_SUCCESS;
+    } else {
+        status = command->run(&c);
+    }
+    cmdline_deinit(&c);
+    if (fflush(stdout) != 0 && status == EXIT_SUCCESS)
+        status = complain("cannot write to standard output: %s", strerror(errno));
+    return status;
+}
+
+static int unknown_command(int argc, char **argv)
+{
+    complain("there is no command '%s'", argv[0]);
+    fprintf(stderr, "These begin that way:\n");
+    commands_complete(argc > 1 ? 2 : 1, (char *[]){ argv[0], "" }, stderr);
+    fprintf(stderr, "Try `fluxctl --help`.\n");
+    return EXIT_FAILURE;
+}
+
+/* Options before the command. Returns the index of the command, or -1 with an exit status. */
+static int global_options(int argc, char **argv, int *ret_status)
+{
+    static char *const version[] = { "version", NULL };
+    int i;
+
+    *ret_status = EXIT_SUCCESS;
+    for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            commands_print_help(stdout);
+            return -1;
+        }
+        if (strcmp(argv[i], "--list-completions") == 0) {
+            commands_complete(argc - i - 1, argv + i + 1, stdout);
+            return -1;
+        }
+        if (strcmp(argv[i], "-V") == 0 || strcmp(argv[i], "--version") == 0) {
+            int words;
+
+            *ret_status = run_command(command_find(1, (char **)version, &words), 0, NULL);
+            return -1;
+        }
+        if (strcmp(argv[i], "-p") == 0 || strcmp(argv[i], "--parent") == 0) {
+            if ((*ret_status = parent_enter()) != EXIT_SUCCESS)
+                return -1;
+        } else if (strcmp(argv[i], "-v") != 0 && strcmp(argv[i], "--verbose") != 0) {
+            *ret_status = complain("unknown option %s; try `fluxctl --help`", argv[i]);
+            return -1;
+        }
+    }
+    return i;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command;
+    int status, first, words;
+
+    (void)setlocale(LC_CTYPE, "");
+    if ((first = global_options(argc, argv, &status)) < 0)
+        return status;
+    if (first == argc) {
+        commands_print_help(stderr);
+        return EXIT_FAILURE;
+    }
+    if (!(command = command_find(argc - first, argv + first, &words)))
+        return unknown_command(argc - first, argv + first);
+    return run_command(command, argc - first - words, argv + first + words);
+}
