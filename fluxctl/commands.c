@@ -42,7 +42,7 @@ const struct command *command_find(int argc, char **argv, int *ret_words)
     int longest = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-        for (const struct command *c = families[i].commands; c && c->name; c++) {
+        for (const struct command *c = families[i].commands; c->name; c++) {
             int words = match(c->name, argc, argv);
 
             if (words > longest) {
@@ -69,7 +69,7 @@ void commands_print_help(FILE *f)
         if (strcmp(title, families[i].title) != 0)
             fprintf(f, "\n%s:\n", families[i].title);
         title = families[i].title;
-        for (const struct command *c = families[i].commands; c && c->name; c++) {
+        for (const struct command *c = families[i].commands; c->name; c++) {
             if (!(c->flags & COMMAND_HIDDEN))
                 fprintf(f, "  %-27s %s\n", c->name, c->summary);
         }
@@ -120,7 +120,7 @@ void commands_complete(int argc, char **argv, FILE *f)
     int words;
 
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-        for (const struct command *c = families[i].commands; c && c->name; c++) {
+        for (const struct command *c = families[i].commands; c->name; c++) {
             if (!(c->flags & COMMAND_HIDDEN) && begins(c->name, before, argv))
                 complete_name(c->name, before, word, f);
         }

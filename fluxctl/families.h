@@ -20,7 +20,7 @@ extern const struct command cmd_module[];
 extern const struct command cmd_ping[];
 extern const struct command cmd_resource[];
 extern const struct command cmd_run[];
-extern const struct command cmd_start[] __attribute__((weak)); /* until cmd-start.c is there */
+extern const struct command cmd_start[];
 extern const struct command cmd_submit[];
 
 #endif

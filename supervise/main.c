@@ -9,6 +9,7 @@
 #include "service/log.h"
 #include "supervise/startlog.h"
 #include "supervise/supervisor.h"
+#include "supervise/userinstance.h"
 
 static const char usage[] =
     "Usage: flux-supervise [OPTIONS] [--] PROGRAM [ARGS...]\n"
@@ -20,11 +21,23 @@ static const char usage[] =
     "  --config-path=DIR  configuration, FLUX_CONF_DIR of the daemons\n"
     "  --exec-path=DIRS   directories, separated by colons, to search for daemons first\n"
     "  --broker-arg=ARG   append ARG to the command line of flux-broker; may be repeated\n"
+    "  --user-manager     have the daemons run by your own systemd\n"
     "  -v, --verbose      log what is started and stopped\n"
     "  -h, --help         show this text\n"
     "      --version      show the version\n";
 
-enum { OPT_UNITS = 256, OPT_RUNDIR, OPT_STATEDIR, OPT_CONFIG, OPT_EXEC, OPT_BROKER, OPT_VERSION };
+enum {
+    OPT_UNITS = 256,
+    OPT_RUNDIR,
+    OPT_STATEDIR,
+    OPT_CONFIG,
+    OPT_EXEC,
+    OPT_BROKER,
+    OPT_USER,
+    OPT_VERSION
+};
+
+static bool user_manager, verbose;
 
 static const struct option options[] = {
     { "units", required_argument, NULL, OPT_UNITS },
@@ -33,6 +46,7 @@ static const struct option options[] = {
     { "config-path", required_argument, NULL, OPT_CONFIG },
     { "exec-path", required_argument, NULL, OPT_EXEC },
     { "broker-arg", required_argument, NULL, OPT_BROKER },
+    { "user-manager", no_argument, NULL, OPT_USER },
     { "verbose", no_argument, NULL, 'v' },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
@@ -60,7 +74,11 @@ static int handle_option(int c, struct supervisor_options *o)
         return 0;
     case OPT_BROKER:
         return strv_append(&o->broker_args, optarg);
+    case OPT_USER:
+        user_manager = true;
+        return 0;
     case 'v':
+        verbose = true;
         log_set_level(LOG_DEBUG);
         return 0;
     case 'h':
@@ -119,5 +137,5 @@ int main(int argc, char **argv)
     broker_args = opts.broker_args;
     if (rc != 0)
         return rc < 0 ? 2 : 0;
-    return run(&opts);
+    return user_manager ? userinstance_run(&opts, verbose) : run(&opts);
 }

@@ -74,7 +74,7 @@ static int set_environment(const struct spawn_common *common, const struct spawn
     int rc;
 
     clean_environment();
-    if ((rc = put_all(common->environment)) < 0 || (rc = put_all(req->environment)) < 0 ||
+    if ((rc = put_all(req->environment)) < 0 || (rc = put_all(common->environment)) < 0 ||
         (rc = setenv("NOTIFY_SOCKET", common->notify_path, 1)) < 0)
         return rc;
     if (req->nfds > 0 && ((rc = set_number("LISTEN_PID", getpid())) < 0 ||
@@ -125,8 +125,7 @@ static void raise_fd_limit(void)
     }
 }
 
-/* The program to execute: the uninstalled one if there is one. */
-static char *resolve(const char *exec_path, const char *path)
+char *spawn_resolve(const char *exec_path, const char *path)
 {
     const char *base = strrchr(path, '/') + 1;
     const char *dir = exec_path;
@@ -167,7 +166,7 @@ __attribute__((noreturn)) static void run_daemon(const struct spawn_common *comm
 
 pid_t spawn_daemon(const struct spawn_common *common, const struct spawn_request *req)
 {
-    CLEANUP(freep) char *path = resolve(common->exec_path, req->argv[0]);
+    CLEANUP(freep) char *path = spawn_resolve(common->exec_path, req->argv[0]);
     const pid_t parent = getpid();
     pid_t pid;
 

@@ -26,6 +26,9 @@ struct spawn_request {
 
 /* The process id or -errno; -ENOENT and the like for a program that is not there. */
 pid_t spawn_daemon(const struct spawn_common *common, const struct spawn_request *req);
+/* The program to execute for an ExecStart path: its basename in exec_path (may be NULL), or path.
+ * malloc'd. */
+char *spawn_resolve(const char *exec_path, const char *path);
 pid_t spawn_program(char *const *argv, char *const *environment);
 
 #endif

@@ -262,14 +262,19 @@ static int make_dirs(struct supervisor *s, flux_error_t *error)
 
 static int make_environments(struct supervisor *s)
 {
+    const char *confdir = s->opts->confdir ? s->opts->confdir : getenv("FLUX_CONF_DIR");
     char *uri;
     int rc;
 
+    /* Neither the system instance's configuration nor its way to start jobs. */
+    if (!confdir)
+        confdir = "";
     if ((rc = put_env(&s->daemon_env, "FLUX_RUNDIR", s->rundir)) < 0 ||
         (rc = put_env(&s->daemon_env, "STATE_DIRECTORY", s->statedir)) < 0 ||
         (rc = put_env(&s->daemon_env, "FLUX_LOG_DIR", s->logdir)) < 0 ||
-        (s->opts->confdir &&
-         (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", s->opts->confdir)) < 0) ||
+        (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", confdir)) < 0 ||
+        (rc = put_env(&s->daemon_env, "FLUX_EXEC_LAUNCH", "spawn")) < 0 ||
+        (s->opts->statedir && (rc = put_env(&s->daemon_env, "FLUX_STATEDIR", s->statedir)) < 0) ||
         (rc = set_string(&uri, "FLUX_URI=local://%s/%s", s->rundir, "local")) < 0 ||
         (rc = strv_take(&s->program_env, uri)) < 0)
         return rc;

@@ -239,6 +239,7 @@ static bool is_wanted(const struct unitfile *uf, const char *target)
 static int fill_service(const struct context *c, struct service_unit *u)
 {
     const struct context unit = { c->name, "Unit", c->uf, c->paths, c->error };
+    const char *kill_mode;
     int rc, fdstore;
 
     u->name = strdup(c->name);
@@ -254,6 +255,8 @@ static int fill_service(const struct context *c, struct service_unit *u)
         (rc = get_unsigned(c, "FileDescriptorStoreMax", FDSTORE_LIMIT, 0, &fdstore)) < 0)
         return rc;
     u->fdstore_max = fdstore;
+    kill_mode = unitfile_get(c->uf, c->section, "KillMode");
+    u->leave_children = kill_mode && strcmp(kill_mode, "process") == 0;
     u->wanted = is_wanted(c->uf, "flux.target");
     if (u->watchdog_usec == UINT64_MAX)
         u->watchdog_usec = 0;

@@ -30,8 +30,9 @@ struct service_unit {
     uint64_t start_usec;    /* UINT64_MAX: no limit */
     uint64_t stop_usec;
     unsigned int fdstore_max;
-    bool notify; /* Type=notify: ready when it says so */
-    bool wanted; /* by flux.target: started without being asked */
+    bool notify;         /* Type=notify: ready when it says so */
+    bool leave_children; /* KillMode=process; for the user's manager, we do not kill groups */
+    bool wanted;         /* by flux.target: started without being asked */
 };
 TAILQ_HEAD(service_units, service_unit);
 

@@ -18,7 +18,7 @@ static int decode(const flux_msg_t *msg, const char **topic)
 
     if (message_decode(msg, FLUX_MSGTYPE_RESPONSE, topic) < 0)
         return -1;
-    if (flux_msg_get_errnum(msg, &errnum) < 0)
+    if (flux_msg_get_errnum(msg, &errnum) < 0 || errnum < 0)
         errnum = EPROTO;
     if (!errnum)
         return 0;

@@ -66,7 +66,7 @@ void rpc_deliver(struct rpc *rpc, const flux_msg_t *msg)
     const char *s = NULL;
     int errnum;
 
-    if (flux_msg_get_errnum(msg, &errnum) < 0 || flux_msg_get_topic(msg, &s) < 0)
+    if (flux_msg_get_errnum(msg, &errnum) < 0 || errnum < 0 || flux_msg_get_topic(msg, &s) < 0)
         errnum = EPROTO;
     if (!rpc->streaming || errnum) {
         finish(rpc);

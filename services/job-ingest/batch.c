@@ -56,18 +56,20 @@ static int put(flux_kvs_txn_t *txn, const char *prefix, const char *id, const ch
 static int put_submission(flux_kvs_txn_t *txn, const struct submission *s)
 {
     CLEANUP(freep) char *eventlog = submission_eventlog(s);
-    char id[32];
+    char id[32], decimal[32];
 
     if (!eventlog) {
         errno = ENOMEM;
         return -1;
     }
-    if (fluid_encode(id, sizeof(id), s->id, FLUID_DOTHEX) < 0) {
+    if (fluid_encode(id, sizeof(id), s->id, FLUID_DOTHEX) < 0 ||
+        fluid_encode(decimal, sizeof(decimal), s->id, FLUID_DEC) < 0) {
         errno = EINVAL;
         return -1;
     }
     if (put(txn, "job", id, ".J", s->J) < 0 || put(txn, "job", id, ".jobspec", s->jobspec) < 0 ||
-        put(txn, "job", id, ".eventlog", eventlog) < 0 || put(txn, "job-active", id, "", "") < 0)
+        put(txn, "job", id, ".eventlog", eventlog) < 0 ||
+        put(txn, "job-active", decimal, "", "") < 0)
         return -1;
     return 0;
 }

@@ -102,10 +102,12 @@ static void answer_all(struct manager *m, struct job_answers *answers)
 static int job_key(char *buf, size_t size, const char *prefix, const struct job *job,
                    const char *suffix)
 {
+    /* Dots would make four levels of directories of it: job-active has one, to be listed. */
+    bool flat = strcmp(prefix, "job-active") == 0;
     char id[32];
     int n;
 
-    if (fluid_encode(id, sizeof(id), job->id, FLUID_DOTHEX) < 0)
+    if (fluid_encode(id, sizeof(id), job->id, flat ? FLUID_DEC : FLUID_DOTHEX) < 0)
         return -EINVAL;
     n = snprintf(buf, size, "%s.%s%s", prefix, id, suffix);
     return n < 0 || (size_t)n >= size ? -EOVERFLOW : 0;

@@ -127,10 +127,11 @@ const char *world_kvs_get(struct world *w, const char *key)
 
 const char *world_kvs(struct world *w, const char *prefix, flux_jobid_t id, const char *suffix)
 {
-    char dothex[32], key[128];
+    const bool flat = strcmp(prefix, "job-active") == 0;
+    char s[32], key[128];
 
-    assert_int_equal(fluid_encode(dothex, sizeof(dothex), id, FLUID_DOTHEX), 0);
-    (void)snprintf(key, sizeof(key), "%s.%s%s", prefix, dothex, suffix);
+    assert_int_equal(fluid_encode(s, sizeof(s), id, flat ? FLUID_DEC : FLUID_DOTHEX), 0);
+    (void)snprintf(key, sizeof(key), "%s.%s%s", prefix, s, suffix);
     return world_kvs_get(w, key);
 }
 
@@ -579,7 +580,7 @@ void world_store(struct world *w, flux_jobid_t id, uint32_t userid, int urgency,
     kvs_apply(w, &(struct kvs_op){ .type = KVS_PUT, .key = key, .value = t.s });
     (void)snprintf(key, sizeof(key), "job.%s.jobspec", dothex);
     kvs_apply(w, &(struct kvs_op){ .type = KVS_PUT, .key = key, .value = (char *)jobspec });
-    (void)snprintf(key, sizeof(key), "job-active.%s", dothex);
+    (void)snprintf(key, sizeof(key), "job-active.%" PRIu64, id);
     kvs_apply(w, &(struct kvs_op){ .type = KVS_PUT, .key = key, .value = "" });
     text_deinit(&t);
 }

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl start: a single-user instance for as long as a command runs, by becoming flux-supervise,
+ * which runs the daemons itself or has the user's own systemd run them. It does so itself inside an
+ * enclosing instance, where no user manager runs, and on request. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/number.h"
+#include "client.h"
+#include "families.h"
+#include "start.h"
+
+static const struct option start_options[] = {
+    { 'o', "broker-opts", "OPTS", "options for flux-broker, separated by commas", 0 },
+    { 'S', "setattr", "NAME=VALUE", "set an attribute of the instance", 0 },
+    { 'c', "config-path", "DIR", "read the configuration (*.toml) in DIR", 0 },
+    { 'v', "verbose", "LEVEL", "show what is executed", OPTION_OPTIONAL_ARG },
+    { 'X', "noexec", NULL, "do not execute anything; most useful with -v", 0 },
+    { 0, "embedded", NULL, "do not use your systemd, even if it runs", 0 },
+    { 0, "rundir", "DIR", "run-time directory (default: a temporary one)", 0 },
+    { 0, "statedir", "DIR", "keep the state of the instance in DIR", 0 },
+    { 's', "test-size", "N", "number of nodes to simulate; only 1 for now", 0 },
+    { 0 },
+};
+
+/* ",--setattr=a=b,--verbose" -> words */
+static int split_broker_opts(const char *s, char ***args)
+{
+    while (*s) {
+        size_t len = strcspn(s, ",");
+        int rc = len > 0 ? strv_take(args, strndup(s, len)) : 0;
+
+        if (rc < 0)
+            return rc;
+        s += len;
+        s += *s == ',';
+    }
+    return 0;
+}
+
+static int add_setattr(const char *assignment, char ***args)
+{
+    char *arg;
+
+    if (asprintf(&arg, "--setattr=%s", assignment) < 0)
+        return -ENOMEM;
+    return strv_take(args, arg);
+}
+
+static int collect_broker_args(const struct cmdline *c, char ***args)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < c->nvalues; i++) {
+        if (option_is(&c->values[i], "broker-opts"))
+            rc = split_broker_opts(c->values[i].arg, args);
+        else if (option_is(&c->values[i], "setattr"))
+            rc = add_setattr(c->values[i].arg, args);
+    }
+    return rc;
+}
+
+/* What the daemons and the command inherit. */
+static int set_environment(const struct start_options *o)
+{
+    const char *parent = getenv("FLUX_URI");
+    const char *level = getenv("FLUX_INSTANCE_LEVEL");
+    char buf[16];
+    int n = 0;
+
+    if (o->layout.shell && setenv("FLUX_JOB_SHELL", o->layout.shell, 0) < 0)
+        return -errno;
+    if (!parent)
+        return 0;
+    if (level)
+        (void)number_parse_int(level, 0, 1000, &n);
+    (void)snprintf(buf, sizeof(buf), "%d", n + 1);
+    if (setenv("FLUX_PARENT_URI", parent, 1) < 0 || setenv("FLUX_INSTANCE_LEVEL", buf, 1) < 0)
+        return -errno;
+    (void)unsetenv("FLUX_URI");
+    (void)unsetenv("FLUX_JOB_ID"); /* that of the enclosing instance */
+    (void)unsetenv("FLUX_KVS_NAMESPACE");
+    return 0;
+}
+
+static void show(char *const *argv)
+{
+    fputs("fluxctl start:", stderr);
+    for (size_t i = 0; argv[i]; i++)
+        fprintf(stderr, " %s", argv[i]);
+    fputc('\n', stderr);
+}
+
+static int add_option(char ***argv, const char *name, const char *value)
+{
+    char *arg;
+
+    if (!value)
+        return 0;
+    if (asprintf(&arg, "--%s=%s", name, value) < 0)
+        return -ENOMEM;
+    return strv_take(argv, arg);
+}
+
+static int supervise_command(const struct start_options *o, char ***argv)
+{
+    int rc = strv_append(argv, o->layout.supervise);
+
+    if (rc < 0 || (rc = add_option(argv, "units", o->layout.units)) < 0 ||
+        (rc = add_option(argv, "exec-path", o->layout.exec_path)) < 0 ||
+        (rc = add_option(argv, "rundir", o->rundir)) < 0 ||
+        (rc = add_option(argv, "statedir", o->statedir)) < 0 ||
+        (rc = add_option(argv, "config-path", o->confdir)) < 0 ||
+        (o->user_manager && (rc = strv_append(argv, "--user-manager")) < 0) ||
+        (o->verbose && (rc = strv_append(argv, "--verbose")) < 0))
+        return rc;
+    for (size_t i = 0; rc == 0 && o->broker_args && o->broker_args[i]; i++)
+        rc = add_option(argv, "broker-arg", o->broker_args[i]);
+    if (rc == 0)
+        rc = strv_append(argv, "--");
+    for (size_t i = 0; rc == 0 && o->argv[i]; i++)
+        rc = strv_append(argv, o->argv[i]);
+    return rc;
+}
+
+static int start(const struct start_options *o)
+{
+    CLEANUP(strv_freep) char **argv = NULL;
+
+    if (supervise_command(o, &argv) < 0 || set_environment(o) < 0)
+        return complain("out of memory");
+    if (o->verbose)
+        show(argv);
+    if (o->noexec)
+        return EXIT_SUCCESS;
+    (void)execv(argv[0], argv);
+    return complain("cannot execute %s: %s", argv[0], strerror(errno));
+}
+
+/* Does the user's own systemd run and listen? */
+static bool user_manager_present(void)
+{
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+    CLEANUP(freep) char *path = NULL;
+    struct stat st;
+
+    if (!dir || dir[0] != '/' || asprintf(&path, "%s/systemd/private", dir) < 0) {
+        path = NULL;
+        return false;
+    }
+    return stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == geteuid();
+}
+
+static bool use_user_manager(const struct cmdline *c)
+{
+    return !cmdline_has(c, "embedded") && !cmdline_has(c, "rundir") && !getenv("FLUX_URI") &&
+           user_manager_present();
+}
+
+static int check_size(const struct cmdline *c)
+{
+    const char *size = cmdline_string(c, "test-size", "1");
+    int n;
+
+    if (number_parse_int(size, 1, 1000000, &n) < 0)
+        return complain("--test-size=%s: expected a number of nodes", size);
+    if (n != 1)
+        return complain("--test-size=%d: instances of more than one node are not there yet", n);
+    return EXIT_SUCCESS;
+}
+
+/* Directories are made absolute: daemons run in /. */
+static int absolute(const char *path, char **ret)
+{
+    *ret = NULL;
+    if (!path)
+        return EXIT_SUCCESS;
+    if (path[0] == '/') {
+        *ret = strdup(path);
+    } else {
+        CLEANUP(freep) char *cwd = getcwd(NULL, 0);
+
+        if (!cwd || asprintf(ret, "%s/%s", cwd, path) < 0)
+            *ret = NULL;
+    }
+    return *ret ? EXIT_SUCCESS : complain("%s: %s", path, strerror(errno));
+}
+
+static int run_start(const struct cmdline *c)
+{
+    const char *shell = getenv("SHELL");
+    char *interactive[] = { (char *)(shell && *shell ? shell : "/bin/sh"), NULL };
+    CLEANUP(start_options_deinit)
+    struct start_options o = { .verbose = cmdline_has(c, "verbose"),
+                               .noexec = cmdline_has(c, "noexec") };
+
+    o.argv = c->argc > 0 ? c->argv : interactive;
+    if (check_size(c) != EXIT_SUCCESS ||
+        absolute(cmdline_string(c, "rundir", NULL), &o.rundir) != EXIT_SUCCESS ||
+        absolute(cmdline_string(c, "statedir", NULL), &o.statedir) != EXIT_SUCCESS ||
+        absolute(cmdline_string(c, "config-path", NULL), &o.confdir) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    if (collect_broker_args(c, &o.broker_args) < 0 || start_layout_find(&o.layout) < 0)
+        return complain("out of memory");
+    o.user_manager = use_user_manager(c);
+    return start(&o);
+}
+
+const struct command cmd_start[] = {
+    { .name = "start",
+      .args = "[COMMAND [ARGS...]]",
+      .summary = "Start a single-user instance and run a command in it (default: your shell)",
+      .options = start_options,
+      .max_args = -1,
+      .flags = COMMAND_STOP_AT_ARGUMENT,
+      .run = run_start },
+    { 0 },
+};
