@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "base/errorx.h"
+#include "base/fluid.h"
 #include "base/number.h"
 #include "launch_impl.h"
 #include "proc.h"
@@ -122,8 +123,22 @@ pid_t launch_pid(const struct launch *p)
     return p->pid;
 }
 
-/* The shell of ours has ended: its status, and an end to what it left behind. While the zombie is
- * not reaped its session cannot be confused with another. */
+int launch_signal_all(struct launcher *l, flux_jobid_t id, pid_t shell, bool shell_known,
+                      int signum)
+{
+    char f58[32];
+    const struct proc_job job = {
+        .shell = shell,
+        .shell_known = shell_known,
+        .uri = fluid_encode(f58, sizeof(f58), id, FLUID_F58) == 0 ? l->uri : NULL,
+        .id = f58,
+    };
+
+    return proc_signal_job(&job, signum);
+}
+
+/* The shell of ours has ended: its status, and an end to what it left behind if it could not see to
+ * that itself. While the zombie is not reaped its session cannot be confused with another. */
 static int collect_child(struct launch *p)
 {
     siginfo_t si = { .si_pid = 0 };
@@ -131,7 +146,7 @@ static int collect_child(struct launch *p)
     if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0)
         return -1;
     if (si.si_code != CLD_EXITED)
-        (void)proc_signal_session(p->pid, SIGKILL, true);
+        (void)launch_signal_all(p->l, p->id, p->pid, true, SIGKILL);
     if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG) < 0)
         return -1;
     return si.si_code == CLD_EXITED ? (si.si_status & 0xff) << 8
@@ -147,7 +162,7 @@ static void on_pidfd(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     if (p->is_child)
         status = collect_child(p);
     else
-        (void)proc_signal_session(p->pid, SIGKILL, false);
+        (void)launch_signal_all(p->l, p->id, p->pid, false, SIGKILL);
     p->l->events.on_exited(p->arg, status);
 }
 
@@ -175,6 +190,12 @@ void launch_failed(struct launch *p, int errnum, const char *fmt, ...)
     p->l->events.on_failed(p->arg, errnum, error.text);
 }
 
+/* As a record has it: "-" where it cannot be read (a sandbox without /proc/sys). */
+static const char *boot_id(void)
+{
+    return proc_boot_id()[0] ? proc_boot_id() : "-";
+}
+
 static int record_launch(struct launch *p)
 {
     struct record rec = { .pid = p->pid, .userid = p->userid };
@@ -184,7 +205,7 @@ static int record_launch(struct launch *p)
     if (rc < 0)
         return rc;
     rec.starttime = st.starttime;
-    (void)snprintf(rec.boot_id, sizeof(rec.boot_id), "%s", proc_boot_id());
+    (void)snprintf(rec.boot_id, sizeof(rec.boot_id), "%s", boot_id());
     (void)record_remove(p->l->records, p->id); /* of a shell that is known to be gone */
     return record_write(p->l->records, p->id, &rec);
 }
@@ -238,7 +259,7 @@ int launch_adopt(struct launcher *l, flux_jobid_t id, const struct record *rec, 
     if (rc < 0)
         return rc;
     p->pid = rec->pid;
-    if (strcmp(rec->boot_id, proc_boot_id()[0] ? proc_boot_id() : "-") != 0)
+    if (strcmp(rec->boot_id, boot_id()) != 0)
         return -ESRCH;
     if ((rc = watch_pid(p)) < 0)
         return rc;
@@ -284,10 +305,10 @@ static int purge_by_record(struct launcher *l, flux_jobid_t id)
 
     if (rc < 0)
         return rc;
-    if (strcmp(rec.boot_id, proc_boot_id()) == 0) {
+    if (strcmp(rec.boot_id, boot_id()) == 0) {
         const bool alive = proc_stat_read(rec.pid, &st) == 0 && st.starttime == rec.starttime;
 
-        (void)proc_signal_session(rec.pid, SIGKILL, alive);
+        (void)launch_signal_all(l, id, rec.pid, alive, SIGKILL);
     }
     return 0;
 }

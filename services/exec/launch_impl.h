@@ -48,6 +48,10 @@ void launch_got_pid(struct launch *p, pid_t pid, bool is_child);
 void launch_failed(struct launch *p, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A signal to all processes of the job on this node, by /proc. shell_known: proc.h. */
+int launch_signal_all(struct launcher *l, flux_jobid_t id, pid_t shell, bool shell_known,
+                      int signum);
+
 /* Name of the transient unit of a job, and back (0: not one of ours). */
 #define UNIT_NAME_SIZE 48
 void unit_name(flux_jobid_t id, char buf[UNIT_NAME_SIZE]);

@@ -128,7 +128,7 @@ static int spawn_signal(struct launch *p, int signum)
         return syscall(SYS_pidfd_send_signal, p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
     /* Known if it lives or is our zombie; an adopted one may be gone and its number reused. */
     known = p->is_child || syscall(SYS_pidfd_send_signal, p->pidfd, 0, NULL, 0) == 0;
-    count = proc_signal_session(p->pid, signum, known);
+    count = launch_signal_all(p->l, p->id, p->pid, known, signum);
     return count < 0 ? count : 0;
 }
 

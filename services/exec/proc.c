@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* /proc/PID/stat, the boot id, and signals to a whole session. The command name in stat may hold
- * anything, parentheses and newlines included: fields are counted from the last ')'.
+/* /proc/PID/stat, the boot id, and signals to all processes of a job. The command name in stat may
+ * hold anything, parentheses and newlines included: fields are counted from the last ')'.
  *
  * A scan of /proc costs some milliseconds on a full node, so it is done when something went wrong
  * or is to be killed, never in the course of an ordinary job. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -37,9 +36,12 @@ int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret)
         word[space - p] = '\0';
         if (field == 3)
             st.state = word[0];
-        else if ((field == 6 || field == 22) && number_parse_u64(word, UINT64_MAX, &n) < 0)
+        else if ((field == 4 || field == 6 || field == 22) &&
+                 number_parse_u64(word, UINT64_MAX, &n) < 0)
             return -EPROTO;
-        if (field == 6)
+        if (field == 4)
+            st.ppid = (pid_t)n;
+        else if (field == 6)
             st.session = (pid_t)n;
         else if (field == 22)
             st.starttime = n;
@@ -85,43 +87,174 @@ const char *proc_boot_id(void)
     return id;
 }
 
-static int signal_pid(pid_t pid, int signum, pid_t sid)
+bool proc_environ_has(const char *env, size_t size, const char *name, const char *value)
 {
-    CLEANUP(closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    const size_t name_len = strlen(name), value_len = strlen(value);
+
+    for (const char *p = env; p < env + size;) {
+        const size_t left = (size_t)(env + size - p);
+        const size_t len = strnlen(p, left);
+
+        if (len == name_len + 1 + value_len && memcmp(p, name, name_len) == 0 &&
+            p[name_len] == '=' && memcmp(p + name_len + 1, value, value_len) == 0)
+            return true;
+        p += len < left ? len + 1 : left;
+    }
+    return false;
+}
+
+/* A process seen in a scan. */
+struct seen {
+    pid_t pid;
+    struct proc_stat st;
+    bool ours;
+};
+
+struct scan {
+    struct seen *list;
+    size_t n, capacity;
+};
+
+static void scan_deinit(struct scan *scan)
+{
+    free(scan->list);
+}
+
+static int scan_add(struct scan *scan, pid_t pid, const struct proc_stat *st)
+{
+    if (scan->n == scan->capacity) {
+        const size_t capacity = scan->capacity ? scan->capacity * 2 : 256;
+        struct seen *grown = reallocarray(scan->list, capacity, sizeof(*grown));
+
+        if (!grown)
+            return -ENOMEM;
+        scan->list = grown;
+        scan->capacity = capacity;
+    }
+    scan->list[scan->n++] = (struct seen){ .pid = pid, .st = *st };
+    return 0;
+}
+
+static int scan_all(struct scan *scan)
+{
+    DIR *d = opendir("/proc");
+    struct dirent *e;
+    int rc = d ? 0 : -errno;
+
+    while (rc == 0 && (e = readdir(d))) {
+        struct proc_stat st;
+        uint64_t pid;
+
+        if (number_parse_u64(e->d_name, INT32_MAX, &pid) == 0 && pid > 1 &&
+            proc_stat_read((pid_t)pid, &st) == 0 && st.state != 'Z' && st.state != 'X')
+            rc = scan_add(scan, (pid_t)pid, &st);
+    }
+    if (d)
+        (void)closedir(d);
+    return rc;
+}
+
+/* Another user's environment cannot be read: then it is not a process of ours. */
+static bool named_by_environment(const struct proc_job *job, pid_t pid)
+{
+    static char env[128 * 1024];
+    char path[32];
+    int n;
+
+    if (!job->uri)
+        return false;
+    (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    n = read_file(path, env, sizeof(env));
+    return n > 0 && proc_environ_has(env, (size_t)n, "FLUX_URI", job->uri) &&
+           proc_environ_has(env, (size_t)n, "FLUX_JOB_ID", job->id);
+}
+
+/* Descendants of what is marked, level by level. */
+static void mark_descendants(struct scan *scan)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < scan->n; i++) {
+            struct seen *child = &scan->list[i];
+
+            for (size_t j = 0; j < scan->n && !child->ours; j++)
+                if (scan->list[j].ours && scan->list[j].pid == child->st.ppid)
+                    more = child->ours = true;
+        }
+    }
+}
+
+static void mark(struct scan *scan, const struct proc_job *job)
+{
+    /* A process with the shell's number that is not the shell: its session is another one too. */
+    bool reused = false;
+
+    for (size_t i = 0; i < scan->n; i++)
+        reused = reused || (!job->shell_known && scan->list[i].pid == job->shell);
+    for (size_t i = 0; i < scan->n; i++) {
+        struct seen *p = &scan->list[i];
+
+        p->ours = (!reused && (p->pid == job->shell || p->st.session == job->shell)) ||
+                  named_by_environment(job, p->pid);
+    }
+    mark_descendants(scan);
+}
+
+static int signal_pid(const struct seen *p, int signum)
+{
+    CLEANUP(closep) int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
     struct proc_stat st;
 
     if (fd < 0)
         return -errno;
     /* Once the descriptor is held the number cannot come to mean another process unseen: look
      * again whether this is the one. */
-    if (proc_stat_read(pid, &st) < 0 || st.session != sid)
+    if (proc_stat_read(p->pid, &st) < 0 || st.starttime != p->st.starttime)
         return -ESRCH;
     return syscall(SYS_pidfd_send_signal, fd, signum, NULL, 0) < 0 ? -errno : 0;
 }
 
-int proc_signal_session(pid_t sid, int signum, bool leader_known)
+/* One look and one signal to each. The shell last: while it lives its descendants stay its. */
+static int signal_once(const struct proc_job *job, int signum)
 {
-    struct proc_stat st;
-    struct dirent *e;
-    DIR *d;
-    int count = 0;
+    CLEANUP(scan_deinit) struct scan scan = { .n = 0 };
+    const struct seen *shell = NULL;
+    int count = 0, rc = scan_all(&scan);
 
-    if (sid < 2)
-        return -EINVAL;
-    if (!leader_known && proc_stat_read(sid, &st) == 0)
-        return 0;
-    d = opendir("/proc");
-    if (!d)
-        return -errno;
-    while ((e = readdir(d))) {
-        uint64_t pid;
-
-        if (number_parse_u64(e->d_name, INT32_MAX, &pid) < 0 || proc_stat_read(pid, &st) < 0 ||
-            st.session != sid || st.state == 'Z')
+    if (rc < 0)
+        return rc;
+    mark(&scan, job);
+    for (size_t i = 0; i < scan.n; i++) {
+        if (!scan.list[i].ours || scan.list[i].pid == getpid())
             continue;
-        if (signal_pid((pid_t)pid, signum, sid) == 0)
+        if (scan.list[i].pid == job->shell)
+            shell = &scan.list[i];
+        else if (signal_pid(&scan.list[i], signum) == 0)
             count++;
     }
-    (void)closedir(d);
+    /* With SIGKILL the shell waits until a look finds nothing else. */
+    if (shell && (signum != SIGKILL || count == 0) && signal_pid(shell, signum) == 0)
+        count++;
+    return count;
+}
+
+#define ROUNDS_MAX 8 /* a fork bomb: what is left dies with the next kill-timeout */
+
+int proc_signal_job(const struct proc_job *job, int signum)
+{
+    int count = 0, rc;
+
+    if (job->shell < 2)
+        return -EINVAL;
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        rc = signal_once(job, signum);
+        if (rc < 0)
+            return rc;
+        count += rc;
+        if (signum != SIGKILL || rc == 0)
+            break;
+    }
     return count;
 }

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
+#include "base/fluid.h"
 #include "launch.h"
 #include "proc.h"
 
@@ -151,6 +152,35 @@ static void what_a_killed_shell_leaves_is_killed(void **state)
     assert_true(proc_stat_read(child, &st) < 0 || st.state == 'Z' || st.state == 'X');
 }
 
+static void what_left_the_session_is_found_by_its_environment(void **state)
+{
+    char path[64], text[32] = "", f58[32];
+    struct proc_stat st;
+    char script[256];
+    pid_t child;
+    int fd;
+
+    assert_int_equal(fluid_encode(f58, sizeof(f58), ID, FLUID_F58), 0);
+    (void)snprintf(path, sizeof(path), "%s/child", fx.dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    (void)snprintf(script, sizeof(script),
+                   "cd \"${0%%/*}\"; export FLUX_JOB_ID=%s; "
+                   "setsid sh -c 'echo $$ > child; exec sleep 100' & wait",
+                   f58);
+    start(script);
+    fd = open(path, O_RDONLY);
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    (void)close(fd);
+    child = (pid_t)strtol(text, NULL, 10);
+    assert_int_equal(proc_stat_read(child, &st), 0);
+    assert_int_not_equal(st.session, launch_pid(fx.p));
+    assert_int_equal(kill(launch_pid(fx.p), SIGKILL), 0);
+    (void)flux_reactor_run(fx.r, 0);
+    for (int i = 0; i < 1000 && proc_stat_read(child, &st) == 0 && st.state != 'Z'; i++)
+        (void)sched_yield();
+    assert_true(proc_stat_read(child, &st) < 0 || st.state == 'Z' || st.state == 'X');
+}
+
 static void a_restarted_launcher_adopts_and_sees_the_end(void **state)
 {
     struct record rec;
@@ -247,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(exit_code_and_environment_arrive, setup, teardown),
         cmocka_unit_test_setup_teardown(a_record_exists_as_soon_as_it_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_killed_shell_leaves_is_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_left_the_session_is_found_by_its_environment, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_restarted_launcher_adopts_and_sees_the_end, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_record_of_another_process_with_that_number_is_not_adopted,

@@ -139,6 +139,7 @@ static void a_command_name_with_parentheses_does_not_confuse(void **state)
     assert_int_equal(proc_stat_parse(tricky, strlen(tricky), &st), 0);
     assert_int_equal(st.state, 'S');
     assert_int_equal(st.session, 9);
+    assert_int_equal(st.ppid, 7);
     assert_int_equal(st.starttime, 5555);
     assert_int_equal(proc_stat_parse(text, 10, &st), -EPROTO);
     assert_int_equal(proc_stat_parse("", 0, &st), -EPROTO);
@@ -154,12 +155,27 @@ static void this_process_is_found(void **state)
     assert_int_equal(strlen(proc_boot_id()), 36);
 }
 
-static void a_session_of_a_number_that_means_another_process_is_left_alone(void **state)
+static void a_number_that_means_another_process_is_left_alone(void **state)
 {
-    /* pid 1 lives and leads some session: with leader_known false nothing may be sent. */
-    assert_int_equal(proc_signal_session(getppid(), 0, false), 0);
-    assert_int_equal(proc_signal_session(1, 0, false), -EINVAL);
-    assert_int_equal(proc_signal_session(0, 0, false), -EINVAL);
+    /* Our parent lives and its session has members (us, for one): nothing may be sent. */
+    const struct proc_job parent = { .shell = getppid(), .shell_known = false };
+    const struct proc_job init = { .shell = 1 };
+
+    assert_int_equal(proc_signal_job(&parent, 0), 0);
+    assert_int_equal(proc_signal_job(&init, 0), -EINVAL);
+}
+
+static void environments_are_compared_whole(void **state)
+{
+    static const char env[] = "A=1\0FLUX_JOB_ID=f12\0FLUX_URI=local:///x\0LAST=cut";
+
+    assert_true(proc_environ_has(env, sizeof(env) - 1, "FLUX_JOB_ID", "f12"));
+    assert_false(proc_environ_has(env, sizeof(env) - 1, "FLUX_JOB_ID", "f1"));
+    assert_false(proc_environ_has(env, sizeof(env) - 1, "FLUX_JOB_ID", "f123"));
+    assert_false(proc_environ_has(env, sizeof(env) - 1, "JOB_ID", "f12"));
+    assert_true(proc_environ_has(env, sizeof(env) - 1, "LAST", "cut"));
+    assert_false(proc_environ_has(env, 5, "FLUX_JOB_ID", "f12"));
+    assert_false(proc_environ_has("", 0, "A", "1"));
 }
 
 int main(void)
@@ -174,7 +190,8 @@ int main(void)
         cmocka_unit_test(wrong_lines_are_refused),
         cmocka_unit_test(a_command_name_with_parentheses_does_not_confuse),
         cmocka_unit_test(this_process_is_found),
-        cmocka_unit_test(a_session_of_a_number_that_means_another_process_is_left_alone),
+        cmocka_unit_test(a_number_that_means_another_process_is_left_alone),
+        cmocka_unit_test(environments_are_compared_whole),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
