@@ -37,9 +37,11 @@ static int only_keys(struct checker *ck, const json_t *o, const char *path, cons
         size_t len = strlen(key);
         const char *p = allowed;
 
+        if (len == 0 || strchr(key, ' '))
+            return fail(ck, "%s: unknown key \"%.40s\"", path, key);
         while ((p = strstr(p, key)) && !((p == allowed || p[-1] == ' ') && p[len] == ' '))
-            p += len ? len : strlen(p);
-        if (!p || len == 0 || strchr(key, ' '))
+            p += len;
+        if (!p)
             return fail(ck, "%s.%.40s: unknown key", path, key);
     }
     return 0;

@@ -114,10 +114,17 @@ static void dependencies_of_known_schemes_are_taken(void **state)
 
 static void text_that_is_no_jobspec_is_refused(void **state)
 {
-    static const char *const texts[] = {
-        "",        "{", "[]", "7", "{}", "{} x", "{\"version\":1}", "{\"version\":1,\"version\":1}",
-        "\xff\xfe"
-    };
+    static const char *const texts[] = { "",
+                                         "{",
+                                         "[]",
+                                         "7",
+                                         "{}",
+                                         "{} x",
+                                         "{\"version\":1}",
+                                         "{\"version\":1,\"version\":1}",
+                                         "\xff\xfe",
+                                         "{\"\":0}",
+                                         "{\"version \":1}" };
     flux_error_t error;
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
