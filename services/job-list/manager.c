@@ -139,9 +139,14 @@ static void read_stale_jobs(struct manager *m)
 
 static void end_of_history(struct manager *m)
 {
+    uint64_t missing;
+
     m->synced = true;
     read_stale_jobs(m);
-    check_later(m, CHECK_SECONDS);
+    /* What is being committed at the moment is still active here: wait for that to settle, unless
+     * it could not make up for what is missing. */
+    missing = m->ninactive > store_count(m->store) ? m->ninactive - store_count(m->store) : 0;
+    check_later(m, missing > HASH_COUNT(m->table.jobs) ? 0. : CHECK_SECONDS);
     waiters_wake_all(m->sync_waiters);
     show_status(m);
 }
