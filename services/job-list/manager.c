@@ -4,9 +4,9 @@
  *
  * The journal may break and be opened again; what was missed is found in three ways: it tells again
  * what it has since the last job in the store; active jobs that it does not know are read from the
- * KVS; and when, CHECK_SECONDS after that, the store has fewer jobs than ever became inactive, the
- * whole job directory is walked. A store with more jobs than that belongs to another instance, and
- * is emptied.
+ * KVS; and when the store then still has fewer jobs than ever became inactive, the whole job
+ * directory is walked, once. A store that has more at the end of history belongs to another
+ * instance, and is emptied.
  *
  * List requests wait for the end of history, SYNC_SECONDS at most, then get what there is. A
  * request for a job nobody heard of waits ID_SECONDS: a client may ask sooner than the journal
@@ -26,7 +26,6 @@
 #define ID_SECONDS      0.5
 #define COMMIT_SECONDS  0.1
 #define COMMIT_JOBS     1000
-#define CHECK_SECONDS   1.
 #define RECHECK_SECONDS 30.
 
 struct manager {
@@ -38,8 +37,9 @@ struct manager {
     struct info *info;
     struct waiters *sync_waiters, *id_waiters;
     flux_watcher_t *commit, *check;
-    bool synced; /* all history of the journal was told */
-    uint64_t ninactive;
+    bool synced;        /* all history of the journal was told */
+    bool walked;        /* the job directory, since then */
+    uint64_t ninactive; /* jobs that the journal says ever became inactive */
     struct log_ratelimit store_limit;
 };
 
@@ -63,6 +63,7 @@ static void store_failed(struct manager *m)
 {
     if (log_ratelimit(&m->store_limit, 30.))
         log_err("the index of past jobs cannot be written: it is completed from the KVS later");
+    m->walked = false;
     check_later(m, RECHECK_SECONDS);
 }
 
@@ -139,14 +140,15 @@ static void read_stale_jobs(struct manager *m)
 
 static void end_of_history(struct manager *m)
 {
-    uint64_t missing;
-
     m->synced = true;
+    m->walked = false;
+    if (store_count(m->store) > m->ninactive) {
+        log_notice("the index of past jobs has jobs of another instance: emptying it");
+        if (store_clear(m->store) < 0)
+            store_failed(m);
+    }
     read_stale_jobs(m);
-    /* What is being committed at the moment is still active here: wait for that to settle, unless
-     * it could not make up for what is missing. */
-    missing = m->ninactive > store_count(m->store) ? m->ninactive - store_count(m->store) : 0;
-    check_later(m, missing > HASH_COUNT(m->table.jobs) ? 0. : CHECK_SECONDS);
+    check_later(m, 0.);
     waiters_wake_all(m->sync_waiters);
     show_status(m);
 }
@@ -211,9 +213,11 @@ static void on_rebuild_done(size_t nfound, int rc, void *arg)
     if (rc < 0) {
         log_warning("jobs cannot be read back from the KVS: %s; trying again in %.0f s",
                     strerror(-rc), RECHECK_SECONDS);
+        m->walked = false;
         check_later(m, RECHECK_SECONDS);
     } else {
         log_info("read %zu jobs back from the KVS", nfound);
+        check_later(m, 0.);
     }
     show_status(m);
 }
@@ -224,23 +228,24 @@ static const struct rebuild_ops rebuild_ops = {
     .done = on_rebuild_done,
 };
 
+/* Between two responses of the journal the store has all jobs that it says are inactive. */
 static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct manager *m = arg;
     uint64_t have = store_count(m->store);
 
-    if (!m->synced || have == m->ninactive)
+    if (!m->synced || have >= m->ninactive || rebuild_active(m->rebuild))
         return;
-    if (rebuild_active(m->rebuild)) {
-        check_later(m, RECHECK_SECONDS);
+    if (m->walked) {
+        log_warning("%ju jobs that ended are not in the KVS any more",
+                    (uintmax_t)(m->ninactive - have));
         return;
     }
-    log_notice("%ju jobs are inactive, but %ju are in the index of past jobs: reading them back "
-               "from the KVS",
+    log_notice("%ju jobs ended, but %ju are in the index of past jobs: reading them back from the "
+               "KVS",
                (uintmax_t)m->ninactive, (uintmax_t)have);
-    if (have > m->ninactive && store_clear(m->store) < 0)
-        store_failed(m);
-    else if (rebuild_walk(m->rebuild) < 0)
+    m->walked = true;
+    if (rebuild_walk(m->rebuild) < 0)
         check_later(m, RECHECK_SECONDS);
     show_status(m);
 }
@@ -381,7 +386,7 @@ static int create_watchers(struct manager *m)
     flux_reactor_t *r = service_reactor(m->svc);
 
     m->commit = flux_timer_watcher_create(r, COMMIT_SECONDS, 0., on_commit, m);
-    m->check = flux_timer_watcher_create(r, CHECK_SECONDS, 0., on_check, m);
+    m->check = flux_timer_watcher_create(r, RECHECK_SECONDS, 0., on_check, m);
     return m->commit && m->check ? 0 : -ENOMEM;
 }
 

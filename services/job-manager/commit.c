@@ -196,8 +196,10 @@ void commit_flush(struct manager *m)
         job->nevents_committing = job->nevents;
         job->effects_committing = job->effects;
         job->effects = 0;
-        if (job->effects_committing & JOB_EFFECT_INACTIVE)
+        if (job->effects_committing & JOB_EFFECT_INACTIVE) {
             job->inactive_seq = ++m->ninactive;
+            c->ninactive++;
+        }
         bytes += job->log_committing - job->log_durable;
         if (job->effects_committing & JOB_EFFECT_STORE_R)
             bytes += strlen(job->R);
@@ -223,6 +225,8 @@ static void job_durable(struct manager *m, struct job *job)
     job->log_durable = job->log_committing;
     job->nevents_durable = job->nevents_committing;
     job->effects_committing = 0;
+    if (effects & JOB_EFFECT_INACTIVE)
+        m->commit.ninactive--;
     journal_add(m, job, from, seq, effects);
     if (effects & JOB_EFFECT_START)
         manager_mark(m, job);

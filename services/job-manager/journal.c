@@ -248,7 +248,8 @@ static void listener_send(struct manager *m, struct listener *l)
 
     text_adds(&t, "{\"jobs\":[");
     text_add(&t, l->out.s, l->out.len);
-    text_addf(&t, "],\"ninactive\":%" PRIu64 "}", m->ninactive);
+    /* Durable ones only, as are the records: a listener that heard everything has as many. */
+    text_addf(&t, "],\"ninactive\":%" PRIu64 "}", m->ninactive - m->commit.ninactive);
     if (t.failed || l->out.failed)
         manager_fatal(m, ENOMEM, "cannot write the journal");
     else

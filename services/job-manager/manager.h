@@ -41,6 +41,7 @@ struct commit {
     struct job_answers answers_batch; /* due when the batch is */
     struct job **batch;               /* in flight, or waiting for another try; with references */
     size_t nbatch, batch_cap;
+    uint64_t ninactive; /* of those in batch that it makes inactive */
     bool in_flight, retry;
     uint64_t ncommits, nevents;
 };
