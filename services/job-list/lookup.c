@@ -39,18 +39,21 @@ static void on_gone(struct request *req, void *arg)
 /* 0, or the request was answered: 1. */
 static int collect(struct lookup *lk, json_t *o)
 {
+    char name[JOB_NAME_SIZE];
+
     for (size_t i = 0; i < lk->nkeys; i++) {
         const char *text = NULL;
 
         if (flux_kvs_lookup_get(lk->futures[i], &text) < 0) {
             int errnum = errno;
 
-            (void)request_fail(lk->req, errnum, "job %ju: %s: %s", (uintmax_t)lk->id, lk->keys[i],
+            (void)request_fail(lk->req, errnum, "job %s: %s: %s", job_name(lk->id, name),
+                               lk->keys[i],
                                errnum == ENOENT ? "there is no such key" : strerror(errnum));
             return 1;
         }
         if (json_object_set_new(o, lk->keys[i], json_string(text ? text : "")) < 0) {
-            (void)request_fail(lk->req, EILSEQ, "job %ju: %s is not text", (uintmax_t)lk->id,
+            (void)request_fail(lk->req, EILSEQ, "job %s: %s is not text", job_name(lk->id, name),
                                lk->keys[i]);
             return 1;
         }

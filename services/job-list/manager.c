@@ -13,6 +13,7 @@
  * tells. */
 #include <string.h>
 
+#include "job-list/access.h"
 #include "job-list/info.h"
 #include "job-list/journal.h"
 #include "job-list/manager.h"
@@ -287,6 +288,7 @@ static int list_id(struct request *req, bool final, void *arg)
     const struct job *job = table_find(&m->table, id);
     CLEANUP(json_decrefp) json_t *all = NULL;
     uint64_t attrs = ATTRS_ALL;
+    char name[JOB_NAME_SIZE];
     flux_error_t error;
     int rc;
 
@@ -301,7 +303,7 @@ static int list_id(struct request *req, bool final, void *arg)
         return m->synced ? waiters_add(m->id_waiters, req, id)
                          : waiters_add(m->sync_waiters, req, 0);
     if (rc == -ENOENT)
-        return request_fail(req, ENOENT, "there is no job %ju", (uintmax_t)id);
+        return request_fail(req, ENOENT, "there is no job %s", job_name(id, name));
     return rc;
 }
 

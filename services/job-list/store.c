@@ -42,8 +42,8 @@ static const char schema[] =
     "PRAGMA user_version=1;";
 
 static const char *const sql[STMT_COUNT] = {
-    [STMT_PUT] = "INSERT OR IGNORE INTO jobs(id, userid, result, t_inactive, name, attrs)"
-                 " VALUES(?, ?, ?, ?, ?, ?)",
+    [STMT_PUT] = ("INSERT OR IGNORE INTO jobs(id, userid, result, t_inactive, name, attrs)"
+                  " VALUES(?, ?, ?, ?, ?, ?)"),
     [STMT_GET] = "SELECT attrs FROM jobs WHERE id = ?",
     [STMT_HAS] = "SELECT 1 FROM jobs WHERE id = ?",
     [STMT_META] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)",

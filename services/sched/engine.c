@@ -37,7 +37,6 @@ static struct holding *holding_free(struct holding *h)
     }
     return NULL;
 }
-DEFINE_CLEANUP(struct holding *, holding_free)
 
 int engine_new(const struct rset *all, engine_answer_f answer, void *arg, struct engine **ret)
 {
