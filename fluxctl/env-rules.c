@@ -69,7 +69,17 @@ static void pattern_deinit(struct pattern *p)
         regfree(&p->regex);
 }
 
-/* Copy one "NAME=VALUE" unless the name is set already. */
+static bool is_private(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(private_names); i++) {
+        if (strcmp(name, private_names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Copy one "NAME=VALUE" unless the name is set already. Private ones only if the pattern is their
+ * very name. */
 static void copy_variable(json_t *env, const char *assignment, const struct pattern *p)
 {
     const char *equals = strchr(assignment, '=');
@@ -80,7 +90,8 @@ static void copy_variable(json_t *env, const char *assignment, const struct patt
         return;
     memcpy(name, assignment, len);
     name[len] = '\0';
-    if ((p && !pattern_matches(p, name)) || json_object_get(env, name))
+    if ((p && !pattern_matches(p, name)) || json_object_get(env, name) ||
+        (is_private(name) && !(p && p->glob && strcmp(p->glob, name) == 0)))
         return;
     (void)json_object_set_new(env, name, json_string(equals + 1));
 }
@@ -91,8 +102,6 @@ json_t *env_create(void)
 
     for (char **e = environ; env && *e; e++)
         copy_variable(env, *e, NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(private_names); i++)
-        (void)json_object_del(env, private_names[i]);
     return env;
 }
 
