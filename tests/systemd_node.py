@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
-"""A real systemd node in a container: this machine's file system below, the installed tree and the node's own
+"""A real systemd node in a container: this machine's file system below, a copy of the installed tree and the node's own
 changes above, booted by systemd-nspawn in a network of its own. Rebooting keeps the node's disk."""
 import os
 import pathlib
@@ -29,7 +29,7 @@ def unusable():
 
 
 def stage(build, dest):
-    """Install the tree once; every node has it as its middle layer."""
+    """Install the tree once; every node gets a copy (a layer of its own would overlap the file system below it)."""
     subprocess.run(["meson", "install", "-C", str(build), "--no-rebuild", "--quiet", "--destdir", str(dest)],
                    check=True, stdout=subprocess.DEVNULL)
     return dest
@@ -47,17 +47,18 @@ class Node:
         self.base.chmod(0o755)
         for d in ("upper", "work", "root"):
             (self.base / d).mkdir()
+        subprocess.run(["cp", "-a", f"{self.staged}/.", str(self.base / "upper")], check=True)
+        (self.base / "upper").chmod(0o755)  # it becomes the root directory
         etc = self.base / "upper" / "etc"
-        (etc / "systemd" / "system").mkdir(parents=True)
+        (etc / "systemd" / "system").mkdir(parents=True, exist_ok=True)
         (etc / "machine-id").write_text("")
         (etc / "hostname").write_text(self.name + "\n")
         (etc / "hosts").write_text(f"127.0.0.1 localhost {self.name}\n")
         for unit in MASKED:
             (etc / "systemd" / "system" / unit).symlink_to("/dev/null")
-        (self.base / "upper" / "var" / "log").mkdir(parents=True)
-        (self.base / "upper" / "var" / "log" / "journal").mkdir()
+        (self.base / "upper" / "var" / "log" / "journal").mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "overlay", f"flux-{self.name}", "-o",
-                        f"lowerdir={self.staged}:/,upperdir={self.base}/upper,workdir={self.base}/work",
+                        f"lowerdir=/,upperdir={self.base}/upper,workdir={self.base}/work",
                         str(self.base / "root")], check=True)
         try:
             self.boot()
@@ -93,7 +94,7 @@ class Node:
         return None
 
     def _booted(self):
-        r = self.run("systemctl", "is-system-running", "--wait", check=False)
+        r = self.run("systemctl", "is-system-running", check=False, timeout=20)
         state = r.stdout.strip()
         return state if state in ("running", "degraded") else None
 
