@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Jobs a second: submit them all, 64 requests in flight, and wait for each. Real ones run /bin/true;
- * simulated ones start no process. */
+/* Jobs a second: submit them all, 64 requests in flight, and wait for each. Real ones run
+ * /bin/true; simulated ones start no process. */
 #include <unistd.h>
 
 #include "bench.h"
 
-#define JOBSPEC                                                                                   \
-    "{\"version\":1,\"resources\":[{\"type\":\"slot\",\"count\":1,\"label\":\"task\",\"with\":"   \
-    "[{\"type\":\"core\",\"count\":1}]}],\"tasks\":[{\"command\":[\"/bin/true\"],\"slot\":"       \
-    "\"task\",\"count\":{\"per_slot\":1}}],\"attributes\":{\"system\":{\"duration\":0,\"cwd\":"   \
+#define JOBSPEC                                                                                 \
+    "{\"version\":1,\"resources\":[{\"type\":\"slot\",\"count\":1,\"label\":\"task\",\"with\":" \
+    "[{\"type\":\"core\",\"count\":1}]}],\"tasks\":[{\"command\":[\"/bin/true\"],\"slot\":"     \
+    "\"task\",\"count\":{\"per_slot\":1}}],\"attributes\":{\"system\":{\"duration\":0,\"cwd\":" \
     "\"/tmp\",\"environment\":{\"PATH\":\"/bin:/usr/bin\"}%s}}}"
 
 static char jobspec[1024];

@@ -36,7 +36,10 @@ int flux_msg_handler_addvec(flux_t *h, const struct flux_msg_handler_spec tab[],
                             flux_msg_handler_t **handlers[]);
 void flux_msg_handler_delvec(flux_msg_handler_t *handlers[]);
 
-/* Leave unanswered requests unanswered instead of replying ENOSYS (used by tests and proxies). */
+/* A clone's dispatcher takes what its own handlers and RPCs want; the rest stays queued, in order,
+ * for the handle that was opened. Call this when done with a clone: everybody looks at the queue
+ * again.
+ */
 int flux_dispatch_requeue(flux_t *h);
 
 #ifdef __cplusplus
