@@ -112,6 +112,8 @@ static void acknowledged(struct logs *logs)
     for (int i = 0; i < LOGS_COUNT; i++) {
         struct log *log = &logs->log[i];
 
+        if (log->in_flight == 0)
+            continue;
         memmove(log->data, log->data + log->in_flight, log->size - log->in_flight);
         log->size -= log->in_flight;
         log->written += log->in_flight;

@@ -246,6 +246,8 @@ struct shell *shell_free(struct shell *shell)
 {
     if (shell) {
         plugins_shell_exit(shell);
+        for (int i = 0; shell->tasks && i < shell->info.nlocal; i++)
+            env_deinit(&shell->tasks[i].env); /* of one that was not started */
         free(shell->tasks);
         env_deinit(&shell->env);
         logs_free(shell->logs);
