@@ -14,7 +14,7 @@
  *
  * One timer serves all states: the limit of starting, the watchdog, the limit of stopping, the
  * delay before the next start. A daemon that dies again and again before it is ready waits longer
- * each time. Descriptors in its store survive its death. */
+ * each time. Descriptors in its store survive its death, but not its being idle. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -96,6 +96,7 @@ static void become_idle(struct daemon *d)
 {
     disarm(d);
     set_state(d, DAEMON_IDLE);
+    fdstore_deinit(&d->store); /* as systemd does: who waits on a stored connection must learn */
     if (!d->final)
         watch_sockets(d, true);
     d->common->cb(d, DAEMON_EVENT_GONE, d->common->arg);

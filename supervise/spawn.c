@@ -29,6 +29,21 @@ static const char *const manager_variables[] = { "LISTEN_PID",    "LISTEN_FDS", 
                                                  "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
                                                  "INVOCATION_ID", "JOURNAL_STREAM" };
 
+/* fork() with all signals blocked: a signal that comes before the child has given back our handlers
+ * must wait for it, not vanish in a handler that nobody looks at. */
+static pid_t fork_quietly(void)
+{
+    sigset_t all, old;
+    pid_t pid;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &old);
+    pid = fork();
+    if (pid != 0)
+        (void)sigprocmask(SIG_SETMASK, &old, NULL);
+    return pid;
+}
+
 static void reset_signals(void)
 {
     sigset_t none;
@@ -174,7 +189,7 @@ pid_t spawn_daemon(const struct spawn_common *common, const struct spawn_request
         return -ENOMEM;
     if (access(path, X_OK) < 0)
         return -errno;
-    pid = fork();
+    pid = fork_quietly();
     if (pid == 0)
         run_daemon(common, req, path, parent);
     return pid < 0 ? -errno : pid;
@@ -183,7 +198,7 @@ pid_t spawn_daemon(const struct spawn_common *common, const struct spawn_request
 pid_t spawn_program(char *const *argv, char *const *environment)
 {
     const pid_t parent = getpid();
-    const pid_t pid = fork();
+    const pid_t pid = fork_quietly();
 
     if (pid != 0)
         return pid < 0 ? -errno : pid;

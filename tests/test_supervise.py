@@ -240,6 +240,29 @@ def test_stored_connections_survive_kill_9(sup):
     sup.stop()
 
 
+def test_a_stored_connection_ends_when_its_daemon_ends_for_good(sup):
+    sup.daemon("first")
+    sup.start()
+    with sup.connect("node/first") as s:
+        assert sup.say(s, "store client-7") == "stored"
+        s.send(b"exit 0")
+        assert s.recv(1) == b""  # nobody else holds it
+    sup.stop()
+
+
+def test_a_daemon_that_is_just_being_started_is_stopped_at_once(sup):
+    """A signal that falls between fork and exec must not be lost: it cost the whole TimeoutStopSec=."""
+    sup.daemon("first")
+    for i in range(8):
+        sup.daemon(f"other{i}")
+    touch = "import socket,sys\nfor i in range(8):\n s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET);" \
+            "s.connect(f'{sys.argv[1]}/node/other{i}')"
+    begin = time.monotonic()
+    for _ in range(10):
+        assert sup.run("/usr/bin/python3", "-c", touch, str(sup.rundir)).returncode == 0
+    assert time.monotonic() - begin < 9
+
+
 def test_a_daemon_that_fails_at_start_ends_the_attempt_with_a_reason(sup):
     sup.daemon("first", args="--fail")
     r = sup.run("true")
