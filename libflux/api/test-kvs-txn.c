@@ -63,7 +63,7 @@ static void test_wrong_arguments_add_nothing(void **state)
     assert_int_equal(flux_kvs_txn_put(txn, FLUX_KVS_WATCH, "a", "b"), -1);
     assert_int_equal(flux_kvs_txn_put_raw(txn, 0, "a", NULL, 3), -1);
     assert_int_equal(flux_kvs_txn_put_raw(txn, 0, "a", "b", -1), -1);
-    assert_int_equal(flux_kvs_txn_pack(txn, 0, "a", "{s:"), -1);
+    assert_int_equal(flux_kvs_txn_pack(txn, 0, "a", "{"), -1);
     assert_int_equal(flux_kvs_txn_mkdir(txn, FLUX_KVS_APPEND, "a"), -1);
     assert_int_equal(flux_kvs_txn_symlink(txn, 0, "a", NULL, NULL), -1);
     assert_int_equal(flux_kvs_txn_put_treeobj(txn, 0, "a", "{}"), -1);
