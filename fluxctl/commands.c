@@ -79,6 +79,25 @@ void commands_print_help(FILE *f)
           f);
 }
 
+static bool begins(const char *name, int words, char **argv);
+
+bool commands_print_group(char **argv, FILE *f)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        for (const struct command *c = families[i].commands; c->name; c++) {
+            if ((c->flags & COMMAND_HIDDEN) || !begins(c->name, 1, argv))
+                continue;
+            if (!found)
+                fprintf(f, "Usage: fluxctl %s COMMAND [ARGS...]\n\nCommands:\n", argv[0]);
+            found = true;
+            fprintf(f, "  %-27s %s\n", c->name, c->summary);
+        }
+    }
+    return found;
+}
+
 /* The word of the name that comes after `words` words, if it begins with prefix. */
 static void complete_name(const char *name, int words, const char *prefix, FILE *f)
 {

@@ -11,6 +11,9 @@ const struct command *command_find(int argc, char **argv, int *ret_words);
 
 void commands_print_help(FILE *f);
 
+/* The commands whose names begin with the word argv[0], for `fluxctl kvs --help`. False: none. */
+bool commands_print_group(char **argv, FILE *f);
+
 /* Completion of the last of the words after "fluxctl". */
 void commands_complete(int argc, char **argv, FILE *f);
 

@@ -34,12 +34,19 @@ static int run_command(const struct command *command, int argc, char **argv)
     return status;
 }
 
-static int unknown_command(int argc, char **argv)
+/* "kvs --help", "kvs", "kvs nosuch", "nosuch" */
+static int no_command(int argc, char **argv)
 {
-    complain("there is no command '%s'", argv[0]);
-    fprintf(stderr, "These begin that way:\n");
-    commands_complete(argc > 1 ? 2 : 1, (char *[]){ argv[0], "" }, stderr);
-    fprintf(stderr, "Try `fluxctl --help`.\n");
+    bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+
+    if (help && commands_print_group(argv, stdout))
+        return EXIT_SUCCESS;
+    if (argc > 1)
+        complain("there is no command '%s %s'", argv[0], argv[1]);
+    else
+        complain("there is no command '%s'", argv[0]);
+    if (!commands_print_group(argv, stderr))
+        fprintf(stderr, "Try `fluxctl --help`.\n");
     return EXIT_FAILURE;
 }
 
@@ -89,6 +96,6 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (!(command = command_find(argc - first, argv + first, &words)))
-        return unknown_command(argc - first, argv + first);
+        return no_command(argc - first, argv + first);
     return run_command(command, argc - first - words, argv + first + words);
 }

@@ -97,7 +97,7 @@ def test_jobs_lists_what_ran_with_result_and_time(instance):
     bad = instance.flux("submit", "--job-name=bad", "false")
     for j in (good, bad):
         instance.run("job", "attach", j, check=False)
-    rows = dict(r.split(None, 1) for r in instance.flux("jobs", "-an", "-o", "{id} {name} {status_abbrev} {returncode}").splitlines())
+    rows = dict(r.split(None, 1) for r in instance.flux("jobs", "-an", "-o", "{id.f58} {name} {status_abbrev} {returncode}").splitlines())
     assert rows[good] == "good CD 0" and rows[bad] == "bad F 1"
     header = instance.flux("jobs", "-a").splitlines()[0].split()
     assert header[:3] == ["JOBID", "USER", "NAME"]
