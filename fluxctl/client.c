@@ -87,6 +87,7 @@ json_t *client_call_rank(flux_t *h, const char *topic, uint32_t rank, json_t *pa
     flux_error_t error;
     json_t *o;
 
+    (void)held; /* released at the end of the scope */
     if (!f || flux_rpc_get(f, &answer) < 0) {
         complain_future(f, "cannot %s", what);
         return NULL;

@@ -428,6 +428,7 @@ static int raise_all(const struct cmdline *c, const char *type, int severity, ch
     CLEANUP(freep) char *held = note;
     json_t *request = selection(c);
 
+    (void)held; /* released at the end of the scope */
     if (!request)
         return EXIT_FAILURE;
     (void)json_object_set_new(request, "severity", json_integer(severity));

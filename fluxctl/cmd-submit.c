@@ -52,6 +52,8 @@ static void fail(struct submission *s, int status)
 /* Print the ids that are known, up to the first that is not. */
 static void print_ids(struct submission *s)
 {
+    if (s->progress.file && isatty(STDOUT_FILENO))
+        progress_clear(&s->progress);
     for (; s->printed < s->sent && s->entries[s->printed].state != ENTRY_SENT; s->printed++) {
         if (s->entries[s->printed].state == ENTRY_ACCEPTED && !s->quiet)
             puts(jobid_text(s->entries[s->printed].id));

@@ -56,6 +56,13 @@ void progress_update(struct progress *p, const struct progress_counts *n)
         print(p, n, now);
 }
 
+void progress_clear(struct progress *p)
+{
+    fputs("\r" CLEAR_TO_END, p->file);
+    (void)fflush(p->file);
+    p->last_usec = 0;
+}
+
 void progress_finish(struct progress *p, const struct progress_counts *n)
 {
     if (p->file) {

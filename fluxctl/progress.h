@@ -21,6 +21,8 @@ struct progress_counts {
 
 void progress_init(struct progress *p, FILE *file, bool rate);
 void progress_update(struct progress *p, const struct progress_counts *n);
+/* Make way for a line of output on the same terminal. */
+void progress_clear(struct progress *p);
 /* The last state, and a newline. */
 void progress_finish(struct progress *p, const struct progress_counts *n);
 /* The line for these counts; returns its length. For progress_update and its test. */
