@@ -394,8 +394,8 @@ static void test_bad_operations_are_refused_with_a_sentence(void **state)
         "[{'key':'a','flags':32,'dirent':{'ver':1,'type':'dir','data':{}}}]",
         "[{'key':'a','flags':0,'dirent':{'ver':1,'type':'dirref','data':['sha1-aa']}}]",
         "[{'key':'a','flags':0,'dirent':{'ver':1,'type':'hdir','data':{}}}]",
-        "[{'key':'a','flags':0,'dirent':{'ver':1,'type':'dir','data':{'a.b':"
-        "{'ver':1,'type':'val','data':''}}}}]",
+        ("[{'key':'a','flags':0,'dirent':{'ver':1,'type':'dir','data':{'a.b':"
+         "{'ver':1,'type':'val','data':''}}}}]"),
         "[{'key':'.','flags':0,'dirent':{'ver':1,'type':'val','data':''}}]",
     };
 

@@ -257,8 +257,8 @@ static void test_malformed_blobs_are_refused(void **state)
         "{\"ver\":1,\"type\":\"val\",\"data\":\"\"}",
         "{\"ver\":1,\"type\":\"dir\",\"data\":[]}",
         "{\"ver\":2,\"type\":\"dir\",\"data\":{}}",
-        "{\"ver\":1,\"type\":\"dir\",\"data\":{\"a.b\":{\"ver\":1,\"type\":\"val\",\"data\":\"\"}}"
-        "}",
+        ("{\"ver\":1,\"type\":\"dir\",\"data\":{\"a.b\":{\"ver\":1,\"type\":\"val\",\"data\":\"\"}}"
+         "}"),
         "{\"ver\":1,\"type\":\"hdir\",\"data\":{}}",
         "{\"ver\":1,\"type\":\"hdir\",\"data\":{\"size\":32,\"func\":\"fnv1a32/0\",\"bucket\":[]}}",
         "{\"ver\":1,\"type\":\"hdir\",\"data\":{\"size\":1,\"func\":\"city32\",\"bucket\":[null]}}",
