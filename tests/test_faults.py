@@ -24,7 +24,7 @@ def start_jobs(instance, out, go):
 
 def check_all_ended_once(instance, jobs, out):
     def states():
-        r = instance.run("jobs", "-an", "-c", "0", "-o", "{id} {state} {result}", check=False)
+        r = instance.run("jobs", "-an", "-c", "0", "-o", "{id.f58} {state} {result}", check=False)
         return {l.split()[0]: l.split()[1:] for l in r.stdout.splitlines()} if r.returncode == 0 else {}
 
     wait_until("all jobs inactive", lambda: all(states().get(j, [""])[0] == "INACTIVE" for j in jobs), timeout=60)

@@ -92,7 +92,7 @@ def start_jobs(node, tag):
 
 def check_all_ended_once(node, jobs):
     def rows():
-        r = flux(node, "jobs", "-an", "-c", "0", "-o", "{id} {state} {result}", check=False)
+        r = flux(node, "jobs", "-an", "-c", "0", "-o", "{id.f58} {state} {result}", check=False)
         return {l.split()[0]: l.split()[1:] for l in r.stdout.splitlines()} if r.returncode == 0 else {}
 
     wait_until("all jobs inactive", lambda: all(rows().get(j, [""])[0] == "INACTIVE" for j in jobs), timeout=90)
