@@ -22,6 +22,7 @@
 #define SHELL           FLUX_LIBEXECDIR "/flux-shell"
 #define JOB_PATH        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define TASKS_MAX       UINT64_C(32768)
+#define STOP_USEC       (20 * UINT64_C(1000000)) /* of a job, when the node is shut down */
 #define WAIT_USEC       (20 * UINT64_C(1000000))
 
 static int fail(struct unit_error *error, int rc, const char *what, const char *why)
@@ -155,6 +156,11 @@ static int append_properties(sd_bus_message *m, const struct imp_request *req)
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)(sv)", "TasksMax", "t", TASKS_MAX, "Environment", "as",
                                    3, env_uri, env_id, JOB_PATH);
+    /* When the node is shut down jobs end before the daemons that write down how. */
+    if (rc >= 0)
+        rc = sd_bus_message_append(m, "(sv)(sv)", "After", "as", 5, "flux-broker.service",
+                                   "flux-content.service", "flux-kvs.service", "flux-exec.service",
+                                   "flux-job-manager.service", "TimeoutStopUSec", "t", STOP_USEC);
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, SHELL, 2, "flux-shell", id,
                                    0);
