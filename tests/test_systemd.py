@@ -126,8 +126,26 @@ def test_an_ordinary_user_starts_an_instance_of_his_own_under_his_user_manager(s
 
 
 def test_reboot_keeps_the_queue(started):
-    flux(started, "submit", "--cc=1-2", "sleep", "1000")
+    running = flux(started, "submit", "--cc=1-2", "sleep", "1000").stdout.split()
+    for job in running:
+        flux(started, "job", "wait-event", job, "start")
     queued = flux(started, "submit", "--cc=1-5", "true").stdout.split()
     started.reboot()
     started.run("systemctl", "start", "flux.target")
     check_all_ended_once(started, queued)
+    for job in running:
+        r = flux(started, "job", "eventlog", job)
+        assert re.search(r" finish status=(15|36608)$", r.stdout, re.M), r.stdout  # ended by SIGTERM, and it is known
+
+
+def test_cut_power_keeps_the_queue_and_says_what_became_of_what_ran(started):
+    running = flux(started, "submit", "--cc=1-2", "sleep", "1000").stdout.split()
+    for job in running:
+        flux(started, "job", "wait-event", job, "start")
+    queued = flux(started, "submit", "--cc=1-5", "true").stdout.split()
+    started.cut_power()
+    started.run("systemctl", "start", "flux.target")
+    check_all_ended_once(started, queued)
+    for job in running:
+        r = flux(started, "job", "attach", job, check=False)
+        assert r.returncode != 0 and "vanished" in r.stderr, r.stderr
