@@ -81,3 +81,13 @@ def test_an_acknowledged_commit_survives_kill_9_of_the_store_and_the_kvs(fresh_i
         value = wait_until("the value to be readable", lambda: instance.run("kvs", "get", f"kept.k{i}", check=False).stdout.strip())
         assert value == str(i)
     assert len(instance.flux("kvs", "ls", "kept").split()) == 20
+
+
+def test_a_restarted_job_list_answers_with_all_jobs_at_once(fresh_instance):
+    instance = fresh_instance
+    jobs = instance.flux("submit", "--cc=1-5", "--wait", "true").split()
+    # Neither the index nor the journal knows them: the job manager is new, and job-list was never asked before.
+    instance.kill_daemon("job-manager")
+    instance.run("job", "attach", instance.flux("submit", "true"))
+    listed = instance.flux("jobs", "-an", "-o", "{id.f58}").split()
+    assert set(jobs) <= set(listed)

@@ -8,7 +8,7 @@
  * directory is walked, once. A store that has more at the end of history belongs to another
  * instance, and is emptied.
  *
- * List requests wait for the end of history, SYNC_SECONDS at most, then get what there is. A
+ * List requests wait until nothing is missing, SYNC_SECONDS at most, then get what there is. A
  * request for a job nobody heard of waits ID_SECONDS: a client may ask sooner than the journal
  * tells. */
 #include <string.h>
@@ -39,6 +39,7 @@ struct manager {
     struct waiters *sync_waiters, *id_waiters;
     flux_watcher_t *commit, *check;
     bool synced;        /* all history of the journal was told */
+    bool complete;      /* and the store has what ended unheard, as far as it can be found */
     bool walked;        /* the job directory, since then */
     uint64_t ninactive; /* jobs that the journal says ever became inactive */
     struct log_ratelimit store_limit;
@@ -139,6 +140,42 @@ static void read_stale_jobs(struct manager *m)
     }
 }
 
+static void set_complete(struct manager *m)
+{
+    if (m->complete)
+        return;
+    m->complete = true;
+    waiters_wake_all(m->sync_waiters);
+}
+
+/* Between two responses of the journal the store has all jobs that it says are inactive. */
+static void complete_store(struct manager *m)
+{
+    const uint64_t have = store_count(m->store);
+
+    if (!m->synced || rebuild_active(m->rebuild))
+        return;
+    if (have >= m->ninactive || m->walked) {
+        if (have < m->ninactive)
+            log_warning("%ju jobs that ended are not in the KVS any more",
+                        (uintmax_t)(m->ninactive - have));
+        set_complete(m);
+        return;
+    }
+    log_notice("%ju jobs ended, but %ju are in the index of past jobs: reading them back from the "
+               "KVS",
+               (uintmax_t)m->ninactive, (uintmax_t)have);
+    m->walked = true;
+    if (rebuild_walk(m->rebuild) < 0)
+        check_later(m, RECHECK_SECONDS);
+    show_status(m);
+}
+
+static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    complete_store(arg);
+}
+
 static void end_of_history(struct manager *m)
 {
     m->synced = true;
@@ -149,8 +186,7 @@ static void end_of_history(struct manager *m)
             store_failed(m);
     }
     read_stale_jobs(m);
-    check_later(m, 0.);
-    waiters_wake_all(m->sync_waiters);
+    complete_store(m);
     show_status(m);
 }
 
@@ -177,7 +213,7 @@ static void on_journal_lost(void *arg)
 {
     struct manager *m = arg;
 
-    m->synced = false;
+    m->synced = m->complete = false;
     flux_watcher_stop(m->check);
     show_status(m);
 }
@@ -229,28 +265,6 @@ static const struct rebuild_ops rebuild_ops = {
     .done = on_rebuild_done,
 };
 
-/* Between two responses of the journal the store has all jobs that it says are inactive. */
-static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
-{
-    struct manager *m = arg;
-    uint64_t have = store_count(m->store);
-
-    if (!m->synced || have >= m->ninactive || rebuild_active(m->rebuild))
-        return;
-    if (m->walked) {
-        log_warning("%ju jobs that ended are not in the KVS any more",
-                    (uintmax_t)(m->ninactive - have));
-        return;
-    }
-    log_notice("%ju jobs ended, but %ju are in the index of past jobs: reading them back from the "
-               "KVS",
-               (uintmax_t)m->ninactive, (uintmax_t)have);
-    m->walked = true;
-    if (rebuild_walk(m->rebuild) < 0)
-        check_later(m, RECHECK_SECONDS);
-    show_status(m);
-}
-
 /* --- job-list */
 
 static int list(struct request *req, bool final, void *arg)
@@ -261,7 +275,7 @@ static int list(struct request *req, bool final, void *arg)
     struct query q;
     int rc;
 
-    if (!m->synced && !final)
+    if (!m->complete && !final)
         return waiters_add(m->sync_waiters, req, 0);
     if (query_parse(request_json(req), &q, &error) < 0)
         return request_fail(req, EINVAL, "%s", error.text);
@@ -300,8 +314,8 @@ static int list_id(struct request *req, bool final, void *arg)
     if (rc == 0)
         return request_respond_pack(req, "{s:o}", "job", attrs_select(all, attrs));
     if (rc == -ENOENT && !final)
-        return m->synced ? waiters_add(m->id_waiters, req, id)
-                         : waiters_add(m->sync_waiters, req, 0);
+        return m->complete ? waiters_add(m->id_waiters, req, id)
+                           : waiters_add(m->sync_waiters, req, 0);
     if (rc == -ENOENT)
         return request_fail(req, ENOENT, "there is no job %s", job_name(id, name));
     return rc;
@@ -319,7 +333,7 @@ static int job_stats(struct request *req, bool final, void *arg)
     struct store_counts past = store_counts(m->store);
     json_int_t inactive = (json_int_t)(store_count(m->store) + c->inactive);
 
-    if (!m->synced && !final)
+    if (!m->complete && !final)
         return waiters_add(m->sync_waiters, req, 0);
     return request_respond_pack(
         req, "{s:{s:I s:I s:I s:I s:I s:I s:I} s:I s:I s:I s:I}", "job_states", "depend",
