@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* flux-imp: the one privileged program. Started by systemd for each connection to RUNDIR/imp, as
- * root, with the connection as stdin; serves one request and exits. It asks PID 1 for job units and
+ * root, with the connection as stdin; serves its requests one by one and exits when no other comes.
+ * It asks PID 1 for job units and
  * signals them, nothing else: it opens no file, runs no program, reads no configuration, and what
  * it runs is compiled in. It talks to the owner of the system instance (FLUX_OWNER) only, whom the
  * kernel names (SO_PEERCRED).
@@ -25,7 +26,10 @@
 #include "request.h"
 #include "unit.h"
 
-#define PEER_TIMEOUT 5 /* seconds a peer may take to send its request */
+#define PEER_TIMEOUT 10   /* seconds a peer may take to send a request; flux-exec hangs up sooner */
+#define REQUESTS_MAX 1000 /* then a new process */
+
+enum served { SERVED, PEER_GONE, REFUSED };
 
 static void log_request(const struct imp_request *req, uid_t peer, const char *event,
                         const char *text)
@@ -45,7 +49,8 @@ static void answer(const char *text, size_t size)
     (void)send(STDIN_FILENO, text, size, MSG_NOSIGNAL);
 }
 
-static int refuse(uid_t peer, const char *why)
+/* The peer is told why. */
+static enum served refuse(uid_t peer, const char *why)
 {
     char text[320];
     const int n = snprintf(text, sizeof(text), "error=%s", why);
@@ -54,36 +59,43 @@ static int refuse(uid_t peer, const char *why)
                           "FLUX_EVENT=refused", "FLUX_CALLER=%ju", (uintmax_t)peer,
                           "MESSAGE=refused a request of user %ju: %s", (uintmax_t)peer, why, NULL);
     answer(text, (n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1) + 1);
-    return EXIT_FAILURE;
+    return REFUSED;
 }
 
-static int serve_start(const struct imp_request *req, uid_t peer)
+/* A request that was in order, but could not be done: others may be. */
+static enum served fail(uid_t peer, const char *why)
+{
+    (void)refuse(peer, why);
+    return SERVED;
+}
+
+static enum served serve_start(const struct imp_request *req, uid_t peer)
 {
     struct unit_error error = { .text = "" };
     char text[64];
     uint32_t pid = 0;
 
     if (unit_start(req, &pid, &error) < 0)
-        return refuse(peer, error.text);
+        return fail(peer, error.text);
     (void)snprintf(text, sizeof(text), "pid=%" PRIu32, pid);
     answer(text, strlen(text) + 1);
     (void)snprintf(text, sizeof(text), "started the job shell, process %" PRIu32, pid);
     log_request(req, peer, "launch", text);
-    return EXIT_SUCCESS;
+    return SERVED;
 }
 
-static int serve_kill(const struct imp_request *req, uid_t peer)
+static enum served serve_kill(const struct imp_request *req, uid_t peer)
 {
     struct unit_error error = { .text = "" };
     static const char ok[] = "ok=1";
 
     if (unit_kill(req, &error) < 0)
-        return refuse(peer, error.text);
+        return fail(peer, error.text);
     answer(ok, sizeof(ok));
-    return EXIT_SUCCESS;
+    return SERVED;
 }
 
-static int serve_list(uid_t peer)
+static enum served serve_list(uid_t peer)
 {
     struct unit_error error = { .text = "" };
     static const char none[] = "ok=1";
@@ -91,16 +103,16 @@ static int serve_list(uid_t peer)
     size_t size = 0;
 
     if (unit_list(&text, &size, &error) < 0)
-        return refuse(peer, error.text);
+        return fail(peer, error.text);
     if (size > 0)
         answer(text, size);
     else
         answer(none, sizeof(none));
     free(text);
-    return EXIT_SUCCESS;
+    return SERVED;
 }
 
-static int serve(uid_t peer, uid_t owner)
+static enum served serve(uid_t peer, uid_t owner)
 {
     char data[IMP_REQUEST_MAX + 1];
     struct imp_request req;
@@ -108,7 +120,7 @@ static int serve(uid_t peer, uid_t owner)
     const ssize_t n = recv(STDIN_FILENO, data, sizeof(data), MSG_TRUNC);
 
     if (n <= 0)
-        return EXIT_FAILURE; /* it went away, or sent nothing for too long */
+        return PEER_GONE; /* or it sent nothing for long */
     if ((size_t)n > sizeof(data))
         return refuse(peer, "the request is empty or too long");
     if (imp_request_parse(data, (size_t)n, &req, &why) < 0)
@@ -124,7 +136,7 @@ static int serve(uid_t peer, uid_t owner)
     case IMP_LIST:
         return serve_list(peer);
     }
-    return EXIT_FAILURE;
+    return REFUSED;
 }
 
 int main(void)
@@ -139,13 +151,21 @@ int main(void)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)close_range(3, ~0u, 0);
     if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
-        (void)fputs("flux-imp is started by systemd for each request (flux-imp.socket)\n", stderr);
+        (void)fputs("flux-imp is started by systemd for each connection (flux-imp.socket)\n", stderr);
         return EXIT_FAILURE;
     }
     (void)setsockopt(STDIN_FILENO, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)setsockopt(STDIN_FILENO, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     pw = getpwnam(FLUX_OWNER);
-    if (!pw)
-        return refuse(peer.uid, "there is no user " FLUX_OWNER);
-    return serve(peer.uid, pw->pw_uid);
+    if (!pw) {
+        (void)refuse(peer.uid, "there is no user " FLUX_OWNER);
+        return EXIT_FAILURE;
+    }
+    for (int i = 0; i < REQUESTS_MAX; i++) {
+        const int rc = serve(peer.uid, pw->pw_uid);
+
+        if (rc != SERVED)
+            return rc == PEER_GONE ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Shells as transient units of the system manager, which only root may ask for: flux-imp(8) does,
- * for one request per connection to RUNDIR/imp. Request and answer are one record each,
- * NUL-terminated KEY=VALUE strings; imp/request.h has the other side. The unit is PID 1's: neither
- * flux-exec nor flux-imp need to live for it to run. */
+ * over connections to RUNDIR/imp. Request and answer are one record each, NUL-terminated KEY=VALUE
+ * strings; imp/request.h has the other side. The unit is PID 1's: neither flux-exec nor flux-imp
+ * need to live for it to run.
+ *
+ * A connection starts a process of flux-imp, which takes longer than the request: so a few are
+ * kept for a while. One request is under way on each, the rest waits here in order. */
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,10 +16,15 @@
 #include "launch_impl.h"
 #include "service/log.h"
 
-#define ANSWER_TIMEOUT 30. /* seconds */
-#define ANSWER_MAX     (64 * 1024)
+#define ANSWER_TIMEOUT  30. /* seconds */
+#define ANSWER_MAX      (64 * 1024)
+#define REQUEST_MAX     512
+#define CONNECTIONS_MAX 4  /* PID 1 does one thing at a time */
+#define IDLE_TIMEOUT    5. /* seconds; flux-imp waits longer for a request */
 
 enum imp_verb { IMP_START, IMP_KILL, IMP_LIST };
+
+struct imp_conn;
 
 struct imp_call {
     TAILQ_ENTRY(imp_call) link;
@@ -25,26 +33,55 @@ struct imp_call {
     struct launch *p;   /* start; NULL: nobody wants to know any more */
     launcher_list_f cb; /* list */
     void *arg;
+    struct imp_conn *conn; /* NULL: waits for one */
+    size_t len;
+    char request[REQUEST_MAX];
+};
+
+struct imp_conn {
+    TAILQ_ENTRY(imp_conn) link;
+    struct imp_pool *pool;
+    struct imp_call *call; /* under way; NULL: idle */
+    bool used;             /* has answered before */
     int fd;
     flux_watcher_t *w, *timer;
 };
 
-struct imp_calls {
-    TAILQ_HEAD(, imp_call) list;
+struct imp_pool {
+    TAILQ_HEAD(, imp_call) waiting, under_way;
+    TAILQ_HEAD(, imp_conn) conns;
+    size_t nconns;
 };
+
+static struct imp_conn *imp_conn_free(struct imp_conn *conn)
+{
+    if (conn) {
+        if (conn->call)
+            conn->call->conn = NULL;
+        TAILQ_REMOVE(&conn->pool->conns, conn, link);
+        conn->pool->nconns--;
+        flux_watcher_destroy(conn->timer);
+        flux_watcher_destroy(conn->w);
+        closep(&conn->fd);
+        free(conn);
+    }
+    return NULL;
+}
 
 static struct imp_call *imp_call_free(struct imp_call *c)
 {
-    struct imp_calls *calls;
+    struct imp_pool *pool;
 
     if (c) {
-        calls = c->l->data;
-        TAILQ_REMOVE(&calls->list, c, link);
+        pool = c->l->data;
+        if (c->conn) {
+            TAILQ_REMOVE(&pool->under_way, c, link);
+            c->conn->call = NULL;
+        } else {
+            TAILQ_REMOVE(&pool->waiting, c, link);
+        }
         if (c->p && c->verb == IMP_START)
             c->p->data = NULL;
-        flux_watcher_destroy(c->timer);
-        flux_watcher_destroy(c->w);
-        closep(&c->fd);
         free(c);
     }
     return NULL;
@@ -106,25 +143,77 @@ static void finish(struct imp_call *c, const char *answer, size_t len, const cha
         imp_call_free(c);
 }
 
+/* --- connections */
+
+static void pump(struct imp_pool *pool);
+
+static void conn_set_timer(struct imp_conn *conn, double seconds)
+{
+    flux_timer_watcher_reset(conn->timer, seconds, 0.);
+    flux_watcher_start(conn->timer);
+}
+
+/* The connection is free for the next request; its request is told. */
+static void conn_done(struct imp_conn *conn, const char *answer, size_t len, const char *error)
+{
+    struct imp_pool *pool = conn->pool;
+    struct imp_call *c = conn->call;
+
+    TAILQ_REMOVE(&pool->under_way, c, link);
+    TAILQ_INSERT_HEAD(&pool->waiting, c, link); /* where imp_call_free looks for it */
+    c->conn = NULL;
+    conn->call = NULL;
+    conn->used = true;
+    conn_set_timer(conn, IDLE_TIMEOUT);
+    if (error)
+        imp_conn_free(conn);
+    finish(c, answer, len, error);
+    pump(pool);
+}
+
+/* flux-imp went away. A request on a connection that was idle before may have crossed its end: it
+ * is sent once more (asking twice does no harm). */
+static void conn_lost(struct imp_conn *conn)
+{
+    struct imp_pool *pool = conn->pool;
+    struct imp_call *c = conn->call;
+
+    if (c && !conn->used) {
+        conn_done(conn, "", 0, "it ended without an answer (journalctl -t flux-imp says why)");
+        return;
+    }
+    if (c) {
+        TAILQ_REMOVE(&pool->under_way, c, link);
+        TAILQ_INSERT_HEAD(&pool->waiting, c, link);
+    }
+    imp_conn_free(conn);
+    pump(pool);
+}
+
 static void on_answer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
-    struct imp_call *c = arg;
+    struct imp_conn *conn = arg;
     static char buf[ANSWER_MAX];
-    const ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
+    const ssize_t n = recv(conn->fd, buf, sizeof(buf), MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0)
-        finish(c, "", 0, "it ended without an answer (journalctl -t flux-imp says why)");
+    if (n <= 0 || !conn->call)
+        conn_lost(conn);
     else if (buf[n - 1] != '\0')
-        finish(c, "", 0, "its answer cannot be read");
+        conn_done(conn, "", 0, "its answer cannot be read");
     else
-        finish(c, buf, (size_t)n, NULL);
+        conn_done(conn, buf, (size_t)n, NULL);
 }
 
-static void on_answer_timeout(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+static void on_timeout(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
-    finish(arg, "", 0, "it did not answer");
+    struct imp_conn *conn = arg;
+
+    if (conn->call)
+        conn_done(conn, "", 0, "it did not answer");
+    else
+        imp_conn_free(conn);
 }
 
 static int imp_connect(const struct launcher *l)
@@ -142,40 +231,120 @@ static int imp_connect(const struct launcher *l)
     return TAKE_FD(fd);
 }
 
-static int imp_send(struct imp_call *c, const char *request, size_t len)
+static int imp_conn_new(struct launcher *l, struct imp_conn **ret)
 {
-    c->fd = imp_connect(c->l);
-    if (c->fd < 0)
-        return c->fd;
-    if (send(c->fd, request, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return -errno;
-    c->w = flux_fd_watcher_create(c->l->reactor, c->fd, FLUX_POLLIN, on_answer, c);
-    c->timer = flux_timer_watcher_create(c->l->reactor, ANSWER_TIMEOUT, 0., on_answer_timeout, c);
-    if (!c->w || !c->timer)
+    struct imp_pool *pool = l->data;
+    struct imp_conn *conn;
+    int fd = imp_connect(l);
+
+    if (fd < 0)
+        return fd;
+    conn = calloc(1, sizeof(*conn));
+    if (!conn) {
+        closep(&fd);
         return -ENOMEM;
-    flux_watcher_start(c->w);
-    flux_watcher_start(c->timer);
+    }
+    conn->pool = pool;
+    conn->fd = fd;
+    TAILQ_INSERT_TAIL(&pool->conns, conn, link);
+    pool->nconns++;
+    conn->w = flux_fd_watcher_create(l->reactor, fd, FLUX_POLLIN, on_answer, conn);
+    conn->timer = flux_timer_watcher_create(l->reactor, ANSWER_TIMEOUT, 0., on_timeout, conn);
+    if (!conn->w || !conn->timer) {
+        imp_conn_free(conn);
+        return -ENOMEM;
+    }
+    flux_watcher_start(conn->w);
+    *ret = conn;
     return 0;
+}
+
+/* 0; 1: all connections are busy; or -errno. */
+static int get_conn(struct launcher *l, struct imp_conn **ret)
+{
+    struct imp_pool *pool = l->data;
+    struct imp_conn *conn;
+
+    TAILQ_FOREACH (conn, &pool->conns, link)
+        if (!conn->call) {
+            *ret = conn;
+            return 0;
+        }
+    return pool->nconns < CONNECTIONS_MAX ? imp_conn_new(l, ret) : 1;
+}
+
+/* Send a waiting request. 0; 1: it must wait; or -errno. */
+static int imp_send(struct imp_call *c)
+{
+    struct imp_pool *pool = c->l->data;
+    struct imp_conn *conn;
+    int rc = get_conn(c->l, &conn);
+
+    while (rc == 0 && send(conn->fd, c->request, c->len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        const bool again = conn->used; /* it ended while it was idle: another one */
+
+        rc = -errno;
+        imp_conn_free(conn);
+        if (again)
+            rc = get_conn(c->l, &conn);
+    }
+    if (rc != 0)
+        return rc;
+    TAILQ_REMOVE(&pool->waiting, c, link);
+    TAILQ_INSERT_TAIL(&pool->under_way, c, link);
+    c->conn = conn;
+    conn->call = c;
+    conn_set_timer(conn, ANSWER_TIMEOUT);
+    return 0;
+}
+
+static void pump(struct imp_pool *pool)
+{
+    struct imp_call *c;
+
+    while ((c = TAILQ_FIRST(&pool->waiting))) {
+        const int rc = imp_send(c);
+
+        if (rc > 0)
+            return;
+        if (rc < 0)
+            finish(c, "", 0, strerror(-rc));
+    }
 }
 
 static struct imp_call *imp_call_new(struct launcher *l, enum imp_verb verb)
 {
-    struct imp_calls *calls = l->data;
+    struct imp_pool *pool = l->data;
     struct imp_call *c = calloc(1, sizeof(*c));
 
     if (c) {
         c->l = l;
         c->verb = verb;
-        c->fd = -EBADF;
-        TAILQ_INSERT_TAIL(&calls->list, c, link);
+        TAILQ_INSERT_TAIL(&pool->waiting, c, link);
     }
     return c;
 }
 
+/* len: of the request with its NUL, negative or too long if it could not be written. */
+static int imp_submit(struct imp_call *c, int len)
+{
+    const struct imp_pool *pool = c->l->data;
+    int rc;
+
+    if (len < 0 || (size_t)len > sizeof(c->request))
+        return -ENAMETOOLONG;
+    c->len = (size_t)len;
+    if (TAILQ_FIRST(&pool->waiting) != c)
+        return 0; /* others were first */
+    rc = imp_send(c);
+    return rc > 0 ? 0 : rc;
+}
+
+/* --- what launchers do */
+
 static void imp_start(struct launch *p, const struct launch_request *req)
 {
     struct imp_call *c = imp_call_new(p->l, IMP_START);
-    char request[512];
     int n, rc;
 
     if (!c) {
@@ -184,11 +353,10 @@ static void imp_start(struct launch *p, const struct launch_request *req)
     }
     c->p = p;
     p->data = c;
-    n = snprintf(request, sizeof(request),
+    n = snprintf(c->request, sizeof(c->request),
                  "verb=start%cjobid=%" PRIu64 "%cuserid=%" PRIu32 "%curi=%s", 0, req->id, 0,
                  req->userid, 0, p->l->uri);
-    rc =
-        n < 0 || (size_t)n >= sizeof(request) ? -ENAMETOOLONG : imp_send(c, request, (size_t)n + 1);
+    rc = imp_submit(c, n + 1);
     if (rc < 0) {
         c->p = NULL;
         imp_call_free(c);
@@ -206,14 +374,13 @@ static void imp_forget(struct launch *p)
 static int imp_kill(struct launcher *l, flux_jobid_t id, int signum)
 {
     struct imp_call *c = imp_call_new(l, IMP_KILL);
-    char request[128];
     int n, rc;
 
     if (!c)
         return -ENOMEM;
-    n = snprintf(request, sizeof(request), "verb=kill%cjobid=%" PRIu64 "%csignum=%d", 0, id, 0,
-                 signum);
-    rc = imp_send(c, request, (size_t)n + 1);
+    n = snprintf(c->request, sizeof(c->request), "verb=kill%cjobid=%" PRIu64 "%csignum=%d", 0, id,
+                 0, signum);
+    rc = imp_submit(c, n + 1);
     if (rc < 0)
         imp_call_free(c);
     return rc;
@@ -231,7 +398,6 @@ static int imp_purge(struct launcher *l, flux_jobid_t id)
 
 static int imp_list(struct launcher *l, launcher_list_f cb, void *arg)
 {
-    static const char request[] = "verb=list";
     struct imp_call *c = imp_call_new(l, IMP_LIST);
     int rc;
 
@@ -239,7 +405,8 @@ static int imp_list(struct launcher *l, launcher_list_f cb, void *arg)
         return -ENOMEM;
     c->cb = cb;
     c->arg = arg;
-    rc = imp_send(c, request, sizeof(request));
+    (void)strcpy(c->request, "verb=list");
+    rc = imp_submit(c, sizeof("verb=list"));
     if (rc < 0)
         imp_call_free(c);
     return rc;
@@ -247,22 +414,28 @@ static int imp_list(struct launcher *l, launcher_list_f cb, void *arg)
 
 static int imp_init(struct launcher *l, flux_error_t *error)
 {
-    struct imp_calls *calls = calloc(1, sizeof(*calls));
+    struct imp_pool *pool = calloc(1, sizeof(*pool));
 
-    if (!calls)
+    if (!pool)
         return -ENOMEM;
-    TAILQ_INIT(&calls->list);
-    l->data = calls;
+    TAILQ_INIT(&pool->waiting);
+    TAILQ_INIT(&pool->under_way);
+    TAILQ_INIT(&pool->conns);
+    l->data = pool;
     return 0;
 }
 
 static void imp_deinit(struct launcher *l)
 {
-    struct imp_calls *calls = l->data;
+    struct imp_pool *pool = l->data;
 
-    while (!TAILQ_EMPTY(&calls->list))
-        imp_call_free(TAILQ_FIRST(&calls->list));
-    free(calls);
+    while (!TAILQ_EMPTY(&pool->under_way))
+        imp_call_free(TAILQ_FIRST(&pool->under_way));
+    while (!TAILQ_EMPTY(&pool->waiting))
+        imp_call_free(TAILQ_FIRST(&pool->waiting));
+    while (!TAILQ_EMPTY(&pool->conns))
+        imp_conn_free(TAILQ_FIRST(&pool->conns));
+    free(pool);
 }
 
 const struct launch_backend launch_imp = {
