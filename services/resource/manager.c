@@ -13,21 +13,14 @@
 
 #include "base/errorx.h"
 #include "base/eventlog.h"
-#include "base/list.h"
 #include "resource/drain.h"
 #include "resource/hardware.h"
 #include "resource/inventory.h"
 #include "resource/manager.h"
 #include "service/log.h"
+#include "service/waiting.h"
 
 #define EVENTLOG_KEY "resource.eventlog"
-#define WAITERS_MAX  1024
-
-struct waiter {
-    struct request *req;
-    int (*fn)(struct request *req, void *arg);
-    TAILQ_ENTRY(waiter) entry;
-};
 
 struct manager {
     struct service *svc;
@@ -40,8 +33,7 @@ struct manager {
     bool loaded;
     struct request *acquire; /* the scheduler, or NULL */
     char *xml;               /* this node's topology, once somebody asked */
-    TAILQ_HEAD(, waiter) waiters;
-    size_t nwaiters;
+    struct waiting waiting;
 };
 
 /* A drain or undrain under way. */
@@ -82,42 +74,10 @@ static void show_status(struct manager *m)
 static int wait_until_loaded(struct manager *m, struct request *req,
                              int (*fn)(struct request *req, void *arg))
 {
-    struct waiter *w;
-
     if (!m->all)
         return request_explain(req, ENOSYS, "rank 0 answers this, not rank %u",
                                service_rank(m->svc));
-    if (m->nwaiters >= WAITERS_MAX)
-        return request_explain(req, EAGAIN, "resources are being read and too many wait for them");
-    w = calloc(1, sizeof(*w));
-    if (!w)
-        return -ENOMEM;
-    w->req = request_ref(req);
-    w->fn = fn;
-    TAILQ_INSERT_TAIL(&m->waiters, w, entry);
-    m->nwaiters++;
-    return 0;
-}
-
-static void waiter_remove(struct manager *m, struct waiter *w)
-{
-    TAILQ_REMOVE(&m->waiters, w, entry);
-    m->nwaiters--;
-    request_unref(w->req);
-    free(w);
-}
-
-static void serve_waiters(struct manager *m)
-{
-    struct waiter *w;
-
-    while ((w = TAILQ_FIRST(&m->waiters))) {
-        int rc = request_gone(w->req) ? 0 : w->fn(w->req, m);
-
-        if (rc < 0)
-            (void)request_fail(w->req, -rc, NULL);
-        waiter_remove(m, w);
-    }
+    return waiting_add(&m->waiting, req, fn, "resources are being read and too many wait for them");
 }
 
 /* --- resource.acquire */
@@ -336,7 +296,7 @@ static void on_replay(flux_future_t *f, void *arg)
     } else {
         m->loaded = true;
         show_status(m);
-        serve_waiters(m);
+        waiting_serve(&m->waiting, m);
     }
     flux_future_destroy(m->replay);
     m->replay = NULL;
@@ -416,7 +376,7 @@ int manager_new(struct service *svc, struct manager **ret)
         return -ENOMEM;
     m->svc = svc;
     m->norestrict = json_is_true(service_config_get(svc, "resource.norestrict"));
-    TAILQ_INIT(&m->waiters);
+    waiting_init(&m->waiting);
     if (service_rank(svc) == 0 && (rc = start_leader(m)) < 0)
         return rc;
     *ret = TAKE(m);
@@ -427,8 +387,7 @@ struct manager *manager_free(struct manager *m)
 {
     if (!m)
         return NULL;
-    while (!TAILQ_EMPTY(&m->waiters))
-        waiter_remove(m, TAILQ_FIRST(&m->waiters));
+    waiting_deinit(&m->waiting);
     free(m->xml);
     request_unref(m->acquire);
     flux_future_destroy(m->replay);

@@ -8,24 +8,17 @@
  * most RUN_LIMIT of them; so answers travel in batches and nothing starves.
  *
  * Refuses: requests of others than the owner, except resource-status and feasibility.check, which
- * wait (at most WAITERS_MAX of them) until there is something to say. */
+ * wait (a limited number) until there is something to say. */
 #include <string.h>
 
-#include "base/list.h"
 #include "base/monotime.h"
 #include "sched/engine.h"
 #include "sched/manager.h"
 #include "service/log.h"
+#include "service/waiting.h"
 
 #define RUN_LIMIT      512
-#define WAITERS_MAX    1024
 #define STATUS_SECONDS 0.25
-
-struct waiter {
-    struct request *req;
-    int (*fn)(struct request *req, void *arg);
-    TAILQ_ENTRY(waiter) entry;
-};
 
 struct manager {
     struct service *svc;
@@ -36,8 +29,7 @@ struct manager {
     json_t *answers;
     flux_watcher_t *prepare, *idle, *status;
     bool dirty;
-    TAILQ_HEAD(, waiter) waiters;
-    size_t nwaiters;
+    struct waiting waiting;
 };
 
 DEFINE_CLEANUP(struct rset *, rset_free)
@@ -233,39 +225,7 @@ static int rpc_free(struct request *req, void *arg)
 static int wait_until_open(struct manager *m, struct request *req,
                            int (*fn)(struct request *req, void *arg))
 {
-    struct waiter *w;
-
-    if (m->nwaiters >= WAITERS_MAX)
-        return request_explain(req, EAGAIN, "the scheduler is starting and too many wait for it");
-    w = calloc(1, sizeof(*w));
-    if (!w)
-        return -ENOMEM;
-    w->req = request_ref(req);
-    w->fn = fn;
-    TAILQ_INSERT_TAIL(&m->waiters, w, entry);
-    m->nwaiters++;
-    return 0;
-}
-
-static void waiter_remove(struct manager *m, struct waiter *w)
-{
-    TAILQ_REMOVE(&m->waiters, w, entry);
-    m->nwaiters--;
-    request_unref(w->req);
-    free(w);
-}
-
-static void serve_waiters(struct manager *m)
-{
-    struct waiter *w;
-
-    while ((w = TAILQ_FIRST(&m->waiters))) {
-        int rc = w->fn(w->req, m);
-
-        if (rc < 0)
-            (void)request_fail(w->req, -rc, NULL);
-        waiter_remove(m, w);
-    }
+    return waiting_add(&m->waiting, req, fn, "the scheduler is starting and too many wait for it");
 }
 
 static int rpc_resource_status(struct request *req, void *arg)
@@ -318,7 +278,7 @@ static int say_ready(struct manager *m)
     if (!m->ready || flux_future_then(m->ready, -1., on_ready, m) < 0)
         return -errno;
     m->open = true;
-    serve_waiters(m);
+    waiting_serve(&m->waiting, m);
     changed(m);
     return 0;
 }
@@ -443,7 +403,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!m)
         return -ENOMEM;
     m->svc = svc;
-    TAILQ_INIT(&m->waiters);
+    waiting_init(&m->waiting);
     if (!(m->answers = json_array()) || (rc = watch(m)) < 0)
         return -ENOMEM;
     m->acquire =
@@ -459,8 +419,7 @@ struct manager *manager_free(struct manager *m)
 {
     if (!m)
         return NULL;
-    while (!TAILQ_EMPTY(&m->waiters))
-        waiter_remove(m, TAILQ_FIRST(&m->waiters));
+    waiting_deinit(&m->waiting);
     flux_watcher_destroy(m->status);
     flux_watcher_destroy(m->idle);
     flux_watcher_destroy(m->prepare);

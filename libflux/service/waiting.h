@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Requests that came before a daemon has what it needs to answer: they wait in order, and are
+ * handled as if they came again once it has. A limited number; those whose client leaves meanwhile
+ * are dropped. */
+#ifndef SERVICE_WAITING_H
+#define SERVICE_WAITING_H
+
+#include "base/list.h"
+#include "service/service.h"
+
+#define WAITING_MAX 1024
+
+struct waiter;
+TAILQ_HEAD(waiter_list, waiter);
+
+struct waiting {
+    struct waiter_list list;
+    size_t count;
+};
+
+void waiting_init(struct waiting *w);
+void waiting_deinit(struct waiting *w); /* answers ECANCELED */
+
+/* Keep a request; fn: its handler. For "return waiting_add(...)" from a handler: 0, -ENOMEM, or
+ * -EAGAIN with the sentence `full` when WAITING_MAX wait already. */
+int waiting_add(struct waiting *w, struct request *req, int (*fn)(struct request *req, void *arg),
+                const char *full);
+
+/* Handle all that wait now; one that is added again by its handler waits for the next time. */
+void waiting_serve(struct waiting *w, void *arg);
+
+#endif
