@@ -1,29 +1,47 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Group commit on the client's side. A batch that is refused for a reason that may lie in one of
- * its changes is sent again one by one, so that a single bad change fails alone. Where the outcome
- * is unknown nobody is told anything but on_unknown, which ends the daemon: the KVS is asked after
- * the restart. */
+/* Group commit on the client's side: a commit takes what is queued when one of the two places in
+ * flight is free, so that a change waits for at most half of another's time. Changes of different
+ * jobs may overtake one another; who needs an order waits for done(). A batch that is refused for a
+ * reason that may lie in one of its changes is sent again one by one, so that a single bad change
+ * fails alone. Where the outcome is unknown nobody is told anything but on_unknown, which ends the
+ * daemon: the KVS is asked after the restart. */
 #include <string.h>
 
 #include "commitq.h"
 #include "service/log.h"
 
-#define BATCH_MAX 256
+#define BATCH_MAX   256
+#define FLIGHTS_MAX 2
 
 TAILQ_HEAD(op_list, commit_op);
+
+/* A commit in flight. */
+struct flight {
+    struct commitq *q;
+    flux_future_t *f; /* NULL: the place is free */
+    struct op_list sent;
+};
 
 struct commitq {
     flux_t *h;
     flux_watcher_t *flush; /* prepare: started while there is something to send */
     void (*on_unknown)(void *arg, const char *why);
     void *arg;
-    struct op_list queued, sent;
-    flux_future_t *f; /* the commit in flight */
+    struct op_list queued;
+    struct flight flights[FLIGHTS_MAX];
 };
+
+static struct flight *free_flight(struct commitq *q)
+{
+    for (size_t i = 0; i < FLIGHTS_MAX; i++)
+        if (!q->flights[i].f)
+            return &q->flights[i];
+    return NULL;
+}
 
 static void wake(struct commitq *q)
 {
-    if (!q->f && !TAILQ_EMPTY(&q->queued))
+    if (free_flight(q) && !TAILQ_EMPTY(&q->queued))
         flux_watcher_start(q->flush);
 }
 
@@ -38,12 +56,12 @@ static struct commit_op *pop(struct op_list *list)
     return op;
 }
 
-static void finish_all(struct commitq *q, int errnum, const char *errstr)
+static void finish_all(struct flight *fl, int errnum, const char *errstr)
 {
     struct op_list list = TAILQ_HEAD_INITIALIZER(list);
     struct commit_op *op;
 
-    TAILQ_CONCAT(&list, &q->sent, link);
+    TAILQ_CONCAT(&list, &fl->sent, link);
     while ((op = pop(&list))) {
         op->alone = false;
         op->done(op->arg, errnum, errstr);
@@ -56,38 +74,40 @@ static bool outcome_unknown(int errnum)
            errnum == ETIMEDOUT || errnum == ECANCELED;
 }
 
-static void retry_one_by_one(struct commitq *q)
+static void retry_one_by_one(struct flight *fl)
 {
     struct commit_op *op;
 
-    TAILQ_FOREACH (op, &q->sent, link) {
+    TAILQ_FOREACH (op, &fl->sent, link) {
         op->alone = true;
         op->state = COMMIT_QUEUED;
     }
-    TAILQ_CONCAT(&q->sent, &q->queued, link);
-    TAILQ_CONCAT(&q->queued, &q->sent, link);
+    TAILQ_CONCAT(&fl->sent, &fl->q->queued, link);
+    TAILQ_CONCAT(&fl->q->queued, &fl->sent, link);
 }
 
 static void on_commit(flux_future_t *f, void *arg)
 {
-    struct commitq *q = arg;
+    struct flight *fl = arg;
+    struct commitq *q = fl->q;
     const int rc = flux_future_get(f, NULL);
     const int errnum = rc < 0 ? errno : 0;
-    const struct commit_op *first = TAILQ_FIRST(&q->sent);
+    const struct commit_op *first = TAILQ_FIRST(&fl->sent);
 
-    q->f = NULL;
     if (errnum && outcome_unknown(errnum))
         q->on_unknown(q->arg, flux_future_error_string(f));
     else if (errnum && first && TAILQ_NEXT(first, link))
-        retry_one_by_one(q);
+        retry_one_by_one(fl);
     else
-        finish_all(q, errnum, errnum ? flux_future_error_string(f) : NULL);
+        finish_all(fl, errnum, errnum ? flux_future_error_string(f) : NULL);
+    fl->f = NULL;
     flux_future_destroy(f);
     wake(q);
 }
 
-static int fill(struct commitq *q, flux_kvs_txn_t *txn)
+static int fill(struct flight *fl, flux_kvs_txn_t *txn)
 {
+    struct commitq *q = fl->q;
     int n = 0;
 
     while (n < BATCH_MAX) {
@@ -100,8 +120,9 @@ static int fill(struct commitq *q, flux_kvs_txn_t *txn)
         if (rc < 0)
             return rc;
         TAILQ_REMOVE(&q->queued, op, link);
-        TAILQ_INSERT_TAIL(&q->sent, op, link);
+        TAILQ_INSERT_TAIL(&fl->sent, op, link);
         op->state = COMMIT_SENT;
+        op->flight = fl;
         n++;
         if (op->alone)
             break;
@@ -112,23 +133,24 @@ static int fill(struct commitq *q, flux_kvs_txn_t *txn)
 static void on_flush(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct commitq *q = arg;
+    struct flight *fl = free_flight(q);
     flux_kvs_txn_t *txn;
     int rc;
 
     flux_watcher_stop(w);
-    if (q->f || TAILQ_EMPTY(&q->queued))
+    if (!fl || TAILQ_EMPTY(&q->queued))
         return;
     txn = flux_kvs_txn_create();
-    rc = txn ? fill(q, txn) : -ENOMEM;
+    rc = txn ? fill(fl, txn) : -ENOMEM;
     if (rc > 0) {
-        q->f = flux_kvs_commit(q->h, KVS_PRIMARY_NAMESPACE, 0, txn);
-        if (!q->f || flux_future_then(q->f, -1., on_commit, q) < 0)
+        fl->f = flux_kvs_commit(q->h, KVS_PRIMARY_NAMESPACE, 0, txn);
+        if (!fl->f || flux_future_then(fl->f, -1., on_commit, fl) < 0)
             rc = -errno;
     }
     flux_kvs_txn_destroy(txn);
     if (rc < 0) {
-        flux_future_destroy(q->f);
-        q->f = NULL;
+        flux_future_destroy(fl->f);
+        fl->f = NULL;
         q->on_unknown(q->arg, strerror(-rc));
     }
 }
@@ -141,7 +163,10 @@ int commitq_new(flux_t *h, flux_reactor_t *r, void (*on_unknown)(void *arg, cons
     if (!q)
         return -ENOMEM;
     TAILQ_INIT(&q->queued);
-    TAILQ_INIT(&q->sent);
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        q->flights[i].q = q;
+        TAILQ_INIT(&q->flights[i].sent);
+    }
     q->h = h;
     q->on_unknown = on_unknown;
     q->arg = arg;
@@ -155,7 +180,8 @@ int commitq_new(flux_t *h, flux_reactor_t *r, void (*on_unknown)(void *arg, cons
 struct commitq *commitq_free(struct commitq *q)
 {
     if (q) {
-        flux_future_destroy(q->f);
+        for (size_t i = 0; i < FLIGHTS_MAX; i++)
+            flux_future_destroy(q->flights[i].f);
         flux_watcher_destroy(q->flush);
         free(q);
     }
@@ -173,11 +199,14 @@ void commitq_cancel(struct commitq *q, struct commit_op *op)
 {
     if (op->state == COMMIT_IDLE)
         return;
-    TAILQ_REMOVE(op->state == COMMIT_QUEUED ? &q->queued : &q->sent, op, link);
+    TAILQ_REMOVE(op->state == COMMIT_QUEUED ? &q->queued : &op->flight->sent, op, link);
     op->state = COMMIT_IDLE;
 }
 
 bool commitq_idle(const struct commitq *q)
 {
-    return !q->f && TAILQ_EMPTY(&q->queued);
+    for (size_t i = 0; i < FLIGHTS_MAX; i++)
+        if (q->flights[i].f)
+            return false;
+    return TAILQ_EMPTY(&q->queued);
 }

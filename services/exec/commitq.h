@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Changes of the primary namespace on behalf of many jobs, gathered into few commits: one is in
- * flight, what comes meanwhile goes into the next. */
+/* Changes of the primary namespace on behalf of many jobs, gathered into few commits: two
+ * may be in flight, what comes meanwhile goes into the next. */
 #ifndef EXEC_COMMITQ_H
 #define EXEC_COMMITQ_H
 
@@ -9,6 +9,7 @@
 #include "base/list.h"
 
 struct commitq;
+struct flight;
 
 /* errnum 0: the change is durable. */
 typedef void (*commit_done_f)(void *arg, int errnum, const char *errstr);
@@ -19,7 +20,8 @@ struct commit_op {
     commit_done_f done;
     void *arg;
     enum { COMMIT_IDLE, COMMIT_QUEUED, COMMIT_SENT } state;
-    bool alone; /* after a batch was refused: by itself, to see which change it was */
+    bool alone;            /* after a batch was refused: by itself, to see which change it was */
+    struct flight *flight; /* of a sent one */
     TAILQ_ENTRY(commit_op) link;
 };
 

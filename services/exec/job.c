@@ -5,12 +5,14 @@
  *      |         |                   ^ |                   ^
  *      |         +---- shell lives --+ +---- exit code 0 --+
  *      +-- shell lives --> RUN
+ *      +-- first start, no record of a shell --> LAUNCH
  *
- * RECALL asks the KVS whether the job ran before (RUNDIR/jobs/ID was looked at already). LAUNCH
- * starts the shell while the namespace and the jobspec are on their way; a shell learns its job
- * only when all three are there. INQUEST finds out how a shell ended that could not be waited for
- * or did not end well. ARCHIVE moves the namespace into job.X.guest in one commit, and only then is
- * the job manager told. Simulated jobs go NEW --> RUN --> (gone) and touch neither disk nor KVS.
+ * RECALL asks the KVS whether the job ran before (RUNDIR/jobs/ID was looked at already); that may
+ * be so only if the job manager says reattach. LAUNCH starts the shell while the namespace and the
+ * jobspec are on their way; a shell learns its job only when all three are there. INQUEST finds out
+ * how a shell ended that could not be waited for or did not end well. ARCHIVE moves the namespace
+ * into job.X.guest in one commit, and only then is the job manager told. Simulated jobs go NEW -->
+ * RUN --> (gone) and touch neither disk nor KVS.
  *
  * Nothing here waits: each step is a message, and jobs are not ordered among themselves. */
 #include <string.h>
@@ -31,7 +33,7 @@ static const char *const state_names[] = {
 };
 
 static const unsigned int transitions[] = {
-    [JOB_NEW] = 1u << JOB_RECALL | 1u << JOB_RUN | 1u << JOB_ARCHIVE,
+    [JOB_NEW] = 1u << JOB_RECALL | 1u << JOB_LAUNCH | 1u << JOB_RUN | 1u << JOB_ARCHIVE,
     [JOB_RECALL] = 1u << JOB_LAUNCH | 1u << JOB_RUN | 1u << JOB_ARCHIVE,
     [JOB_LAUNCH] = 1u << JOB_RUN | 1u << JOB_INQUEST | 1u << JOB_ARCHIVE,
     [JOB_RUN] = 1u << JOB_INQUEST | 1u << JOB_ARCHIVE,
@@ -190,6 +192,8 @@ static void job_begin(struct job *job)
         job_simulate(job);
     else if (find_shell(job))
         job_attach(job, 0, ADOPT_ATTACH);
+    else if (!job->reattach && !job->facts.record)
+        job_attach(job, 0, ADOPT_LAUNCH);
     else
         job_recall(job);
 }

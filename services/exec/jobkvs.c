@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* What a job needs of the KVS: its jobspec, a namespace that its user may write, the link to it,
  * and at the end the archive. The link and the archive are commits of the primary namespace and
- * travel with those of other jobs; a job that is over before its link was sent needs none.
+ * travel with those of other jobs; a job that is over before its link was sent needs none. The link
+ * is sent behind the request for the namespace, without waiting for its answer: both become one
+ * commit. If the namespace is refused the job fails and the link is of no harm: it leads nowhere.
  *
  * The head of exec.eventlog (init, starting) is written by the shell with its own first events,
  * which saves each job a commit; where no shell got that far it is written with the archive. */
@@ -61,6 +63,8 @@ static void on_linked(void *arg, int errnum, const char *errstr)
 
     if (errnum)
         log_err("job %" PRIu64 ": cannot link its namespace: %s", job->id, errstr);
+    if (job->state == JOB_ARCHIVE)
+        job_archive(job);
 }
 
 static void on_namespace(flux_future_t *f, void *arg)
@@ -70,9 +74,6 @@ static void on_namespace(flux_future_t *f, void *arg)
     job->f_namespace = NULL;
     if (flux_future_get(f, NULL) == 0 || errno == EEXIST) {
         job->namespace_ready = true;
-        job->link = (struct commit_op){ .fill = fill_link, .done = on_linked, .arg = job };
-        if (job->state == JOB_LAUNCH || job->state == JOB_RUN)
-            commitq_push(job->jobs->commits, &job->link);
     } else if (errno == ECONNRESET || errno == EIO) {
         job->jobs->on_fatal(job->jobs->fatal_arg, flux_future_error_string(f));
     } else {
@@ -94,8 +95,12 @@ void job_want_namespace(struct job *job)
         return;
     (void)flux_job_kvs_namespace(ns, sizeof(ns), job->id);
     job->f_namespace = flux_kvs_namespace_create(job->jobs->h, ns, job->userid, 0);
-    if (!job->f_namespace || flux_future_then(job->f_namespace, -1., on_namespace, job) < 0)
+    if (!job->f_namespace || flux_future_then(job->f_namespace, -1., on_namespace, job) < 0) {
         job->jobs->on_fatal(job->jobs->fatal_arg, strerror(errno));
+        return;
+    }
+    job->link = (struct commit_op){ .fill = fill_link, .done = on_linked, .arg = job };
+    commitq_push(job->jobs->commits, &job->link);
 }
 
 static int append(flux_kvs_txn_t *txn, const char *key, json_t *entry)
@@ -143,8 +148,8 @@ void job_archive(struct job *job)
         job_set_state(job, JOB_ARCHIVE);
     if (job->link.state == COMMIT_QUEUED)
         commitq_cancel(job->jobs->commits, &job->link);
-    if (job->f_namespace)
-        return; /* on_namespace() comes back here */
+    if (job->f_namespace || job->link.state == COMMIT_SENT)
+        return; /* on_namespace() and on_linked() come back here */
     if (!job->namespace_ready) {
         job_done(job);
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* What the KVS remembers of a job: exec.eventlog of its namespace or of its archive, and whether
- * its own eventlog has a start event. Every job is asked about once before a shell is started (one
- * look-up, pipelined), because the archive outlives the record in RUNDIR/jobs. */
+ * its own eventlog has a start event. Asked about every job that may have been started before,
+ * because the archive outlives the record in RUNDIR/jobs. */
 #include <string.h>
 #include <sys/wait.h>
 
