@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* What we ask of jansson everywhere: bounded decoding of foreign text, shape checks. For cleanup jansson has json_decrefp:
- * CLEANUP(json_decrefp) json_t *o = NULL; */
+/* What we ask of jansson everywhere: bounded decoding of foreign text, shape checks. For cleanup
+ * jansson has json_decrefp: CLEANUP(json_decrefp) json_t *o = NULL; */
 #ifndef BASE_JSONX_H
 #define BASE_JSONX_H
 

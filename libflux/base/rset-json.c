@@ -8,6 +8,7 @@
  * the ranks, and sets that would need more memory than RSET_WORDS_MAX. */
 #include "base/rset-internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -56,6 +57,16 @@ static size_t words_of(const struct idset *set)
     return idset_count(set) ? idset_last(set) / 64 + 1 : 1;
 }
 
+/* One host, not a list: it must come out of a nodelist as it went in. */
+static bool is_hostname(const char *s)
+{
+    size_t i;
+
+    for (i = 0; isgraph((unsigned char)s[i]) && !strchr(",[]", s[i]); i++)
+        ;
+    return i > 0 && s[i] == '\0';
+}
+
 static int decode_entry(struct decoder *d, const json_t *entry)
 {
     CLEANUP(idset_destroyp) struct idset *ranks = NULL;
@@ -67,6 +78,8 @@ static int decode_entry(struct decoder *d, const json_t *entry)
 
     if (!json_is_object(children))
         return fail(d->error, "an entry of R_lite has no children");
+    if (hostname && !is_hostname(hostname))
+        return fail(d->error, "node is not the name of a host");
     if ((rc = decode_ids(d, json_object_get(entry, "rank"), "rank", false, &ranks)) < 0 ||
         (rc = decode_ids(d, json_object_get(children, "core"), "core", true, &cores)) < 0 ||
         (rc = decode_ids(d, json_object_get(children, "gpu"), "gpu", true, &gpus)) < 0)

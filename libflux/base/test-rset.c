@@ -112,8 +112,14 @@ static void malformed_sets_are_refused_in_words(void **state)
 #define LITE(s) "{\"version\":1,\"execution\":{\"R_lite\":" s "}}"
     for (const char *const *s =
              (const char *const[]){
-                 "{}", "[]", "{\"version\":2}", "{\"version\":1}", LITE("{}"), LITE("[1]"),
-                 LITE("[{}]"), LITE("[{\"rank\":0,\"children\":{}}]"),
+                 "{}",
+                 "[]",
+                 "{\"version\":2}",
+                 "{\"version\":1}",
+                 LITE("{}"),
+                 LITE("[1]"),
+                 LITE("[{}]"),
+                 LITE("[{\"rank\":0,\"children\":{}}]"),
                  LITE("[{\"rank\":\"x\",\"children\":{}}]"),
                  LITE("[{\"rank\":\"0\",\"children\":{\"core\":1}}]"),
                  LITE("[{\"rank\":\"0\",\"children\":{}},{\"rank\":\"0\",\"children\":{}}]"),
@@ -121,7 +127,11 @@ static void malformed_sets_are_refused_in_words(void **state)
                  LITE("[{\"rank\":\"0-9999\",\"children\":{\"core\":\"67108863\"}}]"),
                  LITE("[{\"rank\":\"0\",\"children\":{}}],\"nodelist\":[\"a\",\"b\"]"),
                  LITE("[{\"rank\":\"0\",\"children\":{}}],\"nodelist\":[\"a[\"]"),
-                 LITE("[],\"expiration\":-1"), LITE("[],\"starttime\":\"1\""), NULL };
+                 LITE("[{\"rank\":\"0\",\"node\":\",\",\"children\":{}}]"),
+                 LITE("[{\"rank\":\"0\",\"node\":\"a[0-1]\",\"children\":{}}]"),
+                 LITE("[],\"expiration\":-1"),
+                 LITE("[],\"starttime\":\"1\""),
+                 NULL };
          *s; s++) {
         struct rset *r;
         flux_error_t e = { "" };
