@@ -221,8 +221,6 @@ static void on_txn_done(struct txn *t, void *arg)
                        (long long)t->rootseq);
         (void)request_respond(a->req, text);
     }
-    request_unref(a->req);
-    free(a);
     txn_free(t);
 }
 
@@ -234,12 +232,18 @@ static void on_namespace_done(struct txn *t, void *arg)
         (void)request_fail(a->req, -t->err, "%s", t->error.text);
     else
         (void)request_respond(a->req, "{}");
-    request_unref(a->req);
-    free(a);
     txn_free(t);
 }
 
-/* Ties a transaction to its request. */
+static void asker_release(void *arg)
+{
+    struct asker *a = arg;
+
+    request_unref(a->req);
+    free(a);
+}
+
+/* Ties a transaction to its request, which is let go with it. */
 static int txn_attach(struct manager *m, struct txn *t, struct request *req,
                       void (*done)(struct txn *t, void *arg))
 {
@@ -251,15 +255,8 @@ static int txn_attach(struct manager *m, struct txn *t, struct request *req,
     a->req = request_ref(req);
     t->done = done;
     t->arg = a;
+    t->release = asker_release;
     return 0;
-}
-
-static void txn_detach(struct txn *t)
-{
-    struct asker *a = t->arg;
-
-    request_unref(a->req);
-    free(a);
 }
 
 static int rpc_commit(struct request *req, void *arg)
@@ -305,11 +302,8 @@ static int rpc_fence(struct request *req, void *arg)
         return request_explain(req, -rc, "%s", error.text);
     if ((rc = txn_attach(m, t, req, on_txn_done)) < 0)
         return rc;
-    if ((rc = fence_submit(m->kvs, name, nprocs, t, &error)) < 0) {
-        rc = request_explain(req, -rc, "%s", error.text);
-        txn_detach(t);
-        return rc;
-    }
+    if ((rc = fence_submit(m->kvs, name, nprocs, t, &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
     (void)TAKE(t);
     return 0;
 }

@@ -34,6 +34,8 @@ struct txn *txn_free(struct txn *t)
     if (t) {
         for (size_t i = 0; i < t->nops; i++)
             op_deinit(&t->ops[i]);
+        if (t->release)
+            t->release(t->arg);
         free(t->ops);
         free(t->ns);
         free(t);

@@ -52,6 +52,7 @@ struct txn {
     /* Called once; frees the transaction (txn_free). On success rootref and seq are set. */
     void (*done)(struct txn *t, void *arg);
     void *arg;
+    void (*release)(void *arg); /* if set, frees arg along with the transaction, done or not */
     int err;
     flux_error_t error;
     uint8_t rootref[DIGEST_SIZE];
