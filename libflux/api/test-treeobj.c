@@ -72,8 +72,8 @@ static void test_malformed_objects_are_refused(void **state)
         "{\"ver\":1,\"type\":\"symlink\",\"data\":{\"namespace\":\"a\"}}",
         "{\"ver\":1,\"type\":\"symlink\",\"data\":{\"namespace\":7,\"target\":\"a\"}}",
         "{\"ver\":1,\"type\":\"dir\",\"data\":[]}",
-        "{\"ver\":1,\"type\":\"dir\",\"data\":{\"a.b\":{\"ver\":1,\"type\":\"val\",\"data\":\"\"}}"
-        "}",
+        ("{\"ver\":1,\"type\":\"dir\",\"data\":{\"a.b\":{\"ver\":1,\"type\":\"val\",\"data\":\"\"}}"
+         "}"),
         "{\"ver\":1,\"type\":\"dir\",\"data\":{\"\":{\"ver\":1,\"type\":\"val\",\"data\":\"\"}}}",
         "{\"ver\":1,\"type\":\"dir\",\"data\":{\"a\":{}}}",
     };

@@ -6,6 +6,11 @@
 
 #include "rpc/test-router.h"
 
+#if defined(__has_feature) /* clang's way to say it */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_INJECTION 0
 #else
