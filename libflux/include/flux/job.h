@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Jobs: submission, control, events (RFC 16, 19, 21). Not covered by a page of the seeds; names
- * follow the field. Futures fail with the error of the service and its sentence. */
+/* Jobs: submission, control, events (RFC 16, 19, 21). Futures fail with the error of the service
+ * and its sentence. */
 #ifndef FLUX_JOB_H
 #define FLUX_JOB_H
 
