@@ -8,8 +8,8 @@
 #include "config.h"
 #include "families.h"
 
-/* Where the pages are in the build tree, relative to the program; installed pages are found by
- * man(1) itself. */
+/* The page is that of the command's first word. man(1) finds it; tools/flux shows it the source
+ * tree's pages. */
 static int run_help(const struct cmdline *c)
 {
     char page[64];
@@ -46,7 +46,7 @@ static int run_version(const struct cmdline *c)
 }
 
 const struct command cmd_help[] = {
-    { "help", "[COMMAND]", "Show the manual page of a command", NULL, 0, 1, 0, run_help },
+    { "help", "[COMMAND...]", "Show the manual page of a command", NULL, 0, -1, 0, run_help },
     { "version", NULL, "Show versions", NULL, 0, 0, 0, run_version },
     { 0 },
 };
