@@ -59,6 +59,15 @@ int complain_future(flux_future_t *f, const char *fmt, ...)
     return EXIT_FAILURE;
 }
 
+/* Whoever is refused can do nothing here: one sentence is enough, whatever was tried. */
+static void on_fatal(const char *text, void *arg)
+{
+    if (errno == ECONNRESET)
+        return;
+    fprintf(stderr, "%s\n", text);
+    exit(EXIT_FAILURE);
+}
+
 flux_t *client_open(void)
 {
     const char *uri = getenv("FLUX_URI");
@@ -74,6 +83,8 @@ flux_t *client_open(void)
     else if (!h)
         complain("cannot reach the Flux instance at %s: %s", uri,
                  error.text[0] ? error.text : strerror(errno));
+    else
+        flux_fatal_set(h, on_fatal, NULL);
     return h;
 }
 

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import struct
+import subprocess
 import threading
 
 import pytest
@@ -540,10 +541,35 @@ def test_a_guest_is_refused_at_the_door(broker, witness):
         c = broker.client()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         c.send()
+    m = c.recv()
+    assert (m.type, m.topic, m.errnum, m.matchtag) == (RESPONSE, "broker.refuse", 1, 0)
+    assert m.text == "this instance belongs to user root and admits its owner only (access.allow-guest-user is not set)"
     assert c.is_dropped()
     wait_until("the record", lambda: broker.logged(BAD_PEER))
     (record,) = broker.logged(BAD_PEER)
     assert str(GUEST) in record and "allow-guest-user" in record
+
+
+@needs_root
+def test_a_command_of_a_refused_user_says_who_is_admitted(broker, build):
+    uri = f"local://{broker.dir}/local"
+    fluxctl = str(build / "fluxctl" / "fluxctl")
+    for args in (["jobs"], ["getattr", "rank"], ["ping", "broker"], ["submit", "true"], ["kvs", "get", "x"], ["run", "true"]):
+        r = subprocess.run([fluxctl, *args], env={"FLUX_URI": uri, "PATH": "/usr/bin:/bin"}, user=GUEST, group=GUEST,
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        assert r.returncode != 0 and "belongs to user root and admits its owner only" in r.stderr, (args, r)
+
+
+@needs_root
+def test_one_connection_too_many_is_refused_with_a_sentence(open_broker):
+    with as_user(GUEST):
+        clients = [open_broker.client() for _ in range(513)]
+    m = clients[-1].recv()
+    assert (m.topic, m.errnum) == ("broker.refuse", 24) and "too many connections" in m.text
+    assert clients[-1].is_dropped()
+    assert clients[0].rpc("broker.ping").errnum == 0
+    for c in clients:
+        c.close()
 
 
 @needs_root

@@ -11,12 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <flux/response.h>
+
 #include "base/cleanup.h"
 #include "base/monotime.h"
 #include "rpc/conn.h"
 #include "rpc/dispatch.h"
 #include "rpc/rpc.h"
+#include "wire/message.h"
 
+#define REFUSE_TOPIC     "broker.refuse"
 #define QUEUE_MAX        (1u << 20) /* received messages nobody consumes */
 #define RETRY_FOR_USEC   (30 * 1000000ull)
 #define RETRY_FIRST_MSEC 10
@@ -37,6 +41,7 @@ int connection_new(struct connector *connector, const char *path, int flags, str
     conn->flags = flags;
     conn->connector = connector;
     conn->state = CONN_OPEN;
+    conn->lost_errnum = ECONNRESET;
     msgqueue_init(&conn->queue, &conn->tags);
     LIST_INIT(&conn->dispatchers);
     registration_init(&conn->registry);
@@ -60,6 +65,7 @@ struct conn *connection_unref(struct conn *conn)
         registration_deinit(&conn->registry);
         msgqueue_deinit(&conn->queue);
         matchtag_pool_deinit(&conn->tags);
+        free(conn->lost_reason);
         free(conn->path);
         free(conn);
     }
@@ -150,7 +156,7 @@ static void fail_in_flight(struct conn *conn, const char *reason)
         if (!slot || slot->state != MATCHTAG_RPC)
             continue;
         if (slot->rpc)
-            rpc_fail(slot->rpc, ECONNRESET, reason);
+            rpc_fail(slot->rpc, conn->lost_errnum, reason);
         else
             connection_tag_free(conn, tag);
     }
@@ -161,23 +167,53 @@ static void die(struct conn *conn, const char *reason)
     conn->state = CONN_DEAD;
     connection_pollfd_raise(conn);
     (void)connection_ref(conn);
+    errno = conn->lost_errnum;
     connection_fatal(conn, "flux", reason);
     if (conn->on_lost) {
-        errno = ECONNRESET;
+        errno = conn->lost_errnum;
         conn->loss_handled = conn->on_lost(conn->handle, conn->on_lost_arg) == 0;
     }
     dispatch_conn_changed(conn);
     (void)connection_unref(conn);
 }
 
+static bool is_refusal(const flux_msg_t *msg)
+{
+    uint32_t tag;
+    int errnum;
+
+    return msg_proto(msg)->type == FLUX_MSGTYPE_RESPONSE &&
+           strcmp(msg_topic(msg), REFUSE_TOPIC) == 0 && flux_msg_get_matchtag(msg, &tag) == 0 &&
+           tag == FLUX_MATCHTAG_NONE && flux_msg_get_errnum(msg, &errnum) == 0 && errnum > 0;
+}
+
+/* As the connector's, but a refusal is the end. */
+static int receive(struct conn *conn, flux_msg_t **ret, const char **ret_reason)
+{
+    int rc = conn->connector->ops->recv(conn->connector, ret, ret_reason);
+    const char *text;
+
+    if (rc < 0 || conn->greeted)
+        return rc;
+    conn->greeted = true;
+    if (!is_refusal(*ret))
+        return 0;
+    (void)flux_msg_get_errnum(*ret, &conn->lost_errnum);
+    if (flux_response_decode_error(*ret, &text) < 0)
+        text = "the router refused the connection";
+    conn->lost_reason = strdup(text);
+    flux_msg_decref(*ret);
+    *ret_reason = NULL;
+    return -ECONNRESET;
+}
+
 /* A router that answers and then goes away has answered. */
 static void take_last_input(struct conn *conn)
 {
-    struct connector *c = conn->connector;
     const char *reason;
     flux_msg_t *msg;
 
-    while (conn->queue.count < QUEUE_MAX && c->ops->recv(c, &msg, &reason) == 0) {
+    while (conn->queue.count < QUEUE_MAX && receive(conn, &msg, &reason) == 0) {
         if (msgqueue_put(&conn->queue, msg, false) < 0) {
             flux_msg_decref(msg);
             return;
@@ -189,11 +225,14 @@ void connection_lost(struct conn *conn, const char *reason)
 {
     if (conn->state != CONN_OPEN)
         return;
-    if (!reason)
+    if (!conn->lost_reason)
+        take_last_input(conn);
+    if (conn->lost_reason)
+        reason = conn->lost_reason;
+    else if (!reason)
         reason = "the connection to the router was lost";
-    take_last_input(conn);
     conn->connector = conn->connector->ops->free(conn->connector);
-    if (!(conn->flags & FLUX_O_RECONNECT) || !conn->path) {
+    if (conn->lost_reason || !(conn->flags & FLUX_O_RECONNECT) || !conn->path) {
         conn->state = CONN_DEAD;
         fail_in_flight(conn, reason);
         die(conn, reason);
@@ -214,6 +253,7 @@ static int connect_again(struct conn *conn)
     if (rc < 0)
         return rc;
     conn->state = CONN_OPEN;
+    conn->greeted = false;
     rc = registration_replay(&conn->registry, conn);
     if (rc < 0) {
         conn->connector = conn->connector->ops->free(conn->connector);
@@ -252,7 +292,7 @@ static int wait_retry(struct conn *conn, uint64_t deadline_usec)
 
         connection_retry(conn);
         if (conn->state != CONN_RETRYING)
-            return conn->state == CONN_OPEN ? 0 : -ECONNRESET;
+            return conn->state == CONN_OPEN ? 0 : -conn->lost_errnum;
         if (monotime_usec() >= deadline_usec)
             return -ETIMEDOUT;
         until = deadline_usec < conn->retry_next_usec ? deadline_usec : conn->retry_next_usec;
@@ -305,7 +345,7 @@ int connection_send(struct conn *conn, const flux_msg_t *msg, int flags)
                 return -EAGAIN;
         }
         if (conn->state != CONN_OPEN)
-            return -ECONNRESET;
+            return -conn->lost_errnum;
         rc = try_send(conn, msg, may_block);
     } while (rc > 0);
     if (rc < 0)
@@ -344,13 +384,13 @@ int connection_fetch(struct conn *conn, flux_msg_t **ret)
     if (conn->state == CONN_RETRYING)
         return -EAGAIN;
     if (conn->state != CONN_OPEN)
-        return -ECONNRESET;
-    rc = conn->connector->ops->recv(conn->connector, ret, &reason);
+        return -conn->lost_errnum;
+    rc = receive(conn, ret, &reason);
     if (rc == -EAGAIN || rc == -ENOMEM)
         return rc;
     if (rc < 0) {
         connection_lost(conn, reason);
-        return conn->state == CONN_DEAD ? -ECONNRESET : -EAGAIN;
+        return conn->state == CONN_DEAD ? -conn->lost_errnum : -EAGAIN;
     }
     if (conn->flags & FLUX_O_TRACE)
         flux_msg_fprint(stderr, *ret);
@@ -381,7 +421,7 @@ int connection_wait(struct conn *conn, uint64_t deadline_usec)
     if (conn->state == CONN_RETRYING)
         return wait_retry(conn, deadline_usec);
     if (conn->state != CONN_OPEN)
-        return -ECONNRESET;
+        return -conn->lost_errnum;
     if (c->ops->has_input(c))
         return 0;
     connection_flush(conn); /* a corked transport has not tried yet */

@@ -21,7 +21,9 @@ LIST_HEAD(dispatch_list, dispatch);
  *   OPEN ------------------------------> RETRYING -----> DEAD
  *    ^ \__________ connection_lost, otherwise __________________^
  *    \________________ connected _____________/
- */
+ *
+ * A router that refuses us says why in its first and only message: an error response to
+ * "broker.refuse". There is no second try after that. */
 enum conn_state {
     CONN_OPEN,
     CONN_RETRYING,
@@ -45,6 +47,9 @@ struct conn {
     flux_fatal_f fatal;
     void *fatal_arg;
     bool fatal_called;
+    bool greeted;      /* a message came since it was connected */
+    int lost_errnum;   /* what a dead connection answers */
+    char *lost_reason; /* the router's own sentence, if it gave one */
     bool loss_handled; /* on_lost said so: reactors go on */
     flux_comms_error_f on_lost, on_reconnect;
     void *on_lost_arg, *on_reconnect_arg;
@@ -58,9 +63,10 @@ struct conn *connection_unref(struct conn *conn);
 /* Close the transport, having tried for a moment to send what is queued. */
 void connection_close(struct conn *conn);
 
-/* 0 or -errno: -EAGAIN (would block and flags say not to), -ECONNRESET. */
+/* 0 or -errno: -EAGAIN (would block and flags say not to), -ECONNRESET, or as refused. */
 int connection_send(struct conn *conn, const flux_msg_t *msg, int flags);
-/* Next message from the transport (not from the queue). 0; -EAGAIN: none now; -ECONNRESET. */
+/* Next message from the transport (not from the queue). 0; -EAGAIN: none now; -ECONNRESET, or what
+ * the router refused us with. */
 int connection_fetch(struct conn *conn, flux_msg_t **ret);
 /* Put at the tail of the receive queue; consumes msg, also on failure (then the connection is lost,
  * because going on would mean to lose messages silently). */

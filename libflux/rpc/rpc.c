@@ -295,8 +295,13 @@ static flux_future_t *rpc_send(flux_t *h, flux_msg_t *msg, uint32_t nodeid, int 
         flux_future_fulfill(f, NULL, NULL);
         return TAKE(f);
     }
-    if ((rpc->streaming && flux_msg_set_streaming(msg) < 0) || send_with_tag(rpc, msg) < 0)
+    if (rpc->streaming && flux_msg_set_streaming(msg) < 0)
         return NULL;
+    if (send_with_tag(rpc, msg) < 0) {
+        if (!rpc->conn->lost_reason)
+            return NULL;
+        flux_future_fulfill_error(f, errno, rpc->conn->lost_reason);
+    }
     return TAKE(f);
 }
 

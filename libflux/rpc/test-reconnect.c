@@ -107,6 +107,47 @@ static void in_flight_fails_and_the_next_call_connects_again(void **state)
     assert_int_equal(p->rt.h->conn->tags.used, 0);
 }
 
+static void refuse(struct place *p)
+{
+    flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
+
+    assert_int_equal(flux_msg_set_topic(msg, "broker.refuse"), 0);
+    assert_int_equal(flux_msg_set_errnum(msg, EPERM), 0);
+    assert_int_equal(flux_msg_set_string(msg, "owner only"), 0);
+    router_send(&p->rt, msg);
+    router_hangup(&p->rt);
+}
+
+static void check_refused(flux_future_t *f)
+{
+    assert_non_null(f);
+    errno = 0;
+    assert_int_equal(flux_rpc_get(f, NULL), -1);
+    assert_int_equal(errno, EPERM);
+    assert_string_equal(flux_future_error_string(f), "owner only");
+    flux_future_destroy(f);
+}
+
+/* Before and after the request; and there is no second try. */
+static void a_refusal_is_told_by_every_rpc(void **state)
+{
+    struct place *p = *state;
+    flux_future_t *f = rpc(p);
+
+    refuse(p);
+    check_refused(f);
+    check_refused(rpc(p));
+    assert_int_equal(accept4(p->listen_fd, NULL, NULL, SOCK_CLOEXEC), -1);
+}
+
+static void a_refusal_before_the_first_request_is_told_too(void **state)
+{
+    struct place *p = *state;
+
+    refuse(p);
+    check_refused(rpc(p));
+}
+
 static void subscriptions_and_services_are_repeated(void **state)
 {
     struct place *p = *state;
@@ -277,6 +318,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(in_flight_fails_and_the_next_call_connects_again),
+        TEST(a_refusal_is_told_by_every_rpc),
+        TEST(a_refusal_before_the_first_request_is_told_too),
         TEST(subscriptions_and_services_are_repeated),
         TEST(the_reactor_reconnects_by_itself),
         TEST(nonblocking_sends_fail_with_EAGAIN_while_away),

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Connections of the router: who may connect, what is taken from them, what happens when they go.
  *
- * Refuses at the door: nobody's uids, users other than the owner unless access.allow-guest-user,
+ * Refuses at the door, with a sentence (an error response "broker.refuse", matchtag 0, before the
+ * end of the connection): nobody's uids, users other than the owner unless access.allow-guest-user,
  * more than GUEST_CONNECTIONS_MAX connections of a guest. root counts as the owner if
  * access.allow-root-owner. Drops, with one logged reason: who breaks the protocol, who does not
  * read.
  *
  * Invariant: a client is freed in on_end only, which the connection calls outside of everything
  * else; until then the router may still hold it. */
+#include <pwd.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/monotime.h"
 #include "broker/client.h"
@@ -18,6 +21,9 @@
 #include "wire/message.h"
 
 #define FLUSH_WAIT_USEC 500000
+#define REFUSAL_SIZE    512
+
+DEFINE_CLEANUP(flux_msg_t *, flux_msg_destroy)
 
 static void make_name(char ret[CLIENT_NAME_SIZE])
 {
@@ -221,8 +227,32 @@ static bool is_allowed(const struct clients *cs, struct peer_cred *cred)
     return cred->uid == cs->users.owner || cs->allow_guests;
 }
 
-static void refuse(struct clients *cs, const struct peer_cred *cred, const char *why)
+static flux_msg_t *encode_refusal(int errnum, const char *why)
 {
+    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
+
+    if (!msg || flux_msg_set_topic(msg, CLIENT_REFUSE_TOPIC) < 0 ||
+        flux_msg_set_errnum(msg, errnum) < 0 || flux_msg_set_string(msg, why) < 0)
+        return NULL;
+    return TAKE(msg);
+}
+
+/* One attempt: whoever is refused gets no queue. */
+static void send_refusal(int fd, int errnum, const char *why)
+{
+    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = encode_refusal(errnum, why);
+    CLEANUP(freep) void *buf = NULL;
+    size_t size;
+
+    if (msg && flux_msg_encode(msg, &buf, &size) == 0)
+        (void)send(fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Consumes fd. */
+static void refuse(struct clients *cs, int fd, const struct peer_cred *cred, int errnum,
+                   const char *why)
+{
+    CLEANUP(closep) int taken = fd;
     static struct log_ratelimit limit;
     const char *fields[] = { "MESSAGE_ID=" LOG_ID_BAD_PEER, NULL };
 
@@ -230,6 +260,7 @@ static void refuse(struct clients *cs, const struct peer_cred *cred, const char 
     if (log_ratelimit(&limit, 5))
         log_fields(LOG_NOTICE, fields, "refused a connection of user %d (pid %d): %s",
                    (int)cred->uid, (int)cred->pid, why);
+    send_refusal(taken, errnum, why);
 }
 
 /* Consumes fd. */
@@ -248,10 +279,12 @@ static int accept_channel(struct clients *cs, int fd, const struct peer_cred *cr
         limits.payload_bytes = GUEST_PAYLOAD_BYTES;
     }
     rc = users_get(&cs->users, cred->uid, &user);
-    if (rc < 0)
-        (void)close(fd);
-    else
-        rc = channel_new(fd, &limits, &ch);
+    if (rc < 0) {
+        refuse(cs, fd, cred, -rc,
+               rc == -EMFILE ? "you have too many connections to this instance" : strerror(-rc));
+        return rc;
+    }
+    rc = channel_new(fd, &limits, &ch);
     if (rc == 0)
         rc = client_new(cs, ch, CLIENT_ACCEPTED, name, ret);
     if (rc < 0) {
@@ -266,33 +299,32 @@ static int accept_channel(struct clients *cs, int fd, const struct peer_cred *cr
     return 0;
 }
 
-/* NULL, or why not. */
-static const char *check_cred(const struct clients *cs, int fd, struct peer_cred *ret)
+/* Writes why not. */
+static bool check_cred(const struct clients *cs, int fd, struct peer_cred *ret,
+                       char why[REFUSAL_SIZE])
 {
     *ret = (struct peer_cred){ .uid = (uid_t)-1, .pid = -1 };
     if (peer_cred_get(fd, ret) < 0)
-        return "its user cannot be known";
-    if (!is_allowed(cs, ret))
-        return "only the owner of this instance may connect (access.allow-guest-user is not set)";
-    return NULL;
+        (void)snprintf(why, REFUSAL_SIZE, "who connects cannot be known here");
+    else if (!is_allowed(cs, ret))
+        (void)snprintf(why, REFUSAL_SIZE,
+                       "this instance belongs to user %s and admits its owner only "
+                       "(access.allow-%s is not set)",
+                       cs->owner, ret->uid == 0 ? "root-owner" : "guest-user");
+    else
+        return true;
+    return false;
 }
 
 void clients_accept(struct clients *cs, int fd)
 {
     struct peer_cred cred;
-    const char *reason = check_cred(cs, fd, &cred);
+    char why[REFUSAL_SIZE];
     struct client *c;
-    int rc;
 
-    if (reason) {
-        refuse(cs, &cred, reason);
-        (void)close(fd);
-        return;
-    }
-    rc = accept_channel(cs, fd, &cred, NULL, &c);
-    if (rc < 0)
-        refuse(cs, &cred, rc == -EMFILE ? "this user has too many connections" : strerror(-rc));
-    else
+    if (!check_cred(cs, fd, &cred, why))
+        refuse(cs, fd, &cred, EPERM, why);
+    else if (accept_channel(cs, fd, &cred, NULL, &c) == 0)
         cs->accepted++;
 }
 
@@ -301,10 +333,11 @@ int clients_adopt(struct clients *cs, int fd, enum client_kind kind, const char 
 {
     struct channel_limits limits = channel_limits_default;
     struct channel *ch = NULL;
+    char why[REFUSAL_SIZE];
     struct peer_cred cred;
     int rc;
 
-    if (clients_find(cs, name) || (kind == CLIENT_ACCEPTED && check_cred(cs, fd, &cred))) {
+    if (clients_find(cs, name) || (kind == CLIENT_ACCEPTED && !check_cred(cs, fd, &cred, why))) {
         (void)close(fd);
         return -EPERM;
     }
@@ -315,11 +348,23 @@ int clients_adopt(struct clients *cs, int fd, enum client_kind kind, const char 
     return rc < 0 ? rc : service_new_client(cs, ch, name, ret);
 }
 
+/* Once, at the start: look-ups may block. */
+static void name_owner(struct clients *cs)
+{
+    const struct passwd *pw = getpwuid(cs->users.owner);
+
+    if (pw && strlen(pw->pw_name) < sizeof(cs->owner))
+        (void)snprintf(cs->owner, sizeof(cs->owner), "%s", pw->pw_name);
+    else
+        (void)snprintf(cs->owner, sizeof(cs->owner), "%u", (unsigned int)cs->users.owner);
+}
+
 int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conns,
                  struct router *router)
 {
     *cs = (struct clients){ .svc = svc, .conns = conns, .router = router };
     cs->users.owner = service_owner(svc);
+    name_owner(cs);
     return sodium_init() < 0 ? -EIO : 0;
 }
 

@@ -12,7 +12,8 @@
 #include "service/origin.h"
 #include "service/service.h"
 
-#define CLIENT_NAME_SIZE 17 /* 16 hex digits */
+#define CLIENT_NAME_SIZE    17 /* 16 hex digits */
+#define CLIENT_REFUSE_TOPIC "broker.refuse"
 
 struct router;
 
@@ -44,6 +45,7 @@ struct clients {
     struct conn_loop *conns;
     struct router *router;
     struct users users;
+    char owner[64]; /* its name, for sentences */
     bool allow_guests;
     bool allow_root_owner;
     struct client *by_name;
