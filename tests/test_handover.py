@@ -104,7 +104,7 @@ def test_requests_in_flight_are_answered_by_way_of_the_next_process(broker):
     answer(service, stream, flags=STREAMING, aux1=61)
     assert [(m.matchtag, m.errnum) for m in (c.recv(), c.recv())] == [(2, 0), (2, 61)]
     answer(service, plain)  # a second answer is still one too many
-    assert c.rpc("broker.stats-get").json["router"]["orphans"] == 1
+    wait_until("one orphan", lambda: c.rpc("broker.stats-get").json["router"]["orphans"] == 1)
 
 
 def test_what_is_sent_while_it_is_down_is_handled_by_the_next_process(broker):

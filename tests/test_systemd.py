@@ -64,8 +64,7 @@ def test_journal_records_carry_the_fields(started):
 
 def test_status_text_says_what_the_daemon_does(started):
     for d in ("broker", "kvs", "job-manager", "sched"):
-        text = started.run("systemctl", "show", "-P", "StatusText", f"flux-{d}").stdout.strip()
-        assert len(text.split()) >= 2, (d, text)
+        wait_until(f"status text of {d}", lambda: len(started.run("systemctl", "show", "-P", "StatusText", f"flux-{d}").stdout.split()) >= 2)
 
 
 def test_units_are_verified_silently(started):

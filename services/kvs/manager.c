@@ -694,6 +694,7 @@ int manager_new(struct service *svc, struct manager **ret)
         return -ENOMEM;
     flux_watcher_start(m->prepare);
     service_status(svc, "Serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
+    log_info("started: serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
     *ret = TAKE(m);
     return 0;
 }
