@@ -122,7 +122,8 @@ static int read_pass(struct reader *rd, log_record_f cb, void *arg)
         free(entries[i]);
     }
     free(entries);
-    qsort(rd->records, rd->count, sizeof(*rd->records), by_time);
+    if (rd->count > 0)
+        qsort(rd->records, rd->count, sizeof(*rd->records), by_time);
     for (size_t i = 0; i < rd->count; i++) {
         if (rc == 0)
             cb(&rd->records[i], arg);

@@ -151,7 +151,8 @@ int main(void)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)close_range(3, ~0u, 0);
     if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
-        (void)fputs("flux-imp is started by systemd for each connection (flux-imp.socket)\n", stderr);
+        (void)fputs("flux-imp is started by systemd for each connection (flux-imp.socket)\n",
+                    stderr);
         return EXIT_FAILURE;
     }
     (void)setsockopt(STDIN_FILENO, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));

@@ -4,7 +4,8 @@
 1. Form: C as clang-format leaves it, a licence in the first line.
 2. gcc and clang, warnings are errors; unit tests and fuzz corpora with both, the clang build with sanitizers.
 3. System tests on the build with sanitizers, where a report of any process is a failure, and on the gcc build,
-   there with real systemd nodes."""
+   there with real systemd nodes.
+4. Fuzzers build."""
 import json
 import os
 import pathlib
@@ -113,6 +114,7 @@ def system_tests_sanitized(name, directory):
                      env={"ASAN_OPTIONS": f"log_path={logs}/asan",
                           "UBSAN_OPTIONS": f"log_path={logs}/ubsan:print_stacktrace=1"}.items())
         reports = [p.read_text(errors="replace")[:4000] for p in sorted(pathlib.Path(logs).iterdir())]
+        reports = [r for r in reports if re.search("ERROR: |runtime error: ", r)]  # not remarks, as of a race with exit
         count(f"{name}: no report of a sanitizer", "failed" if reports else "passed", "\n".join(reports[:3]))
 
 
@@ -126,6 +128,7 @@ def main():
         if build(name, directory, *options):
             unit_tests(name, directory)
             (system_tests_sanitized if "sanitized" in name else system_tests)(f"system tests, {name}", directory)
+    check("fuzzers: built", ["tools/fuzz", "--list"])
     print(f"in {time.monotonic() - start:.0f} s")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
     return 0 if counts["failed"] == 0 and counts["passed"] > 0 else 1
