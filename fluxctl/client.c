@@ -20,21 +20,33 @@ void client_set_command(const char *name)
     command_name = name;
 }
 
-static void begin_message(void)
+static void begin_message(FILE *f)
 {
     (void)fflush(stdout);
-    fprintf(stderr, "fluxctl%s%s: ", command_name[0] ? " " : "", command_name);
+    fprintf(f, "fluxctl%s%s: ", command_name[0] ? " " : "", command_name);
 }
 
 int complain(const char *fmt, ...)
 {
     va_list ap;
 
-    begin_message();
+    begin_message(stderr);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
     fputc('\n', stderr);
+    return EXIT_FAILURE;
+}
+
+int complain_to(FILE *f, const char *fmt, ...)
+{
+    va_list ap;
+
+    begin_message(f);
+    va_start(ap, fmt);
+    vfprintf(f, fmt, ap);
+    va_end(ap);
+    fputc('\n', f);
     return EXIT_FAILURE;
 }
 
@@ -51,7 +63,7 @@ int complain_future(flux_future_t *f, const char *fmt, ...)
     const char *reason = future_reason(f);
     va_list ap;
 
-    begin_message();
+    begin_message(stderr);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);

@@ -11,12 +11,24 @@ static const struct family {
     const char *title;
     const struct command *commands;
 } families[] = {
-    { "Instances", cmd_start },     { "Instances", cmd_instance }, { "Jobs", cmd_run },
-    { "Jobs", cmd_submit },         { "Jobs", cmd_jobs },          { "Jobs", cmd_job },
-    { "Resources", cmd_resource },  { "Resources", cmd_exec },     { "Services", cmd_attr },
-    { "Services", cmd_module },     { "Services", cmd_ping },      { "Data", cmd_kvs },
-    { "Data", cmd_kvs_list },       { "Data", cmd_kvs_eventlog },  { "Events and logs", cmd_event },
-    { "Events and logs", cmd_log }, { "Help", cmd_help },
+    { "Instances", cmd_start },
+    { "Instances", cmd_instance },
+    { "Jobs", cmd_run },
+    { "Jobs", cmd_submit },
+    { "Jobs", cmd_bulksubmit },
+    { "Jobs", cmd_jobs },
+    { "Jobs", cmd_job },
+    { "Resources", cmd_resource },
+    { "Resources", cmd_exec },
+    { "Services", cmd_attr },
+    { "Services", cmd_module },
+    { "Services", cmd_ping },
+    { "Data", cmd_kvs },
+    { "Data", cmd_kvs_list },
+    { "Data", cmd_kvs_eventlog },
+    { "Events and logs", cmd_event },
+    { "Events and logs", cmd_log },
+    { "Help", cmd_help },
 };
 
 /* How many words of argv the name takes up, or 0 if they differ. */

@@ -6,6 +6,7 @@
 #include "options.h"
 
 extern const struct command cmd_attr[];
+extern const struct command cmd_bulksubmit[];
 extern const struct command cmd_event[];
 extern const struct command cmd_exec[];
 extern const struct command cmd_help[];

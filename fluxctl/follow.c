@@ -77,7 +77,7 @@ static void check_done(struct follow *fo)
     if (fo->done || !fo->ended || fo->output_state == OUTPUT_FOLLOWED)
         return;
     fo->done = true;
-    (void)fflush(stdout);
+    (void)fflush(fo->options.out);
     fo->options.on_done(fo, exit_status(fo), fo->options.arg);
 }
 
@@ -86,8 +86,8 @@ static void print_event(const struct follow *fo, const char *prefix, const char 
 {
     CLEANUP(freep) char *text = context ? json_dumps(context, JSON_COMPACT) : NULL;
 
-    fprintf(stderr, "%.3fs: %s.%s%s%s\n", timestamp - fo->t_submit, prefix, name, text ? " " : "",
-            text ? text : "");
+    fprintf(fo->options.err, "%.3fs: %s.%s%s%s\n", timestamp - fo->t_submit, prefix, name,
+            text ? " " : "", text ? text : "");
 }
 
 /* An exception in words. Severity 0 ends the job; others are remarks. */
@@ -102,12 +102,12 @@ static void on_exception(struct follow *fo, const json_t *context)
     if (!type)
         type = "unknown";
     if (severity == 0 && strcmp(type, "cancel") == 0)
-        complain("job %s was canceled%s%s", jobid_text(fo->id), note && note[0] ? ": " : "",
-                 note ? note : "");
+        complain_to(fo->options.err, "job %s was canceled%s%s", jobid_text(fo->id),
+                    note && note[0] ? ": " : "", note ? note : "");
     else
-        complain("job %s: %s exception '%s'%s%s", jobid_text(fo->id),
-                 severity == 0 ? "fatal" : "non-fatal", type, note && note[0] ? ": " : "",
-                 note ? note : "");
+        complain_to(fo->options.err, "job %s: %s exception '%s'%s%s", jobid_text(fo->id),
+                    severity == 0 ? "fatal" : "non-fatal", type, note && note[0] ? ": " : "",
+                    note ? note : "");
 }
 
 static void on_finish(struct follow *fo, const json_t *context)
@@ -115,8 +115,8 @@ static void on_finish(struct follow *fo, const json_t *context)
     fo->status = (int)json_integer_value(json_object_get(context, "status"));
     input_stop(fo->input);
     if (WIFSIGNALED(fo->status))
-        complain("job %s: shell ended by signal %d (%s)", jobid_text(fo->id), WTERMSIG(fo->status),
-                 strsignal(WTERMSIG(fo->status)));
+        complain_to(fo->options.err, "job %s: shell ended by signal %d (%s)", jobid_text(fo->id),
+                    WTERMSIG(fo->status), strsignal(WTERMSIG(fo->status)));
 }
 
 static void on_job_event(const char *name, double timestamp, const json_t *context, void *arg)
@@ -143,7 +143,8 @@ static void on_grace_over(flux_reactor_t *r, flux_watcher_t *w, int revents, voi
 {
     struct follow *fo = arg;
 
-    complain("job %s has ended but the end of its output did not arrive", jobid_text(fo->id));
+    complain_to(fo->options.err, "job %s has ended but the end of its output did not arrive",
+                jobid_text(fo->id));
     fo->output_state = OUTPUT_ENDED;
     check_done(fo);
 }
@@ -153,7 +154,7 @@ static void on_job_end(int errnum, const char *reason, void *arg)
     struct follow *fo = arg;
 
     if (errnum) {
-        complain("cannot follow job %s: %s", jobid_text(fo->id), reason);
+        complain_to(fo->options.err, "cannot follow job %s: %s", jobid_text(fo->id), reason);
         fo->failure = EXIT_FAILURE;
         fo->output_state = OUTPUT_ENDED;
     }
@@ -170,7 +171,8 @@ static void on_output_event(const char *name, double timestamp, const json_t *co
     struct follow *fo = arg;
 
     if (output_print(&fo->printer, name, context) < 0)
-        complain("job %s: a malformed record in its output was skipped", jobid_text(fo->id));
+        complain_to(fo->options.err, "job %s: a malformed record in its output was skipped",
+                    jobid_text(fo->id));
     /* The header is written by the shell once it is there to take input. */
     if (strcmp(name, "header") == 0)
         input_start(fo->input);
@@ -184,7 +186,8 @@ static void on_output_end(int errnum, const char *reason, void *arg)
     if (errnum == ENOENT || errnum == ENOTSUP)
         fo->output_state = OUTPUT_ABSENT;
     else if (errnum)
-        complain("cannot read the output of job %s: %s", jobid_text(fo->id), reason);
+        complain_to(fo->options.err, "cannot read the output of job %s: %s", jobid_text(fo->id),
+                    reason);
     check_done(fo);
 }
 
@@ -212,7 +215,9 @@ static const struct watch_ops exec_ops = { .on_event = on_exec_event, .on_end = 
 /* Standard output is buffered while events arrive and flushed before the loop waits. */
 static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
-    (void)fflush(stdout);
+    const struct follow *fo = arg;
+
+    (void)fflush(fo->options.out);
 }
 
 static int create_parts(struct follow *fo)
@@ -248,7 +253,11 @@ struct follow *follow_new(flux_t *h, flux_jobid_t id, const struct follow_option
     fo->id = id;
     fo->options = *options;
     fo->status = -1;
-    output_printer_init(&fo->printer, options->label, stdout, stderr);
+    if (!fo->options.out)
+        fo->options.out = stdout;
+    if (!fo->options.err)
+        fo->options.err = stderr;
+    output_printer_init(&fo->printer, options->label, fo->options.out, fo->options.err);
     if (create_parts(fo) < 0)
         return NULL;
     return TAKE(fo);

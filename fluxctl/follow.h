@@ -4,6 +4,7 @@
 #ifndef FLUXCTL_FOLLOW_H
 #define FLUXCTL_FOLLOW_H
 
+#include <stdio.h>
 #include <flux/core.h>
 
 struct follow;
@@ -13,6 +14,7 @@ struct follow_options {
     bool input;      /* forward standard input */
     bool interrupts; /* Ctrl-C signals, then cancels, the job */
     int verbose;     /* 2: job events, 3: execution events too */
+    FILE *out, *err; /* NULL: standard output, standard error */
     /* Once, when the job has ended and its output was printed. status: what to exit with. The
      * follow may be freed in here. */
     void (*on_done)(struct follow *fo, int status, void *arg);

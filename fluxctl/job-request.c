@@ -10,8 +10,10 @@
 
 #include "base/jobspec.h"
 #include "base/jsonx.h"
+#include "base/monotime.h"
 #include "base/number.h"
 #include "client.h"
+#include "datetime.h"
 #include "dependency.h"
 #include "env-rules.h"
 
@@ -247,6 +249,22 @@ static int set_repeatable(const struct builder *b)
     return 0;
 }
 
+/* --begin-time is a dependency too. */
+static int set_begin_time(const struct builder *b)
+{
+    CLEANUP(freep) char *s = option_text(b, "begin-time");
+    flux_error_t error = { "out of memory" };
+    char uri[64];
+    double t;
+
+    if (!s)
+        return 0;
+    if (datetime_parse(s, walltime(), &t, &error) < 0)
+        return complain_option("begin-time", &error);
+    snprintf(uri, sizeof(uri), "begin-time:%.6f", t);
+    return dependency_add(b->jobspec, uri, &error) < 0 ? complain_option("begin-time", &error) : 0;
+}
+
 static int parse_urgency(const char *s, int *ret)
 {
     if (strcmp(s, "hold") == 0)
@@ -305,7 +323,8 @@ int job_request_init(struct job_request *req, const struct cmdline *c, const cha
         set_string(&b, "queue", "attributes.system.queue") == 0 &&
         set_stream(&b, "input", "input", "stdin") == 0 &&
         set_stream(&b, "output", "output", "stdout") == 0 &&
-        set_stream(&b, "error", "output", "stderr") == 0 && set_repeatable(&b) == 0) {
+        set_stream(&b, "error", "output", "stderr") == 0 && set_repeatable(&b) == 0 &&
+        set_begin_time(&b) == 0) {
         if ((req->jobspec = jsonx_encode(b.jobspec, NULL)))
             rc = 0;
         else

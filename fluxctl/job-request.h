@@ -19,6 +19,7 @@
         { 0, "job-name", "NAME", "Name of the job (default: that of the command)" },               \
         { 0, "urgency", "N", "0 to 31, hold, default (16) or expedite" },                          \
         { 0, "dependency", "URI", "Wait for SCHEME:VALUE, e.g. afterok:JOBID; repeatable" },       \
+        { 0, "begin-time", "DATETIME", "Not before: +FSD, 2026-01-31 8am, tomorrow, ..." },        \
         { 0, "env", "RULE", "Change the environment: VAR=VAL, -PATTERN, PATTERN, ^FILE" },         \
         { 0, "env-remove", "PATTERN", "Remove variables" },                                        \
         { 0, "env-file", "FILE", "Read rules from a file" },                                       \

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* --log and --log-stderr: where the output of submit about a job goes. */
+#ifndef FLUXCTL_JOBLOG_H
+#define FLUXCTL_JOBLOG_H
+
+#include <stdio.h>
+
+struct joblog;
+
+/* The file of this name: created or emptied when it is first asked for, appended to afterwards.
+ * Open as long as somebody holds it. NULL with errno. */
+struct joblog *joblog_get(const char *path);
+FILE *joblog_file(struct joblog *l);
+void joblog_put(struct joblog *l); /* NULL is fine */
+void joblog_free_all(void);
+
+#endif
