@@ -140,6 +140,8 @@ static int job_new(struct jobs *jobs, const struct job_request *req, struct job 
     HASH_ADD(hh, jobs->table, id, sizeof(job->id), job);
     if (!job->hh.tbl)
         return -ENOMEM;
+    if (jobs->on_count)
+        jobs->on_count(jobs->fatal_arg);
     *ret = TAKE(job);
     return 0;
 }
@@ -385,4 +387,6 @@ void job_done(struct job *job)
     jobs->nfinished++;
     HASH_DEL(jobs->table, job);
     job_free(job);
+    if (jobs->on_count)
+        jobs->on_count(jobs->fatal_arg);
 }

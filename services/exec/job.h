@@ -32,6 +32,7 @@ struct jobs {
     const struct cputopo *topo;
     void (*on_fatal)(void *arg, const char *why); /* go away and come back: the KVS knows */
     void *fatal_arg;
+    void (*on_count)(void *arg); /* the table grew or shrank; may be NULL. With fatal_arg */
     struct job *table;
     uint64_t nstarted, nfinished, nfailed;
 };

@@ -73,6 +73,14 @@ void manager_on_stats(json_t *stats, void *arg)
     (void)json_object_set_new(stats, "launch", json_string(launcher_name(m->launcher)));
 }
 
+static void show_status(void *arg)
+{
+    struct manager *m = arg;
+
+    service_status(m->svc, "%u jobs on this node, %ju started so far", HASH_COUNT(m->jobs.table),
+                   (uintmax_t)m->jobs.nstarted);
+}
+
 static void on_fatal(void *arg, const char *why)
 {
     struct manager *m = arg;
@@ -150,7 +158,9 @@ int manager_new(struct service *svc, struct manager **ret)
         .topo = m->topo,
         .on_fatal = on_fatal,
         .fatal_arg = m,
+        .on_count = show_status,
     };
+    show_status(m);
     if (m->leader && (rc = hello_new(service_flux(svc), on_reconcile, m, &m->hello)) < 0)
         return rc;
     *ret = TAKE(m);
