@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from embedded import wait_until
-from rawclient import BAD_PEER, CONFIG_BAD, EVENT, Broker, Client, encode, memfd
+from rawclient import BAD_PEER, CONFIG_BAD, EVENT, RESPONSE, Broker, Client, Message, encode, memfd
 from test_hostile import as_user, build, needs_root  # noqa: F401  (build is a fixture)
 
 ROUTER_LOST = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e92"
@@ -226,6 +226,55 @@ def test_it_says_what_it_cannot_start_without(build, broker, missing):
     with Toy(build, broker, env={missing: ""}) as toy:
         assert toy.proc.wait(20) == 1
         assert any(missing in r["MESSAGE"] for r in toy.log())
+
+
+class DumbRouter:
+    """Answers what every daemon asks first, and nothing more."""
+
+    def __init__(self, tmp):
+        self.dir = tmp
+        (tmp / "node").mkdir()
+        self.env = {**os.environ, "FLUX_RUNDIR": str(tmp), "FLUX_LOG_DIR": str(tmp / "log"), "LISTEN_FDS": "1"}
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(tmp / "local"))
+        self.listener.listen(5)
+
+    def serve(self):
+        """Until something is asked that gets no answer; that."""
+        conn, _ = self.listener.accept()
+        while True:
+            m = Message(conn.recv(1 << 18))
+            if m.topic not in ("attr.get", "config.get"):
+                return conn, m
+            payload = b'{"value":"0","flags":1}\0' if m.topic == "attr.get" else b"{}\0"
+            conn.send(encode(type=RESPONSE, topic=m.topic, payload=payload, aux2=m.matchtag))
+
+
+def test_sigterm_ends_a_daemon_that_waits_for_an_answer_at_its_start(build, tmp_path):
+    router = DumbRouter(tmp_path)
+    with Toy(build, router) as toy:
+        conn, m = router.serve()
+        assert m.topic == "event.subscribe"
+        toy.proc.terminate()
+        assert toy.proc.wait(5) == -15
+        conn.close()
+
+
+def test_a_daemon_that_is_not_answered_at_its_start_says_so_and_ends_with_status_75(build, tmp_path):
+    router = DumbRouter(tmp_path)
+    router.env["FLUX_START_TIMEOUT"] = "0.2"
+    with Toy(build, router) as toy:
+        conn, m = router.serve()
+        assert toy.proc.wait(5) == 75
+        assert any(r["MESSAGE"].startswith("event.subscribe was not answered in 0.2 s") for r in toy.log())
+        conn.close()
+
+
+def test_it_logs_once_that_it_is_ready_with_all_fields(toy):
+    toy.wait_notified("READY=1")
+    assert toy.stop() == (0, "")
+    (record,) = [r for r in toy.log() if " ready as rank 0 of instance " in r["MESSAGE"]]
+    assert (record["FLUX_SERVICE"], record["FLUX_RANK"]) == ("toy", "0") and record["FLUX_INSTANCE"]
 
 
 def test_help_and_version_need_nothing(build):

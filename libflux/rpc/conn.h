@@ -47,10 +47,14 @@ struct conn {
     flux_fatal_f fatal;
     void *fatal_arg;
     bool fatal_called;
-    bool greeted;      /* a message came since it was connected */
-    int lost_errnum;   /* what a dead connection answers */
-    char *lost_reason; /* the router's own sentence, if it gave one */
-    bool loss_handled; /* on_lost said so: reactors go on */
+    double wait_limit; /* seconds; 0: who waits without a limit waits for ever */
+    void (*on_stuck)(const char *topic, void *arg);
+    void *on_stuck_arg;
+    char last_topic[64]; /* asked while there is a limit */
+    bool greeted;        /* a message came since it was connected */
+    int lost_errnum;     /* what a dead connection answers */
+    char *lost_reason;   /* the router's own sentence, if it gave one */
+    bool loss_handled;   /* on_lost said so: reactors go on */
     flux_comms_error_f on_lost, on_reconnect;
     void *on_lost_arg, *on_reconnect_arg;
     int epfd, eventfd; /* behind flux_pollfd(); -EBADF until asked for */

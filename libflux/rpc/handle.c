@@ -59,6 +59,14 @@ static int connect_path(const char *path, struct connector **ret)
     return rc == -EACCES ? -EPERM : rc;
 }
 
+void handle_limit_waits(flux_t *h, double seconds, void (*on_stuck)(const char *topic, void *arg),
+                        void *arg)
+{
+    h->conn->wait_limit = seconds;
+    h->conn->on_stuck = on_stuck;
+    h->conn->on_stuck_arg = arg;
+}
+
 static flux_t *open_local(const char *path, int flags, flux_error_t *error)
 {
     struct connector *connector;

@@ -6,6 +6,7 @@
 #include <flux/handle.h>
 #include "rpc/aux.h"
 #include "rpc/conn.h"
+#include "rpc/limit.h"
 
 struct flux_handle {
     int refcount;

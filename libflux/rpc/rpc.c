@@ -19,6 +19,7 @@
 #include "rpc/future_impl.h"
 #include "rpc/handle_impl.h"
 #include "rpc/rpc.h"
+#include "wire/message.h"
 
 struct rpc {
     flux_future_t *f;
@@ -282,6 +283,8 @@ static flux_future_t *rpc_send(flux_t *h, flux_msg_t *msg, uint32_t nodeid, int 
     if (!f || set_nodeid(h, msg, nodeid) < 0)
         return NULL;
     rpc = f->self;
+    if (rpc->conn->wait_limit > 0.)
+        (void)snprintf(rpc->conn->last_topic, sizeof(rpc->conn->last_topic), "%s", msg_topic(msg));
     rpc->nodeid = nodeid;
     rpc->streaming = flags & FLUX_RPC_STREAMING;
     if (flags & FLUX_RPC_NORESPONSE) {

@@ -162,6 +162,7 @@ static int wait_now(flux_future_t *f, double timeout)
 
 int flux_future_wait_for(flux_future_t *f, double timeout)
 {
+    struct conn *limiting = NULL;
     int rc;
 
     if (!f) {
@@ -175,11 +176,17 @@ int flux_future_wait_for(flux_future_t *f, double timeout)
         return -1;
     }
     (void)future_ref(f);
+    if (timeout < 0. && f->h && f->h->conn->wait_limit > 0.) {
+        limiting = f->h->conn;
+        timeout = limiting->wait_limit;
+    }
     if (f->class && f->class->wait)
         rc = f->class->wait(f, timeout < 0. ? CONN_FOREVER
                                             : monotime_usec() + (uint64_t)(timeout * 1e6));
     else
         rc = wait_now(f, timeout);
+    if (rc == -ETIMEDOUT && limiting && limiting->on_stuck)
+        limiting->on_stuck(limiting->last_topic, limiting->on_stuck_arg);
     future_unref(f);
     if (rc == 0)
         return 0;

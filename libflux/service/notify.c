@@ -1,22 +1,44 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* sd_notify(3). The watchdog is fed by a timer of the main loop at a third of its period: a loop
  * that hangs in a callback stops feeding it, which is the point. Without a service manager every
- * call is a no-op. */
+ * call is a no-op. STATUS= goes out at most once in STATUS_SECONDS; the last text always does. */
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
 #include "service/notify.h"
 
-#define STATUS_SIZE 256
+#define STATUS_SIZE    256
+#define STATUS_SECONDS 1.
 
 struct notify {
     char status[STATUS_SIZE];
+    flux_watcher_t *pause; /* runs for STATUS_SECONDS after each STATUS= */
+    bool paused;
+    bool changed;             /* since then */
     flux_watcher_t *watchdog; /* NULL: not asked for */
 };
 
 static void on_watchdog(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     (void)sd_notify(0, "WATCHDOG=1");
+}
+
+static void send_status(struct notify *n)
+{
+    (void)sd_notifyf(0, "STATUS=%s", n->status);
+    n->changed = false;
+    n->paused = true;
+    flux_timer_watcher_reset(n->pause, STATUS_SECONDS, 0.);
+    flux_watcher_start(n->pause);
+}
+
+static void on_pause_over(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct notify *n = arg;
+
+    n->paused = false;
+    if (n->changed)
+        send_status(n);
 }
 
 int notify_new(flux_reactor_t *r, struct notify **ret)
@@ -26,6 +48,10 @@ int notify_new(flux_reactor_t *r, struct notify **ret)
 
     if (!n)
         return -ENOMEM;
+    n->pause = flux_timer_watcher_create(r, STATUS_SECONDS, 0., on_pause_over, n);
+    if (!n->pause)
+        return -ENOMEM;
+    flux_watcher_unref(n->pause);
     if (sd_watchdog_enabled(0, &period_usec) > 0) {
         const double third = (double)period_usec / 3e6;
 
@@ -43,6 +69,7 @@ struct notify *notify_free(struct notify *n)
 {
     if (n) {
         flux_watcher_destroy(n->watchdog);
+        flux_watcher_destroy(n->pause);
         free(n);
     }
     return NULL;
@@ -58,6 +85,11 @@ void notify_stopping(struct notify *n)
     (void)sd_notify(0, "STOPPING=1");
 }
 
+bool notify_has_status(const struct notify *n)
+{
+    return n->status[0] != '\0';
+}
+
 void notify_status(struct notify *n, const char *text)
 {
     if (strncmp(n->status, text, sizeof(n->status) - 1) == 0)
@@ -66,5 +98,7 @@ void notify_status(struct notify *n, const char *text)
     for (char *p = n->status; *p; p++)
         if (*p == '\n')
             *p = ' '; /* a newline would begin another assignment */
-    (void)sd_notifyf(0, "STATUS=%s", n->status);
+    n->changed = true;
+    if (!n->paused)
+        send_status(n);
 }

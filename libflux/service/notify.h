@@ -15,6 +15,7 @@ DEFINE_CLEANUP(struct notify *, notify_free)
 
 void notify_ready(struct notify *n);
 void notify_stopping(struct notify *n);
+bool notify_has_status(const struct notify *n);
 void notify_status(struct notify *n, const char *text); /* sent only when it changes */
 
 #endif

@@ -5,15 +5,22 @@
  * Refuses to start without FLUX_RUNDIR, without a socket to serve, or without its router. The end:
  * SIGTERM, SIGINT or a shutdown request stop accepting and reading; a daemon with on_stop has
  * STOP_SECONDS to finish; queued answers are flushed; status 0. Loss of the router: status
- * SERVICE_EXIT_ROUTER. */
+ * SERVICE_EXIT_ROUTER.
+ *
+ * While a daemon starts it may wait for answers, for START_SECONDS each: then it ends with
+ * SERVICE_EXIT_ROUTER. Signals have their default effect until service_run(): there is nothing to
+ * finish yet. The router asks nobody, but holds connections; it watches from the beginning. */
 #include <signal.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "config.h"
+#include "rpc/limit.h"
 #include "service/log.h"
 #include "service/state.h"
 
-#define STOP_SECONDS 5.
+#define STOP_SECONDS  5.
+#define START_SECONDS 20. /* for each answer that is waited for, $FLUX_START_TIMEOUT */
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
 
@@ -50,6 +57,7 @@ static int read_environment(struct service *svc)
     const char *rundir = getenv("FLUX_RUNDIR");
     const char *statedir = getenv("STATE_DIRECTORY");
     const char *instance = getenv("FLUX_INSTANCE");
+    const char *limit = getenv("FLUX_START_TIMEOUT");
 
     if (rundir && *rundir && !instance) {
         const char *slash = strrchr(rundir, '/');
@@ -64,6 +72,8 @@ static int read_environment(struct service *svc)
     }
     svc->rundir = strdup(rundir);
     svc->instance = strdup(instance);
+    if (!limit || number_parse_double(limit, &svc->start_limit) < 0 || svc->start_limit <= 0.)
+        svc->start_limit = START_SECONDS;
     svc->statedir = statedir && *statedir ? strndup(statedir, strcspn(statedir, ":")) : NULL;
     return svc->rundir && svc->instance ? 0 : -ENOMEM;
 }
@@ -117,6 +127,14 @@ static int get_config(struct service *svc)
     return o ? service_set_config(svc, o, &error) : -ENOMEM;
 }
 
+static void on_stuck(const char *topic, void *arg)
+{
+    const struct service *svc = arg;
+
+    log_err("%s was not answered in %g s: exiting, to be started again", topic, svc->start_limit);
+    _exit(SERVICE_EXIT_ROUTER);
+}
+
 static int connect_router(struct service *svc)
 {
     CLEANUP(freep) char *uri = NULL;
@@ -137,6 +155,7 @@ static int connect_router(struct service *svc)
     }
     if (flux_set_reactor(svc->h, svc->reactor) < 0)
         return -errno;
+    handle_limit_waits(svc->h, svc->start_limit, on_stuck, svc);
     flux_comms_error_set(svc->h, on_router_lost, svc);
     if ((rc = get_number_attr(svc->h, "rank", &svc->rank)) < 0 ||
         (rc = get_number_attr(svc->h, "size", &svc->size)) < 0 || (rc = get_config(svc)) < 0) {
@@ -180,7 +199,13 @@ static void on_deadline(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
     service_exit(svc, EXIT_SUCCESS);
 }
 
-static int watch_signals(struct service *svc)
+static void watch_signals(struct service *svc)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(svc->signals); i++)
+        flux_watcher_start(svc->signals[i]);
+}
+
+static int make_watchers(struct service *svc)
 {
     static const int signums[] = { SIGTERM, SIGINT };
 
@@ -189,10 +214,13 @@ static int watch_signals(struct service *svc)
         svc->signals[i] = flux_signal_watcher_create(svc->reactor, signums[i], on_signal, svc);
         if (!svc->signals[i])
             return -ENOMEM;
-        flux_watcher_start(svc->signals[i]);
     }
     svc->deadline = flux_timer_watcher_create(svc->reactor, STOP_SECONDS, 0., on_deadline, svc);
-    return svc->deadline ? 0 : -ENOMEM;
+    if (!svc->deadline)
+        return -ENOMEM;
+    if (svc->desc->standalone)
+        watch_signals(svc);
+    return 0;
 }
 
 /* In the order of the fields of struct service. */
@@ -221,7 +249,7 @@ static int build(struct service *svc)
         return -ENOMEM;
     if (!svc->desc->standalone && (rc = connect_router(svc)) < 0)
         return rc;
-    return watch_signals(svc);
+    return make_watchers(svc);
 }
 
 int service_new(const struct service_desc *desc, int argc, char **argv, struct service **ret)
@@ -282,12 +310,17 @@ int service_run(struct service *svc, void *arg)
 
     svc->arg = arg;
     svc->running = true;
+    watch_signals(svc);
     rc = listeners_start(svc->listeners);
     if (rc < 0) {
         log_err("cannot listen: %s", strerror(-rc));
         return EXIT_FAILURE;
     }
     notify_ready(svc->notify);
+    if (!notify_has_status(svc->notify))
+        service_status(svc, "Serving requests");
+    log_info("flux-%s %s ready as rank %u of instance %s", svc->desc->name, FLUX_VERSION, svc->rank,
+             svc->instance);
     if (flux_reactor_run(svc->reactor, 0) < 0 && svc->status == 0) {
         log_err("the event loop failed: %s", strerror(errno));
         svc->status = EXIT_FAILURE;

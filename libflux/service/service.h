@@ -20,7 +20,8 @@
  *     }
  *
  * Environment: FLUX_RUNDIR (runtime directory, required), LISTEN_FDS/LISTEN_FDNAMES, NOTIFY_SOCKET,
- * WATCHDOG_USEC, STATE_DIRECTORY, FLUX_LOG_DIR (JSON lines instead of the journal), FLUX_LOG_LEVEL.
+ * WATCHDOG_USEC, STATE_DIRECTORY, FLUX_LOG_DIR (JSON lines instead of the journal), FLUX_LOG_LEVEL,
+ * FLUX_START_TIMEOUT (seconds to wait for each answer while starting, default 20).
  *
  * Crash-only: a service that loses its connection to the router logs that and exits with
  * SERVICE_EXIT_ROUTER; the service manager starts it again and it rebuilds its state, which is the
@@ -99,7 +100,7 @@ const json_t *service_config(const struct service *svc);
 /* Value at a dotted path ("content.sync"), lent; NULL if absent. */
 json_t *service_config_get(const struct service *svc, const char *path);
 /* STATUS= for systemctl status, in words an administrator understands. Sent only when the text
- * changes. */
+ * changes, and at most once a second: call it as often as you like. */
 void service_status(struct service *svc, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* A listening socket by its FileDescriptorName=, stolen from the skeleton so that it is not

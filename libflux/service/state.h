@@ -34,6 +34,7 @@ struct service {
     uint32_t rank;
     uint32_t size;
     json_t *config;
+    double start_limit; /* seconds */
     flux_t *h;
     flux_msg_handler_t *events;
     flux_watcher_t *signals[2];
