@@ -123,15 +123,15 @@ pid_t launch_pid(const struct launch *p)
     return p->pid;
 }
 
-int launch_signal_all(struct launcher *l, flux_jobid_t id, pid_t shell, bool shell_known,
-                      int signum)
+int launch_signal_all(struct launch *p, bool shell_known, int signum)
 {
     char f58[32];
     const struct proc_job job = {
-        .shell = shell,
+        .shell = p->pid,
         .shell_known = shell_known,
-        .uri = fluid_encode(f58, sizeof(f58), id, FLUID_F58) == 0 ? l->uri : NULL,
+        .uri = fluid_encode(f58, sizeof(f58), p->id, FLUID_F58) == 0 ? p->l->uri : NULL,
         .id = f58,
+        .mark = p->mark,
     };
 
     return proc_signal_job(&job, signum);
@@ -146,7 +146,7 @@ static int collect_child(struct launch *p)
     if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0)
         return -1;
     if (si.si_code != CLD_EXITED)
-        (void)launch_signal_all(p->l, p->id, p->pid, true, SIGKILL);
+        (void)launch_signal_all(p, true, SIGKILL);
     if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG) < 0)
         return -1;
     return si.si_code == CLD_EXITED ? (si.si_status & 0xff) << 8
@@ -162,7 +162,7 @@ static void on_pidfd(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     if (p->is_child)
         status = collect_child(p);
     else
-        (void)launch_signal_all(p->l, p->id, p->pid, false, SIGKILL);
+        (void)launch_signal_all(p, false, SIGKILL);
     p->l->events.on_exited(p->arg, status);
 }
 
@@ -205,6 +205,12 @@ static int record_launch(struct launch *p)
     if (rc < 0)
         return rc;
     rec.starttime = st.starttime;
+    if (p->l->backend->marks) {
+        p->mark = proc_mark(p->pid, st.starttime);
+        rc = proc_mark_set(p->pid, p->mark);
+        if (rc < 0)
+            log_debug("job %" PRIu64 ": its shell goes unmarked: %s", p->id, strerror(-rc));
+    }
     (void)snprintf(rec.boot_id, sizeof(rec.boot_id), "%s", boot_id());
     (void)record_remove(p->l->records, p->id); /* of a shell that is known to be gone */
     return record_write(p->l->records, p->id, &rec);
@@ -259,6 +265,7 @@ int launch_adopt(struct launcher *l, flux_jobid_t id, const struct record *rec, 
     if (rc < 0)
         return rc;
     p->pid = rec->pid;
+    p->mark = l->backend->marks ? proc_mark(rec->pid, rec->starttime) : 0;
     if (strcmp(rec->boot_id, boot_id()) != 0)
         return -ESRCH;
     if ((rc = watch_pid(p)) < 0)
@@ -308,7 +315,10 @@ static int purge_by_record(struct launcher *l, flux_jobid_t id)
     if (strcmp(rec.boot_id, boot_id()) == 0) {
         const bool alive = proc_stat_read(rec.pid, &st) == 0 && st.starttime == rec.starttime;
 
-        (void)launch_signal_all(l, id, rec.pid, alive, SIGKILL);
+        struct launch p = { .l = l, .id = id, .pid = rec.pid };
+
+        p.mark = l->backend->marks ? proc_mark(rec.pid, rec.starttime) : 0;
+        (void)launch_signal_all(&p, alive, SIGKILL);
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 
 struct launch_backend {
     const char *name;
+    bool marks;                                           /* shells are marked, see proc.h */
     int (*init)(struct launcher *l, flux_error_t *error); /* may be NULL */
     void (*deinit)(struct launcher *l);                   /* may be NULL */
     /* Begin; ends in launch_got_pid() or launch_failed(), now or later. */
@@ -39,6 +40,7 @@ struct launch {
     pid_t pid;
     int pidfd;
     bool is_child; /* the exit status can be waited for */
+    uint64_t mark; /* proc.h; 0: the back end keeps processes together by other means */
     flux_watcher_t *w;
     void *data; /* of the back end, while it starts */
 };
@@ -49,8 +51,7 @@ void launch_failed(struct launch *p, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* A signal to all processes of the job on this node, by /proc. shell_known: proc.h. */
-int launch_signal_all(struct launcher *l, flux_jobid_t id, pid_t shell, bool shell_known,
-                      int signum);
+int launch_signal_all(struct launch *p, bool shell_known, int signum);
 
 /* Name of the transient unit of a job, and back (0: not one of ours). */
 #define UNIT_NAME_SIZE 48

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Shells as children: posix_spawn in a session of their own, all signals blocked until the shell
- * has its handlers, nothing inherited but stderr. The shell runs as the user that flux-exec runs
- * as, so this serves single-user instances only; a job of another user is refused. */
+ * has its handlers, nothing inherited but stderr, marked so that what it starts is found. The shell
+ * runs as the user that flux-exec runs as, so this serves single-user instances only; a job of
+ * another user is refused. */
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -128,12 +129,13 @@ static int spawn_signal(struct launch *p, int signum)
         return syscall(SYS_pidfd_send_signal, p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
     /* Known if it lives or is our zombie; an adopted one may be gone and its number reused. */
     known = p->is_child || syscall(SYS_pidfd_send_signal, p->pidfd, 0, NULL, 0) == 0;
-    count = launch_signal_all(p->l, p->id, p->pid, known, signum);
+    count = launch_signal_all(p, known, signum);
     return count < 0 ? count : 0;
 }
 
 const struct launch_backend launch_spawn = {
     .name = "spawn",
+    .marks = true,
     .start = spawn_start,
     .signal = spawn_signal,
 };

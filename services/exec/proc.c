@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
@@ -101,6 +102,30 @@ bool proc_environ_has(const char *env, size_t size, const char *name, const char
         p += len < left ? len + 1 : left;
     }
     return false;
+}
+
+#define PID_BITS 22 /* PID_MAX_LIMIT */
+
+uint64_t proc_mark(pid_t shell, uint64_t starttime)
+{
+    const uint64_t top = UINT64_C(1) << 40; /* 300 years of clock ticks */
+
+    return (top - (starttime & (top - 1))) << PID_BITS | (uint64_t)shell;
+}
+
+int proc_mark_set(pid_t shell, uint64_t mark)
+{
+    const struct rlimit limit = { .rlim_cur = mark, .rlim_max = mark };
+
+    return prlimit(shell, RLIMIT_LOCKS, &limit, NULL) < 0 ? -errno : 0;
+}
+
+static bool is_marked(const struct proc_job *job, pid_t pid)
+{
+    struct rlimit limit;
+
+    return job->mark && prlimit(pid, RLIMIT_LOCKS, NULL, &limit) == 0 &&
+           limit.rlim_max == job->mark;
 }
 
 /* A process seen in a scan. */
@@ -197,7 +222,7 @@ static void mark(struct scan *scan, const struct proc_job *job)
         struct seen *p = &scan->list[i];
 
         p->ours = (!reused && (p->pid == job->shell || p->st.session == job->shell)) ||
-                  named_by_environment(job, p->pid);
+                  is_marked(job, p->pid) || named_by_environment(job, p->pid);
     }
     mark_descendants(scan);
 }

@@ -181,6 +181,72 @@ static void what_left_the_session_is_found_by_its_environment(void **state)
     assert_true(proc_stat_read(child, &st) < 0 || st.state == 'Z' || st.state == 'X');
 }
 
+/* Starts a shell that starts an escaped task: a session of its own, no environment, an orphan, and
+ * returns when it runs. */
+static pid_t start_escape(void)
+{
+    char path[64], text[32] = "";
+    struct proc_stat st;
+    pid_t child;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/child", fx.dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    /* The record is written once the mark is set. */
+    start("cd \"${0%/*}\"; until [ -s jobs/77 ]; do :; done; "
+          "(env -i setsid sh -c 'echo $$ > child; exec sleep 100' &) ; sleep 100 & wait");
+    fd = open(path, O_RDONLY);
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    (void)close(fd);
+    child = (pid_t)strtol(text, NULL, 10);
+    assert_int_equal(proc_stat_read(child, &st), 0);
+    assert_int_not_equal(st.session, launch_pid(fx.p));
+    assert_int_not_equal(st.ppid, launch_pid(fx.p));
+    return child;
+}
+
+static void assert_killed(pid_t child)
+{
+    struct proc_stat st;
+
+    for (int i = 0; i < 1000 && proc_stat_read(child, &st) == 0 && st.state != 'Z'; i++)
+        (void)sched_yield();
+    assert_true(proc_stat_read(child, &st) < 0 || st.state == 'Z' || st.state == 'X');
+}
+
+static void what_left_session_family_and_environment_is_found_by_its_mark(void **state)
+{
+    const pid_t child = start_escape();
+
+    assert_int_equal(kill(launch_pid(fx.p), SIGKILL), 0);
+    (void)flux_reactor_run(fx.r, 0);
+    assert_killed(child);
+}
+
+static void a_mark_is_known_to_the_next_launcher(void **state)
+{
+    const pid_t child = start_escape(), shell = launch_pid(fx.p);
+    struct record rec;
+
+    fx.p = launch_free(fx.p);
+    launcher_free(fx.l);
+    fx.l = new_launcher();
+    assert_int_equal(record_read(launcher_records(fx.l), ID, &rec), 0);
+    assert_int_equal(launch_adopt(fx.l, ID, &rec, NULL, &fx.p), 0);
+    assert_int_equal(kill(shell, SIGKILL), 0);
+    (void)flux_reactor_run(fx.r, 0);
+    assert_killed(child);
+    (void)waitpid(shell, NULL, 0);
+}
+
+static void shells_have_marks_of_their_own_and_later_ones_lower_ones(void **state)
+{
+    assert_true(proc_mark(10, 5) != proc_mark(11, 5));
+    assert_true(proc_mark(10, 6) < proc_mark(10, 5));
+    assert_true(proc_mark(4194303, 6) < proc_mark(2, 5));
+    assert_true(proc_mark(4194303, 0) < INT64_MAX);
+}
+
 static void a_restarted_launcher_adopts_and_sees_the_end(void **state)
 {
     struct record rec;
@@ -279,6 +345,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_killed_shell_leaves_is_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(what_left_the_session_is_found_by_its_environment, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            what_left_session_family_and_environment_is_found_by_its_mark, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mark_is_known_to_the_next_launcher, setup, teardown),
+        cmocka_unit_test(shells_have_marks_of_their_own_and_later_ones_lower_ones),
         cmocka_unit_test_setup_teardown(a_restarted_launcher_adopts_and_sees_the_end, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_record_of_another_process_with_that_number_is_not_adopted,
