@@ -2,7 +2,7 @@
 /* What tasks read: what attached users send (default), or a file.
  *
  *     input.stdin.type   service (default), file
- *     input.stdin.path   file name; each task reads it from its start
+ *     input.stdin.path   file name, with {{tags}}; each task reads it from its start
  *
  * Input from users is recorded in the input eventlog (RFC 24) as it is taken. A task that does not
  * read holds up to a megabyte, then the senders wait. */
@@ -13,6 +13,7 @@
 #include "base/errorx.h"
 #include "input.h"
 #include "plugins.h"
+#include "template.h"
 
 #define INPUT_MAX (1024 * 1024)
 
@@ -117,18 +118,51 @@ static void on_writable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
     }
 }
 
+static void write_header(struct logs *logs)
+{
+    (void)logs_event(logs, LOGS_INPUT, "header", "{s:i s:{s:s} s:{s:i} s:{}}", "version", 1,
+                     "encoding", "stdin", "UTF-8", "count", "stdin", 1, "options");
+}
+
+/* One redirect event for all tasks, or one each if each has its own file. */
+static void record_redirect(struct input *in, const struct task *task, const char *path)
+{
+    struct logs *logs = in->shell->logs;
+    const bool first = logs_is_empty(logs, LOGS_INPUT);
+    char rank[12] = "all";
+
+    if (template_is_per_task(in->path))
+        (void)snprintf(rank, sizeof(rank), "%d", task->rank);
+    else if (!first)
+        return;
+    if (first)
+        write_header(logs);
+    (void)logs_event(logs, LOGS_INPUT, "redirect", "{s:s s:s s:s}", "stream", "stdin", "rank", rank,
+                     "path", path);
+}
+
+static int open_file(struct input *in, struct task *task, flux_error_t *error)
+{
+    CLEANUP(freep) char *path = task_file_name(task, in->path);
+
+    if (!path)
+        return errorx_fail(error, errno, "the name of the input file is too long");
+    task->fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+    if (task->fds[0] < 0)
+        return errorx_fail(error, errno, "cannot open the input file %s: %s", path,
+                           strerror(errno));
+    record_redirect(in, task, path);
+    return 0;
+}
+
 static int on_task_init(struct task *task, flux_error_t *error)
 {
     struct input *in = task->shell->input;
     struct instream *s = &in->streams[task->index];
     int fds[2];
 
-    if (in->path) {
-        task->fds[0] = open(in->path, O_RDONLY | O_CLOEXEC);
-        return task->fds[0] < 0 ? errorx_fail(error, errno, "cannot open the input file %s: %s",
-                                              in->path, strerror(errno))
-                                : 0;
-    }
+    if (in->path)
+        return open_file(in, task, error);
     if (pipe2(fds, O_CLOEXEC) < 0)
         return errorx_fail(error, errno, "cannot make a pipe: %s", strerror(errno));
     task->fds[0] = fds[0];
@@ -177,8 +211,7 @@ static void record(struct input *in, const struct iodata *io)
     json_t *o = iodata_encode("stdin", io->rank, io->data, io->size, io->eof);
 
     if (logs_is_empty(logs, LOGS_INPUT))
-        (void)logs_event(logs, LOGS_INPUT, "header", "{s:i s:{s:s} s:{s:i} s:{}}", "version", 1,
-                         "encoding", "stdin", "UTF-8", "count", "stdin", 1, "options");
+        write_header(logs);
     if (o)
         (void)logs_event_json(logs, LOGS_INPUT, "data", o);
 }

@@ -40,7 +40,8 @@ struct logs {
     struct log log[LOGS_COUNT];
     flux_future_t *f; /* commit or look-up */
     flux_watcher_t *timer, *retry;
-    double delay; /* of the next retry */
+    double gather; /* seconds that text waits for more */
+    double delay;  /* of the next retry */
     bool was_full;
     bool dead;
     void (*finish)(void *arg);
@@ -49,6 +50,11 @@ struct logs {
 
 static void commit(struct logs *logs);
 static void verify(struct logs *logs);
+
+void logs_set_delay(struct logs *logs, double seconds)
+{
+    logs->gather = seconds;
+}
 
 static size_t waiting(const struct logs *logs)
 {
@@ -90,7 +96,7 @@ static void proceed(struct logs *logs)
         flux_watcher_stop(logs->timer);
         commit(logs);
     } else if (n > 0 && !flux_watcher_is_active(logs->timer)) {
-        flux_timer_watcher_reset(logs->timer, FLUSH_DELAY, 0.);
+        flux_timer_watcher_reset(logs->timer, logs->gather, 0.);
         flux_watcher_start(logs->timer);
     }
     check_finished(logs);
@@ -257,6 +263,7 @@ int logs_new(flux_t *h, const char *ns, const struct logs_events *events, struct
         return -ENOMEM;
     logs->h = h;
     logs->events = *events;
+    logs->gather = FLUSH_DELAY;
     logs->delay = RETRY_MIN;
     logs->timer = flux_timer_watcher_create(r, FLUSH_DELAY, 0., on_timer, logs);
     logs->retry = flux_timer_watcher_create(r, RETRY_MIN, 0., on_retry, logs);

@@ -32,6 +32,8 @@ int logs_append(struct logs *logs, enum log_name name, const char *text, size_t 
 int logs_event(struct logs *logs, enum log_name name, const char *event, const char *fmt, ...);
 int logs_event_json(struct logs *logs, enum log_name name, const char *event, json_t *context);
 
+/* How long text waits for more. */
+void logs_set_delay(struct logs *logs, double seconds);
 bool logs_is_full(const struct logs *logs);
 bool logs_is_empty(const struct logs *logs, enum log_name name); /* nothing was ever appended */
 /* Write everything now, then call. */

@@ -6,6 +6,9 @@
  *     output.{stdout,stderr}.label        true: "RANK: " before each line (files)
  *     output.{stdout,stderr}.buffer.type  line (default for stdout), none (default for stderr)
  *     output.mode                         truncate (default), append
+ *     output.limit                        bytes of each stream that the eventlog takes, the rest
+ *                                         is dropped with a warning (default 1G; 10M for a guest)
+ *     output.batch-timeout                how long output waits for more (default 30 ms)
  *
  * stderr follows stdout's type and path unless it has its own. stdout is passed on by whole lines,
  * stderr as it comes. Memory is bounded: when the eventlog has a megabyte waiting, pipes are left
@@ -13,13 +16,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/errorx.h"
 #include "base/iodata.h"
 #include "linebuf.h"
+#include "option.h"
 #include "output.h"
 #include "plugins.h"
-#include "template.h"
+
+#define LIMIT_DEFAULT 1000000000
+#define LIMIT_GUEST   10000000
+#define BATCH_MAX     3600.
 
 enum { STDOUT, STDERR, NSTREAMS };
 
@@ -47,6 +55,8 @@ struct output {
     struct shell *shell;
     struct output_option option[NSTREAMS];
     bool append;
+    uint64_t limit;             /* of what the eventlog takes of each stream of this shell */
+    uint64_t written[NSTREAMS]; /* to it */
     struct outfiles *files;
     struct stream *streams; /* NSTREAMS for each task */
 };
@@ -102,17 +112,44 @@ static void write_header(struct output *o)
                      "stdout", n, "stderr", n, "options");
 }
 
+/* The instance belongs to somebody else if its directory does. */
+static bool is_guest(void)
+{
+    const char *uri = getenv("FLUX_URI");
+    struct stat st;
+
+    return uri && strncmp(uri, "local://", 8) == 0 && stat(uri + 8, &st) == 0 &&
+           st.st_uid != geteuid();
+}
+
+static int read_bounds(struct output *o, flux_error_t *error)
+{
+    const struct shell_info *info = &o->shell->info;
+    const char *mode = shell_info_option_string(info, "output.mode");
+    double batch = -1;
+    int rc;
+
+    if (mode && strcmp(mode, "append") != 0 && strcmp(mode, "truncate") != 0)
+        return errorx_fail(error, EINVAL, "-o output.mode=%s: must be truncate or append", mode);
+    o->append = mode && strcmp(mode, "append") == 0;
+    o->limit = is_guest() ? LIMIT_GUEST : LIMIT_DEFAULT;
+    rc = option_size(info, "output.limit", LIMIT_DEFAULT, &o->limit, error);
+    if (rc >= 0)
+        rc = option_duration(info, "output.batch-timeout", false, &batch, error);
+    if (rc > 0)
+        logs_set_delay(o->shell->logs, batch < BATCH_MAX ? batch : BATCH_MAX);
+    return rc < 0 ? rc : 0;
+}
+
 static int on_shell_init(struct shell *shell, flux_error_t *error)
 {
     struct output *o = shell->output = calloc(1, sizeof(*o));
-    const char *mode = shell_info_option_string(&shell->info, "output.mode");
     const size_t n = (size_t)shell->info.nlocal * NSTREAMS;
     int rc;
 
     if (!o)
         return errorx_fail(error, ENOMEM, "out of memory");
     o->shell = shell;
-    o->append = mode && strcmp(mode, "append") == 0;
     o->files = outfiles_new();
     o->streams = calloc(n > 0 ? n : 1, sizeof(*o->streams));
     if (!o->files || !o->streams)
@@ -121,7 +158,7 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
         o->streams[i].fd = -EBADF;
     if (shell->info.shell_rank == 0)
         write_header(o);
-    if ((rc = read_options(o, STDOUT, error)) < 0)
+    if ((rc = read_bounds(o, error)) < 0 || (rc = read_options(o, STDOUT, error)) < 0)
         return rc;
     return read_options(o, STDERR, error);
 }
@@ -141,6 +178,21 @@ static void to_file(struct stream *s, const char *data, size_t size)
     }
 }
 
+/* How much of size the eventlog still takes. The first byte too many is said. */
+static size_t within_limit(struct stream *s, size_t size)
+{
+    struct output *o = s->o;
+    uint64_t *written = &o->written[s->which];
+    const uint64_t room = o->limit - (*written < o->limit ? *written : o->limit);
+
+    if (size > room && *written <= o->limit)
+        shell_log(o->shell, LOG_WARNING,
+                  "%s is truncated after %" PRIu64 " bytes, see -o output.limit",
+                  stream_names[s->which], o->limit);
+    *written += size;
+    return size < room ? size : (size_t)room;
+}
+
 static void to_eventlog(struct stream *s, const char *data, size_t size, bool eof)
 {
     CLEANUP(json_decrefp) json_t *io = NULL;
@@ -154,13 +206,13 @@ static void to_eventlog(struct stream *s, const char *data, size_t size, bool eo
 
 static void pass_on(struct stream *s, bool eof)
 {
-    size_t size;
+    size_t size, taken;
 
     while ((size = linebuf_piece(&s->lb, eof)) > 0) {
         if (s->file)
             to_file(s, s->lb.data, size);
-        else
-            to_eventlog(s, s->lb.data, size, false);
+        else if ((taken = within_limit(s, size)) > 0)
+            to_eventlog(s, s->lb.data, taken, false);
         linebuf_consume(&s->lb, size);
     }
 }
@@ -224,19 +276,7 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
 
 static int open_file(struct stream *s, const char *text, flux_error_t *error)
 {
-    const struct shell_info *info = &s->o->shell->info;
-    const bool per_task = template_is_per_task(text);
-    const struct template_values v = {
-        .id = info->id,
-        .name = info->jobspec.name,
-        .ntasks = info->ntasks,
-        .nnodes = info->nshells,
-        .node_id = info->shell_rank,
-        .node_name = info->here->hostname,
-        .task_rank = per_task ? s->task->rank : -1,
-        .task_index = per_task ? s->task->index : -1,
-    };
-    CLEANUP(freep) char *path = template_expand(text, &v);
+    CLEANUP(freep) char *path = task_file_name(s->task, text);
     char rank[12];
     bool first;
     int rc;

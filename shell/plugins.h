@@ -25,6 +25,8 @@ extern const struct shell_plugin plugin_gpu;
 extern const struct shell_plugin plugin_output;
 extern const struct shell_plugin plugin_input;
 extern const struct shell_plugin plugin_service;
+extern const struct shell_plugin plugin_exits;
+extern const struct shell_plugin plugin_warning;
 
 int plugins_shell_init(struct shell *shell, flux_error_t *error);
 int plugins_task_init(struct task *task, flux_error_t *error);

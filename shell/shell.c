@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/errorx.h"
+#include "option.h"
 #include "plugins.h"
 #include "shell.h"
 #include "signals.h"
@@ -39,6 +40,19 @@ void shell_log(struct shell *shell, int level, const char *fmt, ...)
         (void)fprintf(stderr, "flux-shell: %" PRIu64 ": %s\n", shell->id, text);
 }
 
+void shell_verbose(struct shell *shell, int verbose, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    if (shell->verbose < verbose)
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    shell_log(shell, verbose > 1 ? LOG_DEBUG : LOG_INFO, "%s", text);
+}
+
 static void on_written(void *arg)
 {
     leave(arg);
@@ -49,6 +63,7 @@ static void finish(struct shell *shell)
 {
     shell->finishing = true;
     plugins_shell_finish(shell);
+    shell_verbose(shell, 1, "all tasks have ended, exit code %d", shell->exit_code);
     (void)logs_event(shell->logs, LOGS_EXEC, "shell.exit", "{s:i}", "status", shell->exit_code);
     logs_finish(shell->logs, on_written, shell);
 }
@@ -75,8 +90,7 @@ void shell_fatal(struct shell *shell, int exit_code, const char *fmt, ...)
         leave(shell);
         return;
     }
-    if (!shell->finishing)
-        flux_future_destroy(flux_job_raise(shell->h, shell->id, "exec", 0, text));
+    shell_raise(shell, text);
 }
 
 static void on_room(void *arg)
@@ -142,6 +156,9 @@ static int prepare(struct shell *shell, flux_error_t *error)
         rc = env_init(&shell->env, shell->info.jobspec.environment);
     if (rc < 0)
         return errorx_fail(error, -rc, "out of memory");
+    rc = option_int(&shell->info, "verbose", 0, INT32_MAX, &shell->verbose, error);
+    if (rc < 0)
+        return rc;
     if ((rc = tasks_create(shell, error)) < 0 || (rc = plugins_shell_init(shell, error)) < 0)
         return rc;
     enter_cwd(shell);
@@ -159,6 +176,9 @@ static void start(struct shell *shell)
         shell->exit_code = 128 + pending; /* told to end before it began */
     } else {
         announce_init(shell);
+        shell_verbose(shell, 1, "starting tasks %d-%d of %d on %s", shell->info.first_task,
+                      shell->info.first_task + shell->info.nlocal - 1, shell->info.ntasks,
+                      shell->info.here->hostname);
         tasks_start(shell);
         plugins_shell_start(shell);
         announce_start(shell);
@@ -246,6 +266,7 @@ struct shell *shell_free(struct shell *shell)
 {
     if (shell) {
         plugins_shell_exit(shell);
+        raise_free(shell->raise);
         for (int i = 0; shell->tasks && i < shell->info.nlocal; i++)
             env_deinit(&shell->tasks[i].env); /* of one that was not started */
         free(shell->tasks);

@@ -46,6 +46,10 @@ struct shell {
     struct output *output;
     struct input *input;
     struct shell_service *service;
+    struct exits *exits;
+    struct warning *warning;
+    struct raise *raise;
+    int verbose; /* 0 to 2 */
     char *tmpdir;
 };
 
@@ -62,6 +66,14 @@ void shell_fatal(struct shell *shell, int exit_code, const char *fmt, ...)
 void shell_log(struct shell *shell, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same if the job's verbosity is at least `verbose` (1: each step, 2: each task). */
+void shell_verbose(struct shell *shell, int verbose, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* --- raise.c */
+void shell_raise(struct shell *shell, const char *note); /* severity 0; once */
+struct raise *raise_free(struct raise *r);
+
 /* --- output.c */
 void output_resume(struct output *o);
 
@@ -72,6 +84,8 @@ void tasks_reap(struct shell *shell); /* after SIGCHLD */
 void tasks_signal(struct shell *shell, int signum);
 /* Kill what tasks left behind. true: there is nothing left. */
 bool tasks_kill_orphans(void);
+/* A file name with its tags replaced. malloc'd; NULL with errno. */
+char *task_file_name(const struct task *task, const char *text);
 int exit_code_of(int wait_status);
 
 #endif

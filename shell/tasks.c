@@ -14,10 +14,29 @@
 #include "base/errorx.h"
 #include "base/number.h"
 #include "plugins.h"
+#include "template.h"
 
 int exit_code_of(int wait_status)
 {
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+char *task_file_name(const struct task *task, const char *text)
+{
+    const struct shell_info *info = &task->shell->info;
+    const bool per_task = template_is_per_task(text);
+    const struct template_values v = {
+        .id = info->id,
+        .name = info->jobspec.name,
+        .ntasks = info->ntasks,
+        .nnodes = info->nshells,
+        .node_id = info->shell_rank,
+        .node_name = info->here->hostname,
+        .task_rank = per_task ? task->rank : -1,
+        .task_index = per_task ? task->index : -1,
+    };
+
+    return template_expand(text, &v);
 }
 
 int tasks_create(struct shell *shell, flux_error_t *error)
@@ -111,6 +130,8 @@ static void task_ended(struct task *task, int wait_status)
     if (code > shell->exit_code)
         shell->exit_code = code;
     log_task_exit(task);
+    shell_verbose(shell, 2, "task %d: process %d ended with exit code %d", task->rank,
+                  (int)task->pid, code);
     plugins_task_exit(task);
 }
 
@@ -122,7 +143,7 @@ static void not_started(struct task *task, const char *command, int errnum)
                    strerror(errnum));
     shell_log(task->shell, LOG_ERR, "%s", note);
     if (!task->shell->first_failure_logged) /* one exception says it for all */
-        flux_future_destroy(flux_job_raise(task->shell->h, task->shell->id, "exec", 0, note));
+        shell_raise(task->shell, note);
     task_ended(task, (errnum == ENOENT || errnum == ENOTDIR ? 127 : 126) << 8);
 }
 
@@ -142,6 +163,7 @@ static void start(struct task *task, char *const argv[])
     }
     task->state = TASK_RUNNING;
     task->shell->nrunning++;
+    shell_verbose(task->shell, 2, "task %d: started as process %d", task->rank, (int)task->pid);
     plugins_task_fork(task);
 }
 

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""What a job may ask for, through a live embedded instance: shell options, limits, exits, urgency, waiting."""
+import json
+import os
+import signal
+import time
+
+import pytest
+from embedded import wait_until
+
+
+def eventlog_of(instance, jobid, key):
+    """The entries of an eventlog of a job's namespace, [] while there is none."""
+    r = instance.run("kvs", "get", "--raw", instance.kvs_key(jobid, key), check=False)
+    return [json.loads(line) for line in r.stdout.splitlines()] if r.returncode == 0 else []
+
+
+def wait_inactive(instance, *jobs):
+    for j in jobs:
+        wait_until(f"{j} inactive", lambda: instance.eventlog(j)[-1]["name"] == "clean")
+
+
+def exceptions(instance, jobid):
+    return [e["context"] for e in instance.eventlog(jobid) if e["name"] == "exception"]
+
+
+def attach(instance, jobid):
+    return instance.run("job", "attach", jobid, check=False)
+
+
+def pids_with(word):
+    """Processes with that word on their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if word.encode() in open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0"):
+                found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def test_the_first_job_id_is_not_0(fresh_instance):
+    jobid = fresh_instance.flux("submit", "true")
+    assert int(fresh_instance.flux("job", "id", "--to=dec", jobid)) > 0
+
+
+def test_environment_entries_that_are_null_are_left_out(instance):
+    spec = json.loads(instance.flux("submit", "--dry-run", "sh", "-c", "echo ${GONE-unset} ${HERE-unset}"))
+    spec["attributes"]["system"]["environment"].update(GONE=None, HERE="yes")
+    jobid = instance.run("job", "submit", "-", input=json.dumps(spec)).stdout.strip()
+    assert attach(instance, jobid).stdout == "unset yes\n"
+
+
+# --- the exit of the first task
+
+
+def test_exit_on_error_ends_the_job_when_the_first_task_fails(instance):
+    jobid = instance.flux("submit", "-n2", "-o", "exit-on-error", "sh", "-c",
+                          "[ $FLUX_TASK_RANK = 1 ] && exit 3; sleep 300")
+    attach(instance, jobid)
+    wait_inactive(instance, jobid)
+    (e,) = exceptions(instance, jobid)
+    assert e["type"] == "exec" and e["severity"] == 0 and "exit-on-error" in e["note"] and "task 1" in e["note"]
+
+
+def test_exit_timeout_ends_the_job_some_time_after_the_first_exit(instance):
+    jobid = instance.flux("submit", "-n2", "-o", "exit-timeout=0.3s", "sh", "-c", "[ $FLUX_TASK_RANK = 0 ] || sleep 300")
+    attach(instance, jobid)
+    wait_inactive(instance, jobid)
+    (e,) = exceptions(instance, jobid)
+    assert e["severity"] == 0 and "exit-timeout" in e["note"] and "300ms" in e["note"]
+
+
+def test_without_exit_timeout_tasks_may_end_when_they_like(instance):
+    jobid = instance.flux("submit", "-n2", "-o", "exit-timeout=none", "sh", "-c", "[ $FLUX_TASK_RANK = 0 ] || sleep 0.5; echo done")
+    r = attach(instance, jobid)
+    assert (r.returncode, r.stdout) == (0, "done\ndone\n")
+    assert exceptions(instance, jobid) == []
+
+
+def test_an_option_with_a_wrong_value_is_named(instance):
+    for option in ("exit-timeout=soon", "exit-on-error=maybe", "signal=NOPE@1", "output.limit=lots", "output.mode=sideways"):
+        r = instance.run("run", "-o", option, "true", check=False)
+        assert r.returncode != 0 and option.split("=")[0] in r.stderr, option
+
+
+# --- time limits
+
+
+def test_a_job_over_its_time_limit_gets_a_timeout_exception_and_is_killed(instance):
+    jobid = instance.flux("submit", "-t", "0.5s", "sleep", "300")
+    r = attach(instance, jobid)
+    assert r.returncode != 0
+    wait_inactive(instance, jobid)
+    assert [e["type"] for e in exceptions(instance, jobid)] == ["timeout"]
+    assert instance.flux("jobs", "-an", "-o", "{result}", jobid) == "TIMEOUT"
+
+
+def test_a_signal_comes_before_the_time_limit(instance):
+    jobid = instance.flux("submit", "-t", "60s", "-o", "signal=USR2@59.5s", "sh", "-c",
+                          "trap 'echo warned; exit 4' USR2; while :; do sleep 0.05; done")
+    r = attach(instance, jobid)
+    assert (r.returncode, r.stdout) == (4, "warned\n")
+
+
+def test_a_job_shorter_than_the_warning_is_signaled_at_once(instance):
+    jobid = instance.flux("submit", "-t", "30s", "-o", "signal", "sh", "-c", "trap 'exit 5' USR1; while :; do sleep 0.05; done")
+    assert attach(instance, jobid).returncode in (5, 128 + signal.SIGUSR1)
+
+
+# --- output and input
+
+
+def test_each_task_writes_to_its_own_file(instance, tmp_path):
+    jobid = instance.flux("submit", "-n2", "-o", "output.stdout.type=file", "-o",
+                          f"output.stdout.path={tmp_path}/{{{{jobid.dec}}}}-{{{{taskid}}}}-{{{{size}}}}", "sh", "-c", "echo $FLUX_TASK_RANK")
+    attach(instance, jobid)
+    dec = instance.flux("job", "id", "--to=dec", jobid)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {f"{dec}-{i}-2": f"{i}\n" for i in range(2)}
+    redirects = [e["context"]["path"] for e in eventlog_of(instance, jobid, "guest.output") if e["name"] == "redirect"]
+    assert {os.path.basename(p) for p in redirects} == {f"{dec}-{i}-2" for i in range(2)}
+
+
+def test_labels_begin_each_line_of_a_shared_file(instance, tmp_path):
+    out = tmp_path / "out"
+    instance.run("run", "-n2", "--label-io", f"--output={out}", "sh", "-c", "echo a; echo b")
+    assert sorted(out.read_text().splitlines()) == ["0: a", "0: b", "1: a", "1: b"]
+
+
+def test_append_mode_keeps_what_a_file_has(instance, tmp_path):
+    out = tmp_path / "out"
+    out.write_text("before\n")
+    instance.run("run", f"--output={out}", "-o", "output.mode=append", "echo", "after")
+    assert out.read_text() == "before\nafter\n"
+    instance.run("run", f"--output={out}", "echo", "only this")
+    assert out.read_text() == "only this\n"
+
+
+def test_unbuffered_output_comes_before_its_line_is_whole(instance, tmp_path):
+    go = tmp_path / "go"
+    p = instance.popen("run", "-o", "output.stdout.buffer.type=none", "sh", "-c", f"printf part; while [ ! -e {go} ]; do sleep 0.05; done; echo ial")
+    assert p.stdout.read(4) == "part"
+    go.touch()
+    assert p.communicate(timeout=30)[0] == "ial\n"
+
+
+def test_output_beyond_the_limit_is_dropped_with_a_warning(instance):
+    jobid = instance.flux("submit", "-o", "output.limit=10k", "sh", "-c", "head -c 50000 /dev/zero | tr '\\0' x; echo >&2 err; exit 2")
+    r = attach(instance, jobid)
+    assert r.returncode == 2
+    assert r.stdout == "x" * 10000
+    assert "output.limit" in r.stderr and "err" in r.stderr
+
+
+def test_input_comes_from_the_file_of_the_template(instance, tmp_path):
+    for i in range(2):
+        (tmp_path / f"in{i}").write_text(f"file {i}\n")
+    jobid = instance.flux("submit", "-n2", "-o", "input.stdin.type=file", "-o", f"input.stdin.path={tmp_path}/in{{{{taskid}}}}", "cat")
+    assert sorted(attach(instance, jobid).stdout.splitlines()) == ["file 0", "file 1"]
+    redirects = [e["context"]["path"] for e in eventlog_of(instance, jobid, "guest.input") if e["name"] == "redirect"]
+    assert sorted(redirects) == [f"{tmp_path}/in{i}" for i in range(2)]
+
+
+def test_a_missing_input_file_ends_the_job_and_is_named(instance, tmp_path):
+    r = instance.run("run", f"--input={tmp_path}/nothing", "cat", check=False)
+    assert r.returncode != 0 and f"{tmp_path}/nothing" in r.stderr
+
+
+def test_verbose_tells_the_steps_of_the_shell(instance):
+    quiet = instance.run("run", "true").stderr
+    r = instance.run("run", "-o", "verbose=2", "true")
+    assert "starting tasks 0-0 of 1" in r.stderr and "started as process" in r.stderr
+    assert "starting tasks" not in quiet
+
+
+# --- nothing outlives its job
+
+
+def test_a_task_that_made_itself_a_daemon_ends_with_the_job(instance):
+    word = f"escape-{os.getpid()}-{time.monotonic_ns()}"
+    r = instance.run("run", "sh", "-c", f"(env -i setsid sh -c 'sleep 300; : $0' {word} &); sleep 0.2; echo over")
+    assert r.stdout == "over\n"
+    wait_until("no process of the job", lambda: not pids_with(word))
+
+
+def test_a_daemon_of_a_shell_that_was_killed_ends_too(instance):
+    word = f"escape-{os.getpid()}-{time.monotonic_ns()}"
+    jobid = instance.flux("submit", "sh", "-c", f"(env -i setsid sh -c 'sleep 300; : $0' {word} &); sleep 300")
+    wait_until("the escaped process", lambda: pids_with(word))
+    dec = instance.flux("job", "id", "--to=dec", jobid)
+    (shell,) = [p for p in pids_with(dec) if os.path.basename(os.readlink(f"/proc/{p}/exe")) == "flux-shell"]
+    os.kill(shell, signal.SIGKILL)
+    assert attach(instance, jobid).returncode != 0
+    wait_until("no process of the job", lambda: not pids_with(word))
+
+
+# --- urgency
+
+
+def test_a_held_job_waits_and_runs_when_its_urgency_is_raised(instance):
+    jobid = instance.flux("submit", "--urgency=hold", "true")
+    other = instance.flux("submit", "true")
+    attach(instance, other)
+    assert instance.flux("jobs", "-n", "-o", "{state}", jobid) == "SCHED"
+    instance.run("job", "urgency", jobid, "16")
+    assert attach(instance, jobid).returncode == 0
+
+
+def test_an_expedited_job_is_placed_before_those_that_wait(instance, tmp_path):
+    ncores = len(os.sched_getaffinity(0))
+    blocker = instance.flux("submit", "-n", ncores, "sleep", "300")
+    log = tmp_path / "log"
+    first = instance.flux("submit", "-n", ncores, "-o", "exit-timeout=none", "sh", "-c", f"echo first >> {log}")
+    second = instance.flux("submit", "-n", ncores, "--urgency=expedite", "sh", "-c", f"echo second >> {log}")
+    instance.run("cancel", blocker)
+    wait_inactive(instance, first, second)
+    assert log.read_text().split() == ["second"] * ncores + ["first"] * ncores
