@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* content.load and content.commit as asynchronous RPCs. A load that fails is the problem of who
- * asked; a commit whose outcome is unknown ends the process. */
+ * asked; a commit whose outcome is unknown ends the process.
+ *
+ * The content store is called at its own socket, not through the router: each commit is waited for
+ * by somebody, and two processes less on the way there and back are a fifth of its time. When the
+ * store is restarted the library connects again and fails what was under way with ECONNRESET, as
+ * the router would. */
 #include <errno.h>
 #include <string.h>
 #include "kvs/remote.h"
@@ -10,7 +15,7 @@ DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
 
 struct remote {
     struct service *svc;
-    flux_t *h;
+    flux_t *h; /* to the content store */
     struct kvs *kvs;
     void (*on_stored)(void *arg);
     void *arg;
@@ -23,17 +28,45 @@ struct load_ctx {
     uint8_t digest[DIGEST_SIZE];
 };
 
+static int on_store_lost(flux_t *h, void *arg)
+{
+    struct remote *r = arg;
+
+    log_err("the content store does not come back: %s", strerror(errno));
+    service_exit(r->svc, SERVICE_EXIT_ROUTER);
+    return 0;
+}
+
+static int remote_open(struct remote *r)
+{
+    CLEANUP(freep) char *uri = NULL;
+    flux_error_t error;
+
+    if (asprintf(&uri, "local://%s/node/content", service_rundir(r->svc)) < 0)
+        return -ENOMEM;
+    if (!(r->h = flux_open_ex(uri, FLUX_O_RECONNECT, &error))) {
+        log_err("cannot call the content store: %s", error.text);
+        return -errno;
+    }
+    if (flux_set_reactor(r->h, service_reactor(r->svc)) < 0)
+        return -errno;
+    flux_comms_error_set(r->h, on_store_lost, r);
+    return 0;
+}
+
 int remote_new(struct service *svc, void (*on_stored)(void *arg), void *arg, struct remote **ret)
 {
-    struct remote *r = calloc(1, sizeof(*r));
+    CLEANUP(remote_freep) struct remote *r = calloc(1, sizeof(*r));
+    int rc;
 
     if (!r)
         return -ENOMEM;
     r->svc = svc;
-    r->h = service_flux(svc);
     r->on_stored = on_stored;
     r->arg = arg;
-    *ret = r;
+    if ((rc = remote_open(r)) < 0)
+        return rc;
+    *ret = TAKE(r);
     return 0;
 }
 
@@ -41,6 +74,7 @@ struct remote *remote_free(struct remote *r)
 {
     if (r) {
         flux_future_destroy(r->commit);
+        flux_close(r->h);
         free(r);
     }
     return NULL;
