@@ -17,7 +17,7 @@ static const char usage[] =
     "\n"
     "  --units=DIR        unit files (default " FLUX_UNITDIR ")\n"
     "  --rundir=DIR       run-time directory (default: a temporary one)\n"
-    "  --statedir=DIR     state that is kept (default: none, RUNDIR/state)\n"
+    "  --statedir=DIR     state that is kept (default: nothing is kept)\n"
     "  --config-path=DIR  configuration, FLUX_CONF_DIR of the daemons\n"
     "  --exec-path=DIRS   directories, separated by colons, to search for daemons first\n"
     "  --broker-arg=ARG   append ARG to the command line of flux-broker; may be repeated\n"

@@ -25,9 +25,10 @@
 #define EXIT_NO_PROGRAM 127
 
 /* Variables of whoever started us that would mislead a child. */
-static const char *const manager_variables[] = { "LISTEN_PID",    "LISTEN_FDS",    "LISTEN_FDNAMES",
-                                                 "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
-                                                 "INVOCATION_ID", "JOURNAL_STREAM" };
+static const char *const manager_variables[] = {
+    "LISTEN_PID",   "LISTEN_FDS",    "LISTEN_FDNAMES", "NOTIFY_SOCKET",  "WATCHDOG_USEC",
+    "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM", "STATE_DIRECTORY"
+};
 
 /* fork() with all signals blocked: a signal that comes before the child has given back our handlers
  * must wait for it, not vanish in a handler that nobody looks at. */

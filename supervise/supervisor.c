@@ -19,6 +19,7 @@
 #include "service/log.h"
 #include "supervise/daemon.h"
 #include "supervise/rundir.h"
+#include "supervise/sockets.h"
 #include "supervise/strays.h"
 #include "supervise/supervisor.h"
 
@@ -34,7 +35,7 @@ struct supervisor {
     enum phase phase;
     char *rundir;
     bool made_rundir;
-    char *statedir;
+    char *statedir; /* NULL: nothing is kept */
     char *logdir;
     char *notify_path;
     char **daemon_env;
@@ -253,7 +254,11 @@ static int make_dirs(struct supervisor *s, flux_error_t *error)
     if (rc < 0 || (rc = rundir_sub(s->rundir, "log", &s->logdir, error)) < 0)
         return rc;
     if (!o->statedir)
-        return rundir_sub(s->rundir, "state", &s->statedir, error);
+        return 0;
+    if ((rc = make_parents(o->statedir, 0700)) < 0 ||
+        (mkdir(o->statedir, 0700) < 0 && errno != EEXIST))
+        return errorx_fail(error, rc < 0 ? -rc : errno, "state directory %s: %s", o->statedir,
+                           strerror(rc < 0 ? -rc : errno));
     s->statedir = realpath(o->statedir, NULL);
     return s->statedir
                ? 0
@@ -270,11 +275,11 @@ static int make_environments(struct supervisor *s)
     if (!confdir)
         confdir = "";
     if ((rc = put_env(&s->daemon_env, "FLUX_RUNDIR", s->rundir)) < 0 ||
-        (rc = put_env(&s->daemon_env, "STATE_DIRECTORY", s->statedir)) < 0 ||
+        (s->statedir && (rc = put_env(&s->daemon_env, "STATE_DIRECTORY", s->statedir)) < 0) ||
         (rc = put_env(&s->daemon_env, "FLUX_LOG_DIR", s->logdir)) < 0 ||
         (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", confdir)) < 0 ||
         (rc = put_env(&s->daemon_env, "FLUX_EXEC_LAUNCH", "spawn")) < 0 ||
-        (s->opts->statedir && (rc = put_env(&s->daemon_env, "FLUX_STATEDIR", s->statedir)) < 0) ||
+        (s->statedir && (rc = put_env(&s->daemon_env, "FLUX_STATEDIR", s->statedir)) < 0) ||
         (rc = set_string(&uri, "FLUX_URI=local://%s/%s", s->rundir, "local")) < 0 ||
         (rc = strv_take(&s->program_env, uri)) < 0)
         return rc;
@@ -284,7 +289,7 @@ static int make_environments(struct supervisor *s)
 static int load_units(struct supervisor *s, flux_error_t *error)
 {
     const struct unit_paths paths = { .rundir = s->rundir,
-                                      .statedir = s->statedir,
+                                      .statedir = s->statedir ? s->statedir : s->rundir,
                                       .logdir = s->logdir,
                                       .confdir = s->opts->confdir };
     int rc = units_load(s->opts->units, &paths, &s->units, error);

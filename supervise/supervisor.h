@@ -8,7 +8,7 @@
 struct supervisor_options {
     const char *units;     /* directory */
     const char *rundir;    /* NULL: a temporary one */
-    const char *statedir;  /* NULL: RUNDIR/state */
+    const char *statedir;  /* NULL: nothing is kept */
     const char *confdir;   /* NULL: none */
     const char *exec_path; /* NULL: none */
     char **broker_args;    /* appended to flux-broker's command; may be NULL */

@@ -105,7 +105,7 @@ static int make_paths(struct instance *in, const struct supervisor_options *o, f
     if ((rc = rundir_make(rundir, &in->rundir, &made, error)) < 0)
         return rc;
     if (!o->statedir)
-        return rundir_sub(in->rundir, "state", &in->statedir, error);
+        return 0;
     in->statedir = strdup(o->statedir);
     return in->statedir ? 0 : errorx_fail(error, ENOMEM, "out of memory");
 }
@@ -135,7 +135,10 @@ static int make_environment(struct instance *in, const struct supervisor_options
 static int load_units(struct instance *in, const struct supervisor_options *o, flux_error_t *error)
 {
     const struct unit_paths paths = {
-        .rundir = in->rundir, .statedir = in->statedir, .logdir = in->rundir, .confdir = o->confdir
+        .rundir = in->rundir,
+        .statedir = in->statedir ? in->statedir : in->rundir,
+        .logdir = in->rundir,
+        .confdir = o->confdir,
     };
     struct service_unit *broker;
     int rc = units_load(o->units, &paths, &in->units, error);

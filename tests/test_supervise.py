@@ -152,7 +152,7 @@ def test_daemons_get_their_environment(sup):
     names = ["FLUX_RUNDIR", "STATE_DIRECTORY", "FLUX_LOG_DIR", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "FLUX_URI",
              "LISTEN_PID"]
     values = dict(zip(names, sup.ask("node/first", *[f"env {n}" for n in names])))
-    assert values == {"FLUX_RUNDIR": str(sup.rundir), "STATE_DIRECTORY": f"{sup.rundir}/state", "LISTEN_FDS": "1",
+    assert values == {"FLUX_RUNDIR": str(sup.rundir), "STATE_DIRECTORY": "(unset)", "LISTEN_FDS": "1",
                       "FLUX_LOG_DIR": f"{sup.rundir}/log", "NOTIFY_SOCKET": f"{sup.rundir}/notify",
                       "LISTEN_FDNAMES": "service", "FLUX_URI": "(unset)", "LISTEN_PID": sup.ask("node/first", "pid")}
     sup.stop()

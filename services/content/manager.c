@@ -316,11 +316,11 @@ static void on_stats(json_t *stats, void *arg)
     const struct cache_stats *cs = cache_stats(m->cache);
     struct worker_stats ws = worker_stats(m->worker);
     json_t *o = json_pack(
-        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "cache-count", (json_int_t)cs->count,
-        "cache-bytes", (json_int_t)cs->bytes, "cache-hits", (json_int_t)cs->hits, "cache-misses",
-        (json_int_t)cs->misses, "loads", (json_int_t)ws.loads, "changes", (json_int_t)ws.changes,
-        "transactions", (json_int_t)ws.transactions, "largest-batch", (json_int_t)ws.largest_batch,
-        "queued-bytes", (json_int_t)ws.queued_bytes);
+        "{s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "sync", store_sync_name(m->settings.sync),
+        "cache-count", (json_int_t)cs->count, "cache-bytes", (json_int_t)cs->bytes, "cache-hits",
+        (json_int_t)cs->hits, "cache-misses", (json_int_t)cs->misses, "loads", (json_int_t)ws.loads,
+        "changes", (json_int_t)ws.changes, "transactions", (json_int_t)ws.transactions,
+        "largest-batch", (json_int_t)ws.largest_batch, "queued-bytes", (json_int_t)ws.queued_bytes);
 
     if (o)
         (void)json_object_update(stats, o);
@@ -421,7 +421,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!m->watcher)
         return -ENOMEM;
     flux_watcher_start(m->watcher);
-    service_status(svc, "Storing in %s", m->path);
+    service_status(svc, "Storing in %s, sync %s", m->path, store_sync_name(m->settings.sync));
     *ret = TAKE(m);
     return 0;
 }

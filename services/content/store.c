@@ -66,12 +66,17 @@ struct store {
     char errstr[160];
 };
 
+static const char *const sync_names[] = { "off", "normal", "full" };
+
+const char *store_sync_name(enum store_sync sync)
+{
+    return sync_names[sync];
+}
+
 int store_sync_parse(const char *name, enum store_sync *ret)
 {
-    static const char *const names[] = { "off", "normal", "full" };
-
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
+    for (size_t i = 0; i < ARRAY_SIZE(sync_names); i++) {
+        if (strcmp(name, sync_names[i]) == 0) {
             *ret = (enum store_sync)i;
             return 0;
         }

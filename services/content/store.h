@@ -16,6 +16,7 @@ enum store_sync {
     STORE_SYNC_FULL    /* survives a power cut */
 };
 int store_sync_parse(const char *name, enum store_sync *ret); /* 0 or -EINVAL */
+const char *store_sync_name(enum store_sync sync);
 
 struct store_params {
     const char *path;
