@@ -43,9 +43,10 @@ static int load(const char *path, json_t **ret, flux_error_t *error)
     return 0;
 }
 
-int broker_config_load(struct broker_config *c, const char *rundir, flux_error_t *error)
+int broker_config_load(struct broker_config *c, const char *path, const char *rundir,
+                       flux_error_t *error)
 {
-    const char *dir = getenv("FLUX_CONF_DIR");
+    const char *dir = path ? path : getenv("FLUX_CONF_DIR");
 
     if (!dir && strcmp(rundir, SYSTEM_RUNDIR) == 0 && access(SYSTEM_DIR, F_OK) == 0)
         dir = SYSTEM_DIR;

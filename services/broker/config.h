@@ -11,9 +11,10 @@ struct broker_config {
     json_t *o;  /* never NULL once loaded */
 };
 
-/* $FLUX_CONF_DIR (which must exist; empty: none); for the system instance (/run/flux) the system's
- * conf.d if it is there. 0 or -errno with a sentence "FILE:LINE: why". */
-int broker_config_load(struct broker_config *c, const char *rundir, flux_error_t *error);
+/* path, or $FLUX_CONF_DIR (must exist; empty: none); for the system instance (/run/flux) the
+ * system's conf.d if it is there. 0 or -errno with a sentence "FILE:LINE: why". */
+int broker_config_load(struct broker_config *c, const char *path, const char *rundir,
+                       flux_error_t *error);
 /* Read again; on failure what was there stays. */
 int broker_config_reload(struct broker_config *c, flux_error_t *error);
 void broker_config_deinit(struct broker_config *c);

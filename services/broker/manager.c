@@ -102,7 +102,8 @@ int manager_stop(struct manager *m)
 static int load_config(struct manager *m)
 {
     flux_error_t error = { .text = "" };
-    const int rc = broker_config_load(&m->config, service_rundir(m->svc), &error);
+    const int rc =
+        broker_config_load(&m->config, m->options.config_path, service_rundir(m->svc), &error);
 
     if (rc < 0) {
         const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
@@ -137,7 +138,27 @@ static int make_watchers(struct manager *m)
     return 0;
 }
 
-int manager_new(struct service *svc, struct manager **ret)
+static int parse_options(struct manager *m, int argc, char **argv)
+{
+    flux_error_t error = { .text = "" };
+    const int rc = broker_options_parse(argc, argv, &m->options, &error);
+
+    if (rc < 0)
+        log_err("%s", error.text);
+    return rc;
+}
+
+static int set_attributes(struct manager *m)
+{
+    flux_error_t error = { .text = "" };
+    int rc = instance_attrs(m);
+
+    if (rc == 0 && (rc = broker_options_apply(&m->options, &m->attrs, &error)) < 0)
+        log_err("%s", error.text);
+    return rc;
+}
+
+int manager_new(struct service *svc, int argc, char **argv, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
     int rc;
@@ -146,9 +167,9 @@ int manager_new(struct service *svc, struct manager **ret)
         return -ENOMEM;
     m->svc = svc;
     log_set_rank(0);
-    if ((rc = load_config(m)) < 0 || (rc = router_init(&m->router, svc, 0, 1)) < 0 ||
-        (rc = add_own_services(m)) < 0 || (rc = instance_attrs(m)) < 0 ||
-        (rc = make_watchers(m)) < 0) {
+    if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
+        (rc = router_init(&m->router, svc, 0, 1)) < 0 || (rc = add_own_services(m)) < 0 ||
+        (rc = set_attributes(m)) < 0 || (rc = make_watchers(m)) < 0) {
         log_err("flux-broker cannot start: %s", strerror(-rc));
         return rc;
     }
@@ -167,6 +188,7 @@ struct manager *manager_free(struct manager *m)
         attrs_deinit(&m->attrs);
         router_deinit(&m->router);
         broker_config_deinit(&m->config);
+        broker_options_deinit(&m->options);
         free(m);
     }
     return NULL;

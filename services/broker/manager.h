@@ -5,12 +5,14 @@
 
 #include "broker/attr.h"
 #include "broker/config.h"
+#include "broker/options.h"
 #include "broker/router.h"
 #include "service/service.h"
 
 struct manager {
     struct service *svc;
     struct broker_config config;
+    struct broker_options options;
     struct attrs attrs;
     struct router router;
     flux_watcher_t *hangup; /* SIGHUP: reload */
@@ -21,7 +23,7 @@ struct manager {
 
 extern const struct service_desc broker_desc; /* methods.c */
 
-int manager_new(struct service *svc, struct manager **ret);
+int manager_new(struct service *svc, int argc, char **argv, struct manager **ret);
 struct manager *manager_free(struct manager *m);
 DEFINE_CLEANUP(struct manager *, manager_free)
 

@@ -292,4 +292,5 @@ const struct service_desc broker_desc = {
     .on_accept = on_accept,
     .on_stop = on_stop,
     .standalone = true,
+    .usage_extra = broker_options_usage,
 };

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""fluxctl start: options for the router, state that is kept and state that is not."""
+import os
+import subprocess
+
+import pytest
+from embedded import Instance, wait_until
+from rawclient import Client
+
+
+def start(build, *args):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
+    return subprocess.run([str(build / "fluxctl" / "fluxctl"), "start", "--embedded", *map(str, args)], env=env,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("option", ["-o,--setattr=x=y", "-Sx=y", "-o,-S,x=y"])
+def test_attributes_are_set_at_the_start(build, option):
+    r = start(build, option, "--", build / "fluxctl" / "fluxctl", "getattr", "x")
+    assert (r.returncode, r.stdout) == (0, "y\n"), r.stderr
+
+
+@pytest.mark.parametrize("option,sentence", [
+    ("-Srank=7", "attribute rank cannot be set"),
+    ("-Sx", "expected NAME=VALUE"),
+    ("-o,--nonsense", "unknown option --nonsense"),
+    ("-o,word", "unexpected argument 'word'"),
+])
+def test_what_the_router_cannot_take_is_told_by_the_command(build, option, sentence):
+    r = start(build, option, "--", "true")
+    assert r.returncode == 1 and "flux-broker did not start" in r.stderr and sentence in r.stderr, r
+
+
+def content_sync(inst):
+    return Client(inst.rundir + "/local").rpc("content.stats-get").json["sync"]
+
+
+def environment(inst, daemon):
+    (pid,) = inst.daemon_pids(daemon)
+    with open(f"/proc/{pid}/environ", "rb") as f:
+        return dict(v.split("=", 1) for v in f.read().decode().split("\0") if v)
+
+
+def test_an_instance_without_a_state_directory_keeps_nothing_and_syncs_nothing(fresh_instance):
+    fresh_instance.run("kvs", "put", "a=1")
+    fresh_instance.run("jobs", "-a")
+    for daemon in ("broker", "content", "kvs", "job-list"):
+        assert "STATE_DIRECTORY" not in environment(fresh_instance, daemon)
+    files = os.listdir(fresh_instance.rundir)
+    assert "content.sqlite" in files and "job-list.sqlite" in files and "state" not in files
+    assert fresh_instance.run("getattr", "statedir", check=False).returncode != 0
+    assert content_sync(fresh_instance) == "off"
+
+
+def test_jobs_and_keys_survive_in_a_state_directory(build, tmp_path):
+    state = tmp_path / "state"
+    go = tmp_path / "go"
+    args = [f"--statedir={state}"]
+    with Instance(build, tmp_path, args) as inst:
+        assert environment(inst, "broker")["STATE_DIRECTORY"] == str(state)
+        inst.run("kvs", "put", "kept=here")
+        done = inst.flux("submit", "--cc=1-3", "--wait", "true").split()
+        assert content_sync(inst) == "full"
+        ncores = len(os.sched_getaffinity(0))
+        running = inst.flux("submit", "-n", ncores, "sleep", "1000")
+        inst.run("job", "wait-event", running, "start")
+        queued = inst.flux("submit", "touch", go)
+    assert not go.exists()
+    with Instance(build, tmp_path, args) as inst:
+        assert inst.flux("kvs", "get", "kept") == "here"
+
+        def results():
+            rows = [line.split() for line in inst.flux("jobs", "-an", "-o", "{id.f58} {state} {result}").splitlines()]
+            return {r[0]: r[1:] for r in rows}
+
+        assert {*done, running, queued} <= set(results())
+        assert all(results()[j] == ["INACTIVE", "COMPLETED"] for j in done)
+        wait_until("the queued job has run", lambda: results()[queued] == ["INACTIVE", "COMPLETED"])
+        assert go.exists()
+        assert results()[running][0] == "INACTIVE" and results()[running][1] in ("FAILED", "CANCELED")
