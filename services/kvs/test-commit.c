@@ -379,6 +379,34 @@ static void test_guests_reach_their_own_namespaces_only(void **state)
     json_decref(ops);
 }
 
+/* flux-job-list reads a job's namespace and its archive for the job's user, as the owner: a link
+ * would show him everything. */
+static void test_guests_leave_no_links_for_those_who_may_more(void **state)
+{
+    static const char *const links[] = {
+        "[" OP("x", "{'ver':1,'type':'symlink','data':{'namespace':'primary','target':'s'}}") "]",
+        "[" OP("x", LINK("job.0.J")) "]",
+        "[" OP("x", "{'ver':1,'type':'dir','data':{'y':" LINK("s") "}}") "]",
+    };
+    struct caller guest = { .userid = 7 };
+    flux_error_t error;
+    struct txn *t;
+
+    fake_create(*state, "job", 7);
+    for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+        CLEANUP(freep) char *text = strdup(links[i]);
+        CLEANUP(json_decrefp) json_t *ops = NULL;
+
+        for (char *p = text; *p; p++)
+            *p = *p == '\'' ? '"' : *p;
+        ops = json_loads(text, 0, NULL);
+        assert_non_null(ops);
+        assert_int_equal(txn_new_commit(fake_kvs(*state), "job", 0, ops, &guest, &t, &error),
+                         -EPERM);
+        assert_non_null(strstr(error.text, "x: only the instance owner"));
+    }
+}
+
 static void test_bad_operations_are_refused_with_a_sentence(void **state)
 {
     static const char *const bad[] = {
@@ -608,6 +636,7 @@ int main(void)
         T(test_namespaces_come_and_go),
         T(test_archive_moves_a_namespace_under_a_key),
         T(test_guests_reach_their_own_namespaces_only),
+        T(test_guests_leave_no_links_for_those_who_may_more),
         T(test_bad_operations_are_refused_with_a_sentence),
         T(test_a_lost_blob_is_eio_for_those_who_need_it),
         T(test_lookups_that_wait_do_not_hold_up_others),

@@ -3,8 +3,9 @@
  * before it is queued.
  *
  * Refuses guests who name blobs (dirref, valref, snapshots): a digest is not a secret, and knowing
- * one must not give access; guests who replace the root of a namespace; archives by anybody but the
- * owner of the instance.
+ * one must not give access; guests who make links: others follow them, with more rights than the
+ * guest has; guests who replace the root of a namespace; archives by anybody but the owner of the
+ * instance.
  */
 #include <errno.h>
 #include <string.h>
@@ -61,15 +62,15 @@ static const char *last_name(const char *key)
     return dot ? dot + 1 : key;
 }
 
-/* Does the object, or anything in it, refer to blobs? */
-static bool refers_to_blobs(const struct node *n)
+/* Does the object, or anything in it, lead to something else: blobs, or what a link names? */
+static bool leads_elsewhere(const struct node *n)
 {
-    if (n->type == NODE_VALREF || n->type == NODE_DIRREF)
+    if (n->type == NODE_VALREF || n->type == NODE_DIRREF || n->type == NODE_SYMLINK)
         return true;
     if (n->type != NODE_DIR)
         return false;
     for (uint32_t i = 0; i < (n->dir->hashed ? DIR_BUCKETS : n->dir->count); i++) {
-        if (n->dir->ents[i] && refers_to_blobs(n->dir->ents[i]))
+        if (n->dir->ents[i] && leads_elsewhere(n->dir->ents[i]))
             return true;
     }
     return false;
@@ -114,8 +115,9 @@ static int op_decode_dirent(struct kvs *k, struct op *op, const json_t *dirent, 
         return errorx_fail(error, rc == -EPROTO ? EINVAL : -rc,
                            "%s: not an object of RFC 11, or of another hash than this instance's",
                            op->key);
-    if (!who->is_owner && refers_to_blobs(op->node))
-        return errorx_fail(error, EPERM, "%s: only the instance owner may commit references",
+    if (!who->is_owner && leads_elsewhere(op->node))
+        return errorx_fail(error, EPERM,
+                           "%s: only the instance owner may commit references and links",
                            op->key);
     if (flags & FLUX_KVS_APPEND) {
         if (op->node->type != NODE_VAL)
