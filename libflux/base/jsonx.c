@@ -12,10 +12,7 @@
 
 #include "base/errorx.h"
 
-#define DEPTH_MAX 64
-
-/* Deepest nesting of brackets outside strings; the text need not be valid. */
-static size_t text_depth(const char *s, size_t len)
+size_t jsonx_text_depth(const char *s, size_t len)
 {
     size_t depth = 0, deepest = 0;
     bool in_string = false;
@@ -43,8 +40,8 @@ json_t *jsonx_decode_object(const char *s, size_t len, flux_error_t *error)
     json_error_t e;
     json_t *o;
 
-    if (text_depth(s, len) > DEPTH_MAX) {
-        errorx_set(error, "JSON is nested more than %d levels deep", DEPTH_MAX);
+    if (jsonx_text_depth(s, len) > JSONX_DEPTH_MAX) {
+        errorx_set(error, "JSON is nested more than %d levels deep", JSONX_DEPTH_MAX);
         errno = EPROTO;
         return NULL;
     }

@@ -8,6 +8,11 @@
 #include <flux/types.h>
 #include "base/cleanup.h"
 
+#define JSONX_DEPTH_MAX 64
+
+/* Deepest nesting of brackets outside strings; the text need not be valid. */
+size_t jsonx_text_depth(const char *s, size_t len);
+
 /* Decode text of a peer: rejects duplicate keys, depth over 64, NUL in strings, trailing bytes, and
  * anything that is not an object. NULL with errno EPROTO and a sentence in error (may be NULL). */
 json_t *jsonx_decode_object(const char *s, size_t len, flux_error_t *error);

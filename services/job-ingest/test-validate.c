@@ -166,6 +166,26 @@ static void requests_that_are_not_signed_by_their_sender_are_refused(void **stat
     assert_null(s);
 }
 
+/* It travels inside of other messages, which may be 64 levels deep in all. */
+static void a_jobspec_that_is_nested_too_deep_is_refused(void **state)
+{
+    for (int depth = 40; depth <= 60; depth += 20) {
+        CLEANUP(submission_freep) struct submission *s = NULL;
+        CLEANUP(json_decrefp) json_t *o = good();
+        json_t *deep = json_array();
+        flux_error_t error;
+        int rc;
+
+        for (int i = 0; i < depth; i++)
+            deep = json_pack("[o]", deep);
+        (void)json_object_set_new(json_object_get(o, "attributes"), "user",
+                                  json_pack("{s:o}", "deep", deep));
+        rc = check(o, &by_owner, &s, &error);
+        assert_int_equal(rc, depth == 40 ? 0 : -EINVAL);
+        assert_true(depth == 40 || strstr(error.text, "nested more than 48 levels"));
+    }
+}
+
 static void urgency_and_flags_have_limits(void **state)
 {
     static const struct {
@@ -218,6 +238,7 @@ int main(void)
         cmocka_unit_test(dependencies_of_known_schemes_are_taken),
         cmocka_unit_test(text_that_is_no_jobspec_is_refused),
         cmocka_unit_test(requests_that_are_not_signed_by_their_sender_are_refused),
+        cmocka_unit_test(a_jobspec_that_is_nested_too_deep_is_refused),
         cmocka_unit_test(urgency_and_flags_have_limits),
         cmocka_unit_test(the_eventlog_begins_with_submit_and_validate),
     };

@@ -3,7 +3,8 @@
  * (RFC 14, 25) and its dependencies (RFC 26). The sentence of a refusal names the wrong key.
  *
  * Refuses: unsigned requests of anybody but the instance owner, requests signed by somebody else
- * than their sender, jobspecs over 4 MiB. */
+ * than their sender, jobspecs over 4 MiB or nested deeper than JOBSPEC_DEPTH_MAX: they travel inside
+ * of other messages, whose depth is limited for all that is in them. */
 #include <errno.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@
 #include "base/sign_none.h"
 #include "submission.h"
 
-#define DEPENDENCIES_MAX 1000
+#define DEPENDENCIES_MAX  1000
+#define JOBSPEC_DEPTH_MAX (JSONX_DEPTH_MAX - 16)
 #define FLAGS_KNOWN      (FLUX_JOB_DEBUG | FLUX_JOB_WAITABLE | FLUX_JOB_NOVALIDATE)
 #define FLAGS_OWNER      (FLUX_JOB_WAITABLE | FLUX_JOB_NOVALIDATE)
 
@@ -162,6 +164,9 @@ int submission_check(const struct submit_request *r, struct submission **ret, fl
         rc = check_signature(r, &payload, &size, error);
     if (rc < 0)
         return rc;
+    if (jsonx_text_depth(payload, size) > JOBSPEC_DEPTH_MAX)
+        return errorx_fail(error, EINVAL, "jobspec: nested more than %d levels deep",
+                           JOBSPEC_DEPTH_MAX);
     o = jsonx_decode_object(payload, size, error);
     if (!o)
         return -EINVAL;

@@ -27,26 +27,33 @@ static int submit_one(struct daemon *d, json_t *o)
     if (json_unpack(o, "{s:I s:I s:i s:i s:f s:o}", "id", &id, "userid", &userid, "urgency",
                     &s.urgency, "flags", &s.flags, "t_submit", &s.t_submit, "jobspec",
                     &s.jobspec) < 0 ||
-        !json_is_object(s.jobspec) || userid < 0 || userid > UINT32_MAX)
+        !json_is_object(s.jobspec) || userid < 0 || userid > UINT32_MAX || id == 0 ||
+        (flux_jobid_t)id == FLUX_JOBID_ANY)
         return -EPROTO;
     s.id = (flux_jobid_t)id;
     s.userid = (uint32_t)userid;
     return submit_job(&d->m, &s);
 }
 
+/* All of them are stored and acknowledged: one that makes no sense does not keep the others out. */
 static int rpc_submit(struct request *req, void *arg)
 {
     json_t *jobs, *o;
-    size_t i;
+    size_t i, bad = 0;
+    int first = 0;
 
     if (request_unpack(req, "{s:o}", "jobs", &jobs) < 0)
         return -EPROTO;
     json_array_foreach (jobs, i, o) {
         int rc = submit_one(arg, o);
 
-        if (rc < 0)
-            return request_explain(req, -rc, "jobs[%zu]: not a job", i);
+        if (rc < 0 && first == 0) {
+            first = rc;
+            bad = i;
+        }
     }
+    if (first < 0)
+        return request_explain(req, -first, "jobs[%zu]: not a job", bad);
     return request_respond(req, "{}");
 }
 
