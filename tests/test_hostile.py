@@ -277,6 +277,31 @@ def test_a_service_cannot_answer_a_client_that_asked_another(broker, witness):
     assert c.recv().text == "true"
 
 
+def test_an_answer_under_another_topic_ends_the_connection_of_the_service(broker, witness):
+    service = registered(broker)
+    c = broker.client()
+    c.send(topic="echo.x", aux2=7)
+    m = service.recv()
+    service.send(encode(type=RESPONSE, topic="echo.y", routes=m.routes, aux2=m.matchtag))
+    assert_dropped(broker, service, "another topic")
+    assert c.recv().errnum == 104
+
+
+def test_a_service_answers_without_matchtag_in_its_own_name_only(broker, witness):
+    """sched.alloc and job-exec.start are answered by matchtag 0: who was asked something else cannot forge them."""
+    good, evil = registered(broker, "good"), registered(broker, "evil")
+    c = broker.client()
+    c.send(topic="good.x", aux2=0)
+    c.send(topic="evil.x", aux2=0)
+    m = good.recv()
+    evil.recv()
+    evil.send(encode(type=RESPONSE, topic="good.x", routes=m.routes, aux2=0, payload=b"forged\0"))
+    assert evil.rpc("broker.ping").errnum == 0  # behind it: the router has handled it
+    evil.send(encode(type=RESPONSE, topic="evil.x", routes=m.routes, aux2=0, payload=b"evil\0"))
+    good.send(encode(type=RESPONSE, topic="good.x", routes=m.routes, aux2=0, payload=b"true\0"))
+    assert sorted((m.topic, m.text) for m in (c.recv(), c.recv())) == [("evil.x", "evil"), ("good.x", "true")]
+
+
 def test_the_end_of_a_service_fails_its_requests_at_once(broker, witness):
     service = registered(broker)
     c = broker.client()
@@ -591,6 +616,21 @@ def test_a_guest_registers_only_names_of_his_own(open_broker):
     for name in ("sched", f"{GUEST}", f"{GUEST}-", f"{GUEST}0-x", "0-x"):
         assert c.rpc("service.add", {"service": name}).errnum == 1
     assert c.rpc("service.add", {"service": f"{GUEST}-shell-1"}).errnum == 0
+
+
+@needs_root
+def test_the_services_of_a_guest_are_limited_and_given_back(open_broker):
+    with as_user(GUEST):
+        c, d = open_broker.client(), open_broker.client()
+    for i in range(1024):
+        assert c.rpc("service.add", {"service": f"{GUEST}-{i}"}).errnum == 0
+    m = d.rpc("service.add", {"service": f"{GUEST}-more"})  # the limit is the user's, not the connection's
+    assert m.errnum == 28 and str(GUEST) in m.text
+    assert c.rpc("service.remove", {"service": f"{GUEST}-7"}).errnum == 0
+    assert d.rpc("service.add", {"service": f"{GUEST}-more"}).errnum == 0
+    c.close()
+    wait_until("the names to be free", lambda: d.rpc("service.add", {"service": f"{GUEST}-8"}).errnum == 0)
+    assert open_broker.client().rpc("service.add", {"service": "mine"}).errnum == 0
 
 
 @needs_root

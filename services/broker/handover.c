@@ -237,6 +237,8 @@ static int restore_targets(struct router *r, struct client *c, const json_t *nam
         if (rc < 0)
             return rc;
         c->ntargets++;
+        if (kind == TARGET_REGISTERED)
+            c->user->nservices++;
     }
     return 0;
 }

@@ -160,6 +160,9 @@ static int rpc_service_add(struct request *req, void *arg)
     if (rc == -EPERM)
         return request_explain(req, EPERM, "a guest may register names that begin with %u- only",
                                request_userid(req));
+    if (rc == -ENOSPC)
+        return request_explain(req, ENOSPC, "user %u has registered as many services as he may",
+                               request_userid(req));
     if (rc == -EINVAL)
         return request_explain(req, EINVAL, "a service name has 1 to %d letters, digits, - and _",
                                SERVICE_NAME_MAX);

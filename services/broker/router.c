@@ -6,7 +6,8 @@
  * they came in.
  *
  * Drops (by returning a reason) clients that send route stacks they cannot have, matchtags that are
- * in use, and answers to questions nobody asked them. Refuses by an error response: what cannot be
+ * in use, answers to questions nobody asked them, and answers in the name of another service or
+ * method. Refuses by an error response: what cannot be
  * routed, what exceeds a limit.
  *
  * Invariant: every request that wants one gets exactly one final response, from the service or,
@@ -259,14 +260,21 @@ const char *router_request(struct router *r, struct client *c, flux_msg_t *msg)
 
 /* --- responses */
 
-/* Matchtag 0: any number of answers, if the client ever asked a service of this connection. */
-static bool is_welcome(const struct client *c, const struct client *from)
+/* Matchtag 0: any number of answers, if the client ever asked the service that the topic names, and
+ * that is behind this connection. */
+static bool is_welcome(const struct client *c, const struct client *from, const flux_msg_t *msg)
 {
+    char name[SERVICE_NAME_SIZE];
     const struct link *l;
 
-    TAILQ_FOREACH (l, &c->links.list, client_entry)
-        if (container_of(l->target, struct target, links)->client == from)
+    if (service_name_of_topic(msg_topic(msg), name) < 0)
+        return false;
+    TAILQ_FOREACH (l, &c->links.list, client_entry) {
+        const struct target *t = container_of(l->target, struct target, links);
+
+        if (t->client == from && strcmp(t->name, name) == 0)
             return true;
+    }
     return false;
 }
 
@@ -284,9 +292,11 @@ const char *router_response(struct router *r, struct client *from, flux_msg_t *m
     c = clients_find(&r->clients, name);
     e = c ? inflight_find(r->inflight, &c->inflight, msg_proto(msg)->aux2) : NULL;
     if (e && container_of(e->target, struct target, inflight)->client == from) {
+        if (strcmp(e->topic, msg_topic(msg)) != 0)
+            return "a response with another topic than its request";
         if (inflight_is_final(e, msg))
             forget_inflight(r, e);
-    } else if (!c || msg_proto(msg)->aux2 != FLUX_MATCHTAG_NONE || !is_welcome(c, from)) {
+    } else if (!c || msg_proto(msg)->aux2 != FLUX_MATCHTAG_NONE || !is_welcome(c, from, msg)) {
         r->stats.orphans++; /* the client left, or the answer came twice */
         return NULL;
     }
@@ -424,8 +434,11 @@ int router_service_add(struct router *r, struct client *c, const char *name)
         return -EPERM;
     if (dial_exists(&r->dial, name))
         return -EEXIST;
+    if (!user_may_register(c->user))
+        return -ENOSPC;
     rc = registry_add(&r->registry, name, TARGET_REGISTERED, c, NULL);
     c->ntargets += rc == 0;
+    c->user->nservices += rc == 0;
     return rc;
 }
 
@@ -444,6 +457,8 @@ static void target_gone(struct router *r, struct target *t, bool tell)
     }
     links_drop_target(&r->links, &t->links);
     t->client->ntargets--;
+    if (t->kind == TARGET_REGISTERED)
+        t->client->user->nservices--;
     registry_remove(&r->registry, t);
 }
 

@@ -34,6 +34,11 @@ void users_release(struct users *users, struct user *u)
     free(u);
 }
 
+bool user_may_register(const struct user *u)
+{
+    return u->nservices < (u->is_guest ? GUEST_SERVICES_MAX : OWNER_SERVICES_MAX);
+}
+
 bool user_may_log(struct user *u, uint64_t now_usec)
 {
     if (!u->is_guest)

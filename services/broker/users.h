@@ -14,6 +14,8 @@
 #define GUEST_CONN_BYTES      (8u << 20)  /* of one connection */
 #define GUEST_CONN_MESSAGES   8192
 #define GUEST_PAYLOAD_BYTES   (64u << 20)
+#define GUEST_SERVICES_MAX    1024 /* registered at run time: a job shell is one */
+#define OWNER_SERVICES_MAX    65536
 #define GUEST_LOG_LINES       200 /* in GUEST_LOG_SECONDS */
 #define GUEST_LOG_SECONDS     5
 
@@ -24,6 +26,7 @@ struct user {
     bool is_guest;
     TAILQ_HEAD(, client) clients;
     size_t nclients;
+    size_t nservices;
     uint64_t log_since_usec;
     unsigned int log_lines;
     UT_hash_handle hh;
@@ -38,6 +41,8 @@ struct users {
  * clients must be given back by users_release(). */
 int users_get(struct users *users, uint32_t uid, struct user **ret);
 void users_release(struct users *users, struct user *u);
+/* May the user register one more service? */
+bool user_may_register(const struct user *u);
 /* May the user log one more line now? */
 bool user_may_log(struct user *u, uint64_t now_usec);
 

@@ -3,8 +3,8 @@
  * (RFC 14, 25) and its dependencies (RFC 26). The sentence of a refusal names the wrong key.
  *
  * Refuses: unsigned requests of anybody but the instance owner, requests signed by somebody else
- * than their sender, jobspecs over 4 MiB or nested deeper than JOBSPEC_DEPTH_MAX: they travel inside
- * of other messages, whose depth is limited for all that is in them. */
+ * than their sender, jobspecs over 4 MiB or nested deeper than JOBSPEC_DEPTH_MAX: they travel
+ * inside of other messages, whose depth is limited for all that is in them. */
 #include <errno.h>
 #include <string.h>
 
@@ -18,8 +18,8 @@
 
 #define DEPENDENCIES_MAX  1000
 #define JOBSPEC_DEPTH_MAX (JSONX_DEPTH_MAX - 16)
-#define FLAGS_KNOWN      (FLUX_JOB_DEBUG | FLUX_JOB_WAITABLE | FLUX_JOB_NOVALIDATE)
-#define FLAGS_OWNER      (FLUX_JOB_WAITABLE | FLUX_JOB_NOVALIDATE)
+#define FLAGS_KNOWN       (FLUX_JOB_DEBUG | FLUX_JOB_WAITABLE | FLUX_JOB_NOVALIDATE)
+#define FLAGS_OWNER       (FLUX_JOB_WAITABLE | FLUX_JOB_NOVALIDATE)
 
 static int check_request(const struct submit_request *r, flux_error_t *error)
 {

@@ -117,8 +117,7 @@ static int op_decode_dirent(struct kvs *k, struct op *op, const json_t *dirent, 
                            op->key);
     if (!who->is_owner && leads_elsewhere(op->node))
         return errorx_fail(error, EPERM,
-                           "%s: only the instance owner may commit references and links",
-                           op->key);
+                           "%s: only the instance owner may commit references and links", op->key);
     if (flags & FLUX_KVS_APPEND) {
         if (op->node->type != NODE_VAL)
             return errorx_fail(error, EINVAL, "%s: only a val can be appended", op->key);
