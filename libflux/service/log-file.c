@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* JSON lines for instances without a journal. A disk that is full loses records and nothing else;
- * a rotation that fails keeps appending. Invariant: size_bytes follows what this process knows of
- * the file; another writer only makes the rotation late. */
+/* JSON lines for instances without a journal. A disk that is full loses records and nothing else,
+ * and the first that is written again begins on a line of its own; a rotation that fails keeps
+ * appending. Invariant: size_bytes follows what this process knows of the file; another writer only
+ * makes the rotation late. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,14 +12,16 @@
 #include "base/monotime.h"
 #include "service/log-file.h"
 
-static int file_open(const char *path, size_t *ret_size)
+static int file_open(struct log_file *f)
 {
-    const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int fd = open(f->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct stat st;
+    char last;
 
     if (fd < 0)
         return -errno;
-    *ret_size = fstat(fd, &st) == 0 ? (size_t)st.st_size : 0;
+    f->size_bytes = fstat(fd, &st) == 0 ? (size_t)st.st_size : 0;
+    f->cut = f->size_bytes > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
     return fd;
 }
 
@@ -30,7 +33,7 @@ int log_file_open(struct log_file *f, const char *dir, const char *service)
     if (n < 0 || (size_t)n >= sizeof(f->path))
         return -ENAMETOOLONG;
     (void)mkdir(dir, 0700);
-    f->fd = file_open(f->path, &f->size_bytes);
+    f->fd = file_open(f);
     return f->fd < 0 ? f->fd : 0;
 }
 
@@ -43,7 +46,6 @@ void log_file_close(struct log_file *f)
 static void rotate(struct log_file *f)
 {
     CLEANUP(freep) char *old = NULL;
-    size_t size;
     int fd;
 
     f->size_bytes = 0; /* whatever happens, do not try again at every record */
@@ -51,11 +53,10 @@ static void rotate(struct log_file *f)
         old = NULL;
         return;
     }
-    if (rename(f->path, old) < 0 || (fd = file_open(f->path, &size)) < 0)
+    if (rename(f->path, old) < 0 || (fd = file_open(f)) < 0)
         return;
     log_file_close(f);
     f->fd = fd;
-    f->size_bytes = size;
 }
 
 static json_t *string_of(const char *s, size_t len)
@@ -71,6 +72,21 @@ static json_t *string_of(const char *s, size_t len)
         o = copy ? json_string(copy) : NULL;
     }
     return o;
+}
+
+/* What a full disk cut off ends there: the next record begins on a line of its own. */
+static void write_line(struct log_file *f, const char *line, size_t size)
+{
+    ssize_t n;
+
+    if (f->cut && write(f->fd, "\n", 1) != 1)
+        return;
+    f->cut = false;
+    n = write(f->fd, line, size);
+    if (n > 0) {
+        f->size_bytes += (size_t)n;
+        f->cut = (size_t)n < size;
+    }
 }
 
 void log_file_write(struct log_file *f, const char *const fields[], size_t nfields)
@@ -99,6 +115,5 @@ void log_file_write(struct log_file *f, const char *const fields[], size_t nfiel
     line[len] = '\n'; /* in place of the NUL: one write is one line */
     if (f->size_bytes + len + 1 > LOG_FILE_MAX)
         rotate(f);
-    if (write(f->fd, line, len + 1) > 0)
-        f->size_bytes += len + 1;
+    write_line(f, line, len + 1);
 }

@@ -7,6 +7,7 @@
 #define SERVICE_LOG_FILE_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LOG_FILE_MAX (8u << 20)
@@ -14,6 +15,7 @@
 struct log_file {
     int fd;
     size_t size_bytes;
+    bool cut; /* the last line has no end: the disk was full */
     char path[PATH_MAX];
 };
 

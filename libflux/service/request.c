@@ -7,6 +7,10 @@
  * Requests with matchtag 0 that want responses (RFC 27 and RFC 32 use them) may be answered any
  * number of times and end with the last reference.
  *
+ * When the connection breaks under an answer the request has ended, and its on_gone comes when the
+ * connection is taken down, not from within. An answer that cannot be sent for another reason (no
+ * descriptor left for a large payload) becomes an error response, so that nobody waits for ever.
+ *
  * Refuses: answers after the end (dropped, 0), answers to requests that want none (dropped, 0). */
 #include <string.h>
 
@@ -185,18 +189,24 @@ size_t request_count(const struct service *svc)
 
 /* --- life */
 
-static void request_finish(struct request *req)
+/* Nothing more will be said; the connection still knows the request. */
+static void request_close(struct request *req)
 {
-    if (req->ended)
-        return;
     req->ended = true;
     index_remove(req);
-    TAILQ_REMOVE(&req->origin->requests, req, origin_entry);
-    req->origin = NULL;
-    req->svc->nrequests--;
     if (req->charged)
         quota_release(req->svc->quota, req->charged_uid, req->charged_bytes);
     req->charged = false;
+}
+
+static void request_finish(struct request *req)
+{
+    if (!req->origin)
+        return;
+    request_close(req);
+    TAILQ_REMOVE(&req->origin->requests, req, origin_entry);
+    req->origin = NULL;
+    req->svc->nrequests--;
 }
 
 void request_lost(struct request *req)
@@ -225,8 +235,8 @@ struct request *request_unref(struct request *req)
         req->refs++; /* the answer below must not come back here */
         if (!req->answered && msg_proto(req->msg)->aux2 != FLUX_MATCHTAG_NONE)
             (void)request_fail(req, ECANCELED, NULL);
-        request_finish(req);
     }
+    request_finish(req);
     json_decref(req->json);
     free(req->sentence);
     flux_msg_decref(req->msg);
@@ -322,9 +332,13 @@ static bool answers_many(const struct request *req)
     return request_is_streaming(req) || msg_proto(req->msg)->aux2 == FLUX_MATCHTAG_NONE;
 }
 
-/* Consumes response (may be NULL: out of memory). An answer that cannot be sent ends the request:
- * the connection is lost and its other requests follow. */
-static int send_response(struct request *req, flux_msg_t *response, bool final)
+static bool connection_is_lost(int rc)
+{
+    return rc == -EPIPE || rc == -ECONNRESET || rc == -ENOBUFS;
+}
+
+/* Consumes response (may be NULL: out of memory). */
+static int send_one(struct request *req, flux_msg_t *response)
 {
     int rc = response ? 0 : -ENOMEM;
 
@@ -333,9 +347,33 @@ static int send_response(struct request *req, flux_msg_t *response, bool final)
     if (rc == 0)
         rc = req->origin->send(req->origin, response);
     flux_msg_destroy(response);
+    return rc;
+}
+
+static int send_error(struct request *req, int errnum)
+{
+    flux_msg_t *response = flux_response_derive(req->msg, errnum);
+
+    if (response)
+        (void)flux_msg_set_string(response, "the answer could not be sent");
+    return send_one(req, response);
+}
+
+/* Consumes response (may be NULL: out of memory). An answer that cannot be sent ends the request.
+ */
+static int send_response(struct request *req, flux_msg_t *response, bool final)
+{
+    int rc = send_one(req, response);
+
     req->answered = true;
-    if (final || rc < 0)
+    if (rc < 0 && !connection_is_lost(rc)) {
+        (void)send_error(req, -rc);
+        final = true;
+    }
+    if (final)
         request_finish(req);
+    else if (rc < 0)
+        request_close(req);
     return rc;
 }
 

@@ -18,6 +18,7 @@ struct fixture {
     flux_msg_t *answers[32];
     int nanswers;
     int send_result;
+    bool errors_pass; /* send_result is for answers only */
     struct request *kept[8];
     int nkept;
     int gone;
@@ -27,7 +28,7 @@ static struct fixture fx;
 
 static int collect(struct origin *o, flux_msg_t *msg)
 {
-    if (fx.send_result < 0)
+    if (fx.send_result < 0 && !(fx.errors_pass && msg_proto(msg)->aux1 != 0))
         return fx.send_result;
     assert_true(fx.nanswers < 32);
     fx.answers[fx.nanswers++] = (flux_msg_t *)flux_msg_incref(msg);
@@ -324,6 +325,31 @@ static void an_answer_that_cannot_be_sent_ends_the_request(void **state)
     assert_true(request_gone(fx.kept[0]));
 }
 
+static void a_stream_whose_connection_broke_is_gone_when_that_is_taken_down(void **state)
+{
+    ask((struct ask){ .topic = "test.stream", .flags = FLUX_MSGFLAG_STREAMING });
+    request_on_gone(fx.kept[0], on_gone, &fx);
+    fx.send_result = -ENOBUFS;
+    assert_int_equal(request_respond(fx.kept[0], "{}"), -ENOBUFS);
+    assert_true(request_gone(fx.kept[0]));
+    assert_int_equal(fx.gone, 0); /* whoever answered may not expect it now */
+    origin_deinit(&fx.origin);
+    assert_int_equal(fx.gone, 1);
+}
+
+static void an_answer_for_which_there_is_no_descriptor_becomes_an_error(void **state)
+{
+    const char *text;
+
+    ask((struct ask){ .topic = "test.keep" });
+    fx.send_result = -EMFILE;
+    fx.errors_pass = true;
+    assert_int_equal(request_respond(fx.kept[0], "{}"), -EMFILE);
+    assert_true(request_gone(fx.kept[0]));
+    assert_int_equal(answer(&text), EMFILE);
+    assert_string_equal(text, "the answer could not be sent");
+}
+
 static void a_guest_beyond_his_quota_gets_eagain_and_his_disconnect_still_counts(void **state)
 {
     for (uint32_t i = 1; i <= 3; i++)
@@ -386,6 +412,8 @@ int main(void)
         T(a_disconnect_notice_ends_the_requests_of_that_client_only),
         T(the_loss_of_the_connection_ends_all_its_requests),
         T(an_answer_that_cannot_be_sent_ends_the_request),
+        T(a_stream_whose_connection_broke_is_gone_when_that_is_taken_down),
+        T(an_answer_for_which_there_is_no_descriptor_becomes_an_error),
         T(a_guest_beyond_his_quota_gets_eagain_and_his_disconnect_still_counts),
         T(ping_echoes_the_payload_and_adds_who_asked),
         T(every_name_of_the_service_answers_the_built_in_methods),

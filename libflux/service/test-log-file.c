@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <cmocka.h>
 #include <jansson.h>
@@ -58,6 +60,38 @@ static void bytes_that_are_not_utf_8_do_not_lose_the_record(void **state)
     log_file_close(&f);
 }
 
+/* A disk that was full: the file may not grow for a while. */
+static void a_record_that_was_cut_off_does_not_spoil_the_next(void **state)
+{
+    const char *first[] = { "MESSAGE=first" }, *cut[] = { "MESSAGE=cut off" },
+               *last[] = { "MESSAGE=last" };
+    struct rlimit old, small;
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    for (int restart = 0; restart < 2; restart++) {
+        struct log_file f;
+        json_t *o;
+
+        assert_int_equal(log_file_open(&f, dir, restart ? "full-restarted" : "full"), 0);
+        log_file_write(&f, first, 1);
+        small = (struct rlimit){ .rlim_cur = f.size_bytes + 10, .rlim_max = old.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        log_file_write(&f, cut, 1);
+        log_file_write(&f, cut, 1);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        if (restart) {
+            log_file_close(&f);
+            assert_int_equal(log_file_open(&f, dir, "full-restarted"), 0);
+        }
+        log_file_write(&f, last, 1);
+        o = last_line(f.path);
+        assert_string_equal(json_string_value(json_object_get(o, "MESSAGE")), "last");
+        json_decref(o);
+        log_file_close(&f);
+    }
+}
+
 static void the_file_is_rotated_once_and_stays_below_its_limit(void **state)
 {
     char text[4096] = "MESSAGE=";
@@ -98,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_one_line_of_strings_as_journalctl_has_them),
         cmocka_unit_test(bytes_that_are_not_utf_8_do_not_lose_the_record),
+        cmocka_unit_test(a_record_that_was_cut_off_does_not_spoil_the_next),
         cmocka_unit_test(the_file_is_rotated_once_and_stays_below_its_limit),
     };
 

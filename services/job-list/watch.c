@@ -145,7 +145,7 @@ static int read_value(struct watch *w, flux_future_t *f)
                                 : lines_add(&w->log, data, (size_t)size, send_line, w);
     if (rc < 0)
         return rc;
-    if (w->phase == WATCH_ARCHIVE)
+    if (w->phase == WATCH_ARCHIVE || request_gone(w->req)) /* a line that is not text ends it */
         return 1;
     flux_future_reset(f);
     return w->phase == WATCH_MAIN ? after_main(w) : 0;
