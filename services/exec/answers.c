@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* RFC 32 responses, in batches. Responses to start requests carry the job's id and matchtag 0, so
  * any start request of the same job manager can carry those of all jobs: the newest is kept for
- * that. */
+ * that. There is one job manager: another client that asks for a start while it is connected is
+ * refused, and does not get its answers. */
 #include <string.h>
 
 #include "answers.h"
@@ -74,17 +75,19 @@ struct answers *answers_free(struct answers *a)
     return NULL;
 }
 
-void answers_set_carrier(struct answers *a, struct request *req)
+int answers_set_carrier(struct answers *a, struct request *req)
 {
     struct request *old = a->carrier;
 
     if (old && !request_same_client(old, req)) {
-        /* Another job manager, or another life of it: what was meant for the old one it will ask.
-         */
+        if (!request_gone(old))
+            return -EBUSY;
+        /* Another life of the job manager: what was meant for the old one it will ask. */
         (void)json_array_clear(a->queue);
     }
     a->carrier = request_ref(req);
     request_unref(old);
+    return 0;
 }
 
 /* Steals data. */

@@ -14,8 +14,9 @@ int answers_new(flux_reactor_t *r, struct answers **ret);
 struct answers *answers_free(struct answers *a);
 DEFINE_CLEANUP(struct answers *, answers_free)
 
-/* A start request: answers travel on the latest one. Keeps a reference. */
-void answers_set_carrier(struct answers *a, struct request *req);
+/* A start request: answers travel on the latest one of the job manager, which is whoever asked
+ * first and is still there. Keeps a reference. 0, or -EBUSY: it comes from somebody else. */
+int answers_set_carrier(struct answers *a, struct request *req);
 
 void answers_start(struct answers *a, flux_jobid_t id);
 void answers_finish(struct answers *a, flux_jobid_t id, int status);

@@ -3,15 +3,17 @@
  * flight is free, so that a change waits for at most half of another's time. Changes of different
  * jobs may overtake one another; who needs an order waits for done(). A batch that is refused for a
  * reason that may lie in one of its changes is sent again one by one, so that a single bad change
- * fails alone. Where the outcome is unknown nobody is told anything but on_unknown, which ends the
- * daemon: the KVS is asked after the restart. */
+ * fails alone. One that found no space is known not to have happened, and is tried again until
+ * there is room. Where the outcome is unknown nobody is told anything but on_unknown, which ends
+ * the daemon: the KVS is asked after the restart. */
 #include <string.h>
 
 #include "commitq.h"
 #include "service/log.h"
 
-#define BATCH_MAX   256
-#define FLIGHTS_MAX 2
+#define BATCH_MAX    256
+#define FLIGHTS_MAX  2
+#define FULL_SECONDS 1. /* between attempts while the disk is full */
 
 TAILQ_HEAD(op_list, commit_op);
 
@@ -25,10 +27,12 @@ struct flight {
 struct commitq {
     flux_t *h;
     flux_watcher_t *flush; /* prepare: started while there is something to send */
+    flux_watcher_t *full;  /* timer: active while waiting for space */
     void (*on_unknown)(void *arg, const char *why);
     void *arg;
     struct op_list queued;
     struct flight flights[FLIGHTS_MAX];
+    struct log_ratelimit full_limit;
 };
 
 static struct flight *free_flight(struct commitq *q)
@@ -41,7 +45,7 @@ static struct flight *free_flight(struct commitq *q)
 
 static void wake(struct commitq *q)
 {
-    if (free_flight(q) && !TAILQ_EMPTY(&q->queued))
+    if (free_flight(q) && !TAILQ_EMPTY(&q->queued) && !flux_watcher_is_active(q->full))
         flux_watcher_start(q->flush);
 }
 
@@ -74,16 +78,35 @@ static bool outcome_unknown(int errnum)
            errnum == ETIMEDOUT || errnum == ECANCELED;
 }
 
-static void retry_one_by_one(struct flight *fl)
+/* What was sent goes back to the front of the queue. */
+static void send_again(struct flight *fl, bool one_by_one)
 {
     struct commit_op *op;
 
     TAILQ_FOREACH (op, &fl->sent, link) {
-        op->alone = true;
+        op->alone |= one_by_one;
         op->state = COMMIT_QUEUED;
     }
     TAILQ_CONCAT(&fl->sent, &fl->q->queued, link);
     TAILQ_CONCAT(&fl->q->queued, &fl->sent, link);
+}
+
+static void on_full(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    flux_watcher_stop(w);
+    wake(arg);
+}
+
+static void wait_for_space(struct flight *fl)
+{
+    struct commitq *q = fl->q;
+
+    if (log_ratelimit(&q->full_limit, 60))
+        log_err("no space to write down what became of jobs: they wait in cleanup until there is");
+    send_again(fl, false);
+    flux_watcher_stop(q->flush);
+    flux_timer_watcher_reset(q->full, FULL_SECONDS, 0.);
+    flux_watcher_start(q->full);
 }
 
 static void on_commit(flux_future_t *f, void *arg)
@@ -96,8 +119,10 @@ static void on_commit(flux_future_t *f, void *arg)
 
     if (errnum && outcome_unknown(errnum))
         q->on_unknown(q->arg, flux_future_error_string(f));
+    else if (errnum == ENOSPC)
+        wait_for_space(fl);
     else if (errnum && first && TAILQ_NEXT(first, link))
-        retry_one_by_one(fl);
+        send_again(fl, true);
     else
         finish_all(fl, errnum, errnum ? flux_future_error_string(f) : NULL);
     fl->f = NULL;
@@ -171,7 +196,8 @@ int commitq_new(flux_t *h, flux_reactor_t *r, void (*on_unknown)(void *arg, cons
     q->on_unknown = on_unknown;
     q->arg = arg;
     q->flush = flux_prepare_watcher_create(r, on_flush, q);
-    if (!q->flush)
+    q->full = flux_timer_watcher_create(r, FULL_SECONDS, 0., on_full, q);
+    if (!q->flush || !q->full)
         return -errno;
     *ret = TAKE(q);
     return 0;
@@ -182,6 +208,7 @@ struct commitq *commitq_free(struct commitq *q)
     if (q) {
         for (size_t i = 0; i < FLIGHTS_MAX; i++)
             flux_future_destroy(q->flights[i].f);
+        flux_watcher_destroy(q->full);
         flux_watcher_destroy(q->flush);
         free(q);
     }

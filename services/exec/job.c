@@ -164,35 +164,46 @@ static int read_request(struct job *job, const struct job_request *req, flux_err
     return read_R(job, R, error);
 }
 
-/* A record of a shell: is it the one, and alive? */
-static bool find_shell(struct job *job)
+/* A record of a shell: is it the one, and alive? 1: yes, 0: no, or -errno: that cannot be known
+ * now, and a job whose shell may live must not be called dead. */
+static int find_shell(struct job *job)
 {
     struct record rec;
     int rc = record_read(launcher_records(job->jobs->launcher), job->id, &rec);
 
     if (rc == -ENOENT)
-        return false;
+        return 0;
+    if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
+        return rc;
     job->facts.record = true;
     job->launched = true;
     if (rc < 0) {
         log_err("job %" PRIu64 ": the record of its shell cannot be read: %s", job->id,
                 strerror(-rc));
         job->facts.informed = true; /* it may have been */
-        return false;
+        return 0;
     }
     job->facts.informed = rec.informed;
     rc = launch_adopt(job->jobs->launcher, job->id, &rec, job, &job->launch);
     job->facts.alive = rc == 0;
-    return rc == 0;
+    return rc == 0 ? 1 : rc == -ESRCH ? 0 : rc;
 }
 
 static void job_begin(struct job *job)
 {
-    if (job->simulated && job->canceled)
-        job_done(job);
-    else if (job->simulated)
-        job_simulate(job);
-    else if (find_shell(job))
+    int rc;
+
+    if (job->simulated) {
+        if (job->canceled)
+            job_done(job);
+        else
+            job_simulate(job);
+        return;
+    }
+    rc = find_shell(job);
+    if (rc < 0)
+        job->jobs->on_fatal(job->jobs->fatal_arg, strerror(-rc));
+    else if (rc > 0)
         job_attach(job, 0, ADOPT_ATTACH);
     else if (!job->reattach && !job->facts.record)
         job_attach(job, 0, ADOPT_LAUNCH);

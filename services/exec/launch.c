@@ -170,7 +170,7 @@ static int watch_pid(struct launch *p)
 {
     p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
     if (p->pidfd < 0)
-        return -errno;
+        return errno == EINVAL ? -ESRCH : -errno; /* EINVAL: now a thread has that number */
     p->w = flux_fd_watcher_create(p->l->reactor, p->pidfd, FLUX_POLLIN, on_pidfd, p);
     if (!p->w)
         return -errno;
@@ -216,6 +216,17 @@ static int record_launch(struct launch *p)
     return record_write(p->l->records, p->id, &rec);
 }
 
+/* A shell that we cannot watch or keep a record of. It was not told yet what to run. */
+static void end_unwatched(struct launch *p)
+{
+    if (p->is_child) {
+        (void)kill(p->pid, SIGKILL);
+        (void)waitpid(p->pid, NULL, 0); /* does not take long */
+    } else {
+        (void)p->l->backend->signal(p, SIGKILL);
+    }
+}
+
 void launch_got_pid(struct launch *p, pid_t pid, bool is_child)
 {
     int rc;
@@ -228,15 +239,17 @@ void launch_got_pid(struct launch *p, pid_t pid, bool is_child)
     p->pid = pid;
     p->is_child = is_child;
     rc = watch_pid(p);
-    if (rc == 0 && (rc = record_launch(p)) < 0)
-        (void)p->l->backend->signal(p, SIGKILL);
+    if (rc == 0)
+        rc = record_launch(p);
+    if (rc < 0 && (rc != -ESRCH || is_child))
+        end_unwatched(p);
     if (rc == -ESRCH && !is_child) { /* it was quicker than we */
         flux_watcher_stop(p->w);
         p->l->events.on_exited(p->arg, -1);
     } else if (rc < 0) {
         flux_watcher_stop(p->w);
-        launch_failed(p, -rc, "cannot keep a record of the job shell in %s/jobs: %s", p->l->rundir,
-                      strerror(-rc));
+        launch_failed(p, -rc, "cannot watch the job shell and keep a record of it in %s/jobs: %s",
+                      p->l->rundir, strerror(-rc));
     } else {
         p->l->events.on_started(p->arg);
     }

@@ -16,8 +16,8 @@
 #include "launch_impl.h"
 #include "service/log.h"
 
-#define ANSWER_TIMEOUT  30. /* seconds */
-#define ANSWER_MAX      (64 * 1024)
+#define ANSWER_TIMEOUT  30.          /* seconds */
+#define ANSWER_MAX      (256 * 1024) /* more than a record can hold */
 #define REQUEST_MAX     512
 #define CONNECTIONS_MAX 4  /* PID 1 does one thing at a time */
 #define IDLE_TIMEOUT    5. /* seconds; flux-imp waits longer for a request */

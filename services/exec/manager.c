@@ -85,7 +85,7 @@ static void on_fatal(void *arg, const char *why)
 {
     struct manager *m = arg;
 
-    log_warning("the KVS cannot be relied on (%s): starting over, running jobs go on", why);
+    log_warning("the state of jobs is not known (%s): starting over, running jobs go on", why);
     service_exit(m->svc, SERVICE_EXIT_ROUTER);
 }
 

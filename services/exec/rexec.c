@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* RFC 42: exec, write, kill, wait, list. For the instance owner only, as himself. A streaming exec
- * ends with its client (SIGKILL to the process group); one without streaming runs on in the
+ * ends with its client (SIGKILL to the process group; what it left in other groups is not waited
+ * for); one without streaming runs on in the
  * background, with its output dropped. Not offered: auxiliary channels, message channels, attach,
  * signed requests; asking for channels is refused. */
 #include <signal.h>
@@ -110,6 +111,7 @@ static void on_client_gone(struct request *req, void *arg)
     x->req = request_unref(x->req);
     x->waitable = false;
     (void)subprocess_kill(sp, SIGKILL);
+    subprocess_close_output(sp);
 }
 
 /* --- the command object */
@@ -267,8 +269,7 @@ int rpc_rexec_write(struct request *req, void *arg)
         (void)request_fail(x->req, EOVERFLOW,
                            "more than %d bytes of input wait for the process: follow the credits",
                            SUBPROCESS_STDIN_MAX);
-        x->req = request_unref(x->req);
-        (void)subprocess_kill(sp, SIGKILL);
+        on_client_gone(x->req, sp);
     }
     return 0;
 }

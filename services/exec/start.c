@@ -25,7 +25,8 @@ int rpc_start(struct request *req, void *arg)
     jr.reattach = reattach;
     jr.started = started;
     jr.cleanup = cleanup;
-    answers_set_carrier(m->answers, req);
+    if (answers_set_carrier(m->answers, req) < 0)
+        return request_explain(req, EBUSY, "jobs are started for another client, the job manager");
     jobs_start(&m->jobs, &jr);
     return 0;
 }

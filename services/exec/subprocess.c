@@ -326,6 +326,13 @@ int subprocess_kill(struct subprocess *sp, int signum)
     return kill(-sp->pid, signum) < 0 ? -errno : 0;
 }
 
+void subprocess_close_output(struct subprocess *sp)
+{
+    stream_close(&sp->out);
+    stream_close(&sp->err);
+    check_complete(sp);
+}
+
 int subprocesses_new(flux_reactor_t *r, struct subprocesses **ret)
 {
     struct subprocesses *ps = calloc(1, sizeof(*ps));

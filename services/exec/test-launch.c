@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <cmocka.h>
@@ -297,6 +298,58 @@ static void a_missing_shell_is_said_in_words(void **state)
     assert_int_equal(record_read(launcher_records(fx.l), ID, &rec), -ENOENT);
 }
 
+/* No descriptor to watch it by, or no room for its record: it is ended and collected. */
+static void a_shell_that_cannot_be_watched_or_recorded_is_not_left_behind(void **state)
+{
+    struct rlimit old, none;
+    char path[64];
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    for (int i = 0; i < 2; i++) {
+        struct launch_request req = { .id = ID, .userid = geteuid(), .shell = "/bin/cat" };
+
+        none = old;
+        if (i == 0) {
+            const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* the lowest that is free */
+
+            none.rlim_cur = (rlim_t)fd;
+            (void)close(fd);
+        } else { /* a record that exists as a directory cannot be replaced */
+            (void)snprintf(path, sizeof(path), "%s/jobs/%d", fx.dir, (int)ID);
+            assert_int_equal(mkdir(path, 0700), 0);
+        }
+        fx.failed = 0;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_int_equal(launch_start(fx.l, &req, NULL, &fx.p), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_not_equal(fx.failed, 0);
+        assert_true(i == 1 || strstr(fx.reason, "Too many open files"));
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child, no zombie */
+        assert_int_equal(errno, ECHILD);
+    }
+}
+
+static void a_living_shell_is_not_called_dead_for_want_of_a_descriptor(void **state)
+{
+    struct record rec = { .pid = getpid(), .userid = geteuid() };
+    struct rlimit old, none;
+    struct proc_stat st;
+    int fd, rc;
+
+    assert_int_equal(proc_stat_read(getpid(), &st), 0);
+    (void)snprintf(rec.boot_id, sizeof(rec.boot_id), "%s", proc_boot_id());
+    rec.starttime = st.starttime;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    none = old;
+    none.rlim_cur = (rlim_t)fd;
+    (void)close(fd);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rc = launch_adopt(fx.l, ID, &rec, NULL, &fx.p);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(rc, -EMFILE);
+}
+
 static void another_users_job_is_refused(void **state)
 {
     struct launch_request req = { .id = ID, .userid = geteuid() + 1, .shell = "/bin/true" };
@@ -354,6 +407,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_record_of_another_process_with_that_number_is_not_adopted,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_shell_is_said_in_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_shell_that_cannot_be_watched_or_recorded_is_not_left_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_living_shell_is_not_called_dead_for_want_of_a_descriptor,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(another_users_job_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(shells_are_listed_and_can_be_purged, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_back_end_is_refused, setup, teardown),

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -104,6 +105,30 @@ static void output_status_environment_and_directory_arrive(void **state)
     assert_int_equal(subprocesses_count(fx.ps), 0);
 }
 
+static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    if (fx.exited)
+        subprocess_close_output(arg);
+}
+
+/* A client that left: what the process left behind in a group of its own must not hold its place.
+ */
+static void without_a_reader_it_is_complete_when_it_has_exited(void **state)
+{
+    struct subprocess *sp = start("setsid sleep 1000 & echo $!", NULL, false);
+    flux_watcher_t *w = flux_timer_watcher_create(fx.r, 0.01, 0.01, on_tick, sp);
+    pid_t left;
+
+    flux_watcher_start(w);
+    (void)flux_reactor_run(fx.r, 0);
+    flux_watcher_destroy(w);
+    assert_true(fx.complete);
+    assert_int_equal(subprocesses_count(fx.ps), 0);
+    left = (pid_t)atoi(fx.out);
+    assert_true(left > 1);
+    assert_int_equal(kill(left, SIGKILL), 0);
+}
+
 static void input_reaches_the_process_and_gives_credit_back(void **state)
 {
     struct subprocess *sp = start("cat; echo end", NULL, false);
@@ -178,6 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(output_status_environment_and_directory_arrive, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(without_a_reader_it_is_complete_when_it_has_exited, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(input_reaches_the_process_and_gives_credit_back, setup,
                                         teardown),

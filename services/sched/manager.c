@@ -111,11 +111,23 @@ static void on_status(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 
 /* --- the job manager's requests */
 
-/* Later answers go to whoever asked last: there is one job manager. */
-static void set_reply_to(struct manager *m, struct request *req)
+static void on_client_gone(struct request *req, void *arg)
 {
-    m->reply_to = request_unref(m->reply_to);
+    restart(arg, "who asked for resources went away"); /* and with him who would free them */
+}
+
+/* Answers travel on the latest request of the job manager, which is whoever asked first: resources
+ * are not given to anybody else. */
+static int set_reply_to(struct manager *m, struct request *req)
+{
+    if (m->reply_to && !request_same_client(m->reply_to, req))
+        return request_explain(req, EBUSY, "another client, the job manager, is served");
+    if (m->reply_to)
+        request_on_gone(m->reply_to, NULL, NULL);
+    request_unref(m->reply_to);
     m->reply_to = request_ref(req);
+    request_on_gone(req, on_client_gone, m);
+    return 0;
 }
 
 static void submit(struct manager *m, const json_t *o)
@@ -138,9 +150,10 @@ static int rpc_alloc(struct request *req, void *arg)
 {
     struct manager *m = arg;
 
-    if (!m->open)
-        return not_open(req);
-    set_reply_to(m, req);
+    int rc = m->open ? set_reply_to(m, req) : not_open(req);
+
+    if (rc < 0)
+        return rc;
     submit(m, request_json(req));
     changed(m);
     return 0;
@@ -151,10 +164,10 @@ static int rpc_alloc_batch(struct request *req, void *arg)
     struct manager *m = arg;
     json_t *job;
     size_t i;
+    int rc = m->open ? set_reply_to(m, req) : not_open(req);
 
-    if (!m->open)
-        return not_open(req);
-    set_reply_to(m, req);
+    if (rc < 0)
+        return rc;
     json_array_foreach (json_object_get(request_json(req), "jobs"), i, job)
         submit(m, job);
     changed(m);
@@ -424,6 +437,8 @@ struct manager *manager_free(struct manager *m)
     flux_watcher_destroy(m->idle);
     flux_watcher_destroy(m->prepare);
     json_decref(m->answers);
+    if (m->reply_to)
+        request_on_gone(m->reply_to, NULL, NULL);
     request_unref(m->reply_to);
     flux_future_destroy(m->ready);
     flux_future_destroy(m->hello);
