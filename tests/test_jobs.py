@@ -216,3 +216,24 @@ def test_an_expedited_job_is_placed_before_those_that_wait(instance, tmp_path):
     instance.run("cancel", blocker)
     wait_inactive(instance, first, second)
     assert log.read_text().split() == ["second"] * ncores + ["first"] * ncores
+
+
+# --- waiting
+
+
+def test_a_waitable_job_that_ended_can_be_waited_for_after_a_restart_of_the_job_manager(fresh_instance):
+    instance = fresh_instance
+    good = instance.flux("submit", "--flags=waitable", "true")
+    bad = instance.flux("submit", "--flags=waitable", "sh", "-c", "exit 3")
+    told = instance.flux("submit", "--flags=waitable", "true")
+    wait_inactive(instance, good, bad, told)
+    assert instance.run("job", "wait", told).returncode == 0
+    victim = instance.kill_daemon("job-manager")
+    wait_until("the victim to be gone", lambda: victim not in instance.daemon_pids("job-manager"))
+    r = instance.run("job", "wait", bad, check=False)
+    assert r.returncode == 1 and "3" in r.stderr
+    assert instance.run("job", "wait").stdout.strip() in (good, "")
+    r = instance.run("job", "wait", told, check=False)
+    assert r.returncode != 0
+    r = instance.run("job", "wait", check=False)
+    assert r.returncode != 0

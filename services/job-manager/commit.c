@@ -99,7 +99,7 @@ static void answer_all(struct manager *m, struct job_answers *answers)
     }
 }
 
-static int job_key(char *buf, size_t size, const char *prefix, const struct job *job,
+static int job_key(char *buf, size_t size, const char *prefix, flux_jobid_t jobid,
                    const char *suffix)
 {
     /* Dots would make four levels of directories of it: job-active has one, to be listed. */
@@ -107,30 +107,48 @@ static int job_key(char *buf, size_t size, const char *prefix, const struct job 
     char id[32];
     int n;
 
-    if (fluid_encode(id, sizeof(id), job->id, flat ? FLUID_DEC : FLUID_DOTHEX) < 0)
+    if (fluid_encode(id, sizeof(id), jobid, flat ? FLUID_DEC : FLUID_DOTHEX) < 0)
         return -EINVAL;
     n = snprintf(buf, size, "%s.%s%s", prefix, id, suffix);
     return n < 0 || (size_t)n >= size ? -EOVERFLOW : 0;
 }
 
+static int unlink_active(struct manager *m, flux_jobid_t id)
+{
+    char key[96];
+    int rc = job_key(key, sizeof(key), "job-active", id, "");
+
+    return rc < 0 ? rc : m->ops->kvs_unlink(m->arg, key);
+}
+
 static int commit_job(struct manager *m, struct job *job)
 {
     char key[96];
-    int rc = job_key(key, sizeof(key), "job", job, ".eventlog");
+    int rc = job_key(key, sizeof(key), "job", job->id, ".eventlog");
 
     if (rc == 0)
         rc = m->ops->kvs_append(m->arg, key, job->log.s + job->log_durable,
                                 job->log_committing - job->log_durable);
     if (rc == 0 && (job->effects_committing & JOB_EFFECT_STORE_R)) {
-        rc = job_key(key, sizeof(key), "job", job, ".R");
+        rc = job_key(key, sizeof(key), "job", job->id, ".R");
         if (rc == 0)
             rc = m->ops->kvs_put(m->arg, key, job->R);
     }
-    if (rc == 0 && (job->effects_committing & JOB_EFFECT_INACTIVE)) {
-        rc = job_key(key, sizeof(key), "job-active", job, "");
-        if (rc == 0)
-            rc = m->ops->kvs_unlink(m->arg, key);
-    }
+    if (rc == 0 && (job->effects_committing & JOB_EFFECT_INACTIVE) && !wait_keeps(job))
+        rc = unlink_active(m, job->id);
+    return rc;
+}
+
+/* Those that were waited for. The same ones if the commit is tried again. */
+static int commit_told(struct manager *m)
+{
+    struct wait *w = &m->wait;
+    int rc = 0;
+
+    if (w->ntold_committing == 0)
+        w->ntold_committing = w->ntold < COMMIT_JOBS_MAX ? w->ntold : COMMIT_JOBS_MAX;
+    for (size_t i = 0; i < w->ntold_committing && rc == 0; i++)
+        rc = unlink_active(m, w->told[i]);
     return rc;
 }
 
@@ -147,6 +165,8 @@ static void commit_send(struct manager *m)
         if (c->batch[i]->effects_committing & JOB_EFFECT_INACTIVE)
             any_inactive = true;
     }
+    if (rc == 0)
+        rc = commit_told(m);
     if (rc == 0 && any_inactive) {
         (void)snprintf(ninactive, sizeof(ninactive), "%" PRIu64, m->ninactive);
         rc = m->ops->kvs_put(m->arg, "job-state.ninactive", ninactive);
@@ -181,7 +201,7 @@ void commit_flush(struct manager *m)
     size_t bytes = 0;
     struct job *job;
 
-    if (c->nbatch > 0 || m->fatal < 0)
+    if (c->in_flight || c->retry || m->fatal < 0)
         return;
     while (c->nbatch < COMMIT_JOBS_MAX && bytes < COMMIT_BYTES_MAX &&
            (job = TAILQ_FIRST(&c->dirty))) {
@@ -209,7 +229,7 @@ void commit_flush(struct manager *m)
         STAILQ_REMOVE_HEAD(&c->answers, link);
         STAILQ_INSERT_TAIL(&c->answers_batch, a, link);
     }
-    if (c->nbatch > 0) {
+    if (c->nbatch > 0 || m->wait.ntold > 0) {
         c->ncommits++;
         commit_send(m);
     } else
@@ -257,6 +277,7 @@ void commit_done(struct manager *m, int errnum)
         job_unref(c->batch[i]);
     }
     c->nbatch = 0;
+    wait_committed(m);
     answer_all(m, &c->answers_batch);
 }
 

@@ -77,7 +77,10 @@ struct wait {
     struct zombie *zombies;   /* hash: waitable jobs that ended and nobody waited for */
     struct zombie_list order; /* the same, oldest first */
     size_t nzombies;
-    size_t nwaitable; /* active and waitable */
+    size_t nwaitable;   /* active and waitable */
+    flux_jobid_t *told; /* their results need not be kept any more, see wait.c */
+    size_t ntold, told_cap;
+    size_t ntold_committing; /* the first so many are in the transaction in flight */
 };
 
 struct listener;
@@ -210,6 +213,10 @@ int wait_job(struct manager *m, struct asker who, flux_jobid_t id, struct reques
              flux_error_t *error);
 void wait_active(struct manager *m, struct job *job);   /* it became known */
 void wait_inactive(struct manager *m, struct job *job); /* it ended, durably */
+bool wait_keeps(
+    const struct job *job); /* its job-active entry outlives it, until it was waited for */
+void wait_resume(struct manager *m, const struct job *job); /* it had ended before the restart */
+void wait_committed(struct manager *m);                     /* entries of the told are gone */
 void wait_gone(struct manager *m, struct request *req);
 void wait_deinit(struct manager *m);
 

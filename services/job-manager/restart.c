@@ -21,8 +21,11 @@ int restart_add(struct manager *m, flux_jobid_t id, const char *eventlog, size_t
         rc = event_replay(job, eventlog, len, error);
     if (rc < 0)
         return rc;
-    if (job->state == JOB_STATE_INACTIVE)
+    if (job->state == JOB_STATE_INACTIVE) {
+        if (m->loading) /* later it may have been waited for already */
+            wait_resume(m, job);
         return 0;
+    }
     job->start_sent = job->has_resources && !job->released;
     rc = manager_insert(m, job);
     return rc < 0 ? rc : 1;

@@ -78,11 +78,12 @@ static void step(struct world *w, flux_jobid_t *last)
                                "\"value\":\"%d\"}]}}}",
                                random() % 2 ? "afterany" : "afterok", (int)*last - 1);
             if (random() % 10) {
-                world_submit_full(w, *last, OWNER, (int)(random() % 31) + 1, 0, spec);
+                world_submit_full(w, *last, OWNER, (int)(random() % 31) + 1, FLUX_JOB_WAITABLE,
+                                  spec);
                 break;
             }
             /* ingest stored it, and the manager died before it was told */
-            world_store(w, *last, OWNER, 16, 0, spec);
+            world_store(w, *last, OWNER, 16, FLUX_JOB_WAITABLE, spec);
             world_crash(w, false);
         }
         break;
@@ -197,6 +198,27 @@ static void drain(struct world *w)
     world_settle(w);
 }
 
+/* Whatever crashed before: the result of each job can be waited for, once. */
+static void wait_for_all(struct world *w)
+{
+    bool told[NJOBS + 1] = { false };
+    flux_error_t error;
+
+    for (int i = 0; i < NJOBS; i++) {
+        struct request *req = request_make();
+        unsigned long id;
+
+        assert_int_equal(wait_job(&w->m, owner, FLUX_JOBID_ANY, req, &error), 0);
+        assert_non_null(req->last);
+        id = strtoul(req->last + strlen("{\"id\":"), NULL, 10);
+        assert_in_range(id, 1, NJOBS);
+        assert_false(told[id]);
+        told[id] = true;
+        request_drop(req);
+    }
+    world_settle(w);
+}
+
 static void after_any_crash_each_job_ends_once_and_ran_at_most_once(void **state)
 {
     for (unsigned int seed = 100; seed < 250; seed++) {
@@ -212,6 +234,7 @@ static void after_any_crash_each_job_ends_once_and_ran_at_most_once(void **state
             step(&w, &last);
         drain(&w);
         assert_int_equal(w.nused, 0);
+        wait_for_all(&w);
         for (flux_jobid_t id = 1; id <= NJOBS; id++) {
             CLEANUP(freep) char *events = world_events(&w, id);
             size_t len = strlen(events);

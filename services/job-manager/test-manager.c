@@ -36,7 +36,7 @@ static void a_job_goes_through_its_whole_life(void **state)
     struct world w;
 
     setup(&w, 1);
-    world_submit(&w, 7, 16);
+    world_submit_full(&w, 7, OWNER, 16, 0, "{}");
     world_settle(&w);
     assert_int_equal(world_next_asked(&w), 7);
     world_alloc(&w, 7);
@@ -466,6 +466,41 @@ static void each_ended_job_is_told_to_exactly_one_waiter(void **state)
     world_deinit(&w);
 }
 
+static void a_result_that_nobody_waited_for_survives_a_restart(void **state)
+{
+    struct request *a = request_make(), *b = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 2);
+    world_submit(&w, 1, 16);
+    world_submit(&w, 2, 16);
+    run_one(&w, 1, 0x300);
+    run_one(&w, 2, 0);
+    assert_non_null(world_kvs(&w, "job-active", 1, ""));
+    world_crash(&w, false);
+    assert_int_equal(manager_count(&w.m), 0);
+    assert_int_equal(wait_job(&w.m, owner, 1, a, &error), 0);
+    assert_string_equal(
+        a->last, "{\"id\":1,\"success\":false,\"errstr\":\"task(s) exited with exit code 3\"}");
+    world_settle(&w);
+    assert_null(world_kvs(&w, "job-active", 1, ""));
+    world_crash(&w, false); /* told and committed: not told again */
+    assert_int_equal(wait_job(&w.m, owner, 1, b, &error), -ECHILD);
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), 0);
+    assert_string_equal(b->last, "{\"id\":2,\"success\":true,\"errstr\":\"\"}");
+    assert_int_equal(wait_job(&w.m, owner, FLUX_JOBID_ANY, b, &error), -ECHILD);
+    world_turn(&w);
+    world_commit_lost(&w); /* no space: the same entries are unlinked with the next try */
+    commit_done(&w.m, ENOSPC);
+    commit_retry(&w.m);
+    world_settle(&w);
+    assert_null(world_kvs(&w, "job-active", 2, ""));
+    request_drop(a);
+    request_drop(b);
+    world_deinit(&w);
+}
+
 static void a_user_cannot_grow_an_eventlog_without_bound(void **state)
 {
     struct request *req = request_make();
@@ -663,6 +698,7 @@ int main(void)
         cmocka_unit_test(an_end_without_a_status_is_an_exception),
         cmocka_unit_test(submit_of_a_known_or_ended_job_is_ignored),
         cmocka_unit_test(each_ended_job_is_told_to_exactly_one_waiter),
+        cmocka_unit_test(a_result_that_nobody_waited_for_survives_a_restart),
         cmocka_unit_test(a_user_cannot_grow_an_eventlog_without_bound),
         cmocka_unit_test(wait_is_answered_when_the_end_is_durable),
         cmocka_unit_test(annotations_merge_and_are_recorded_with_alloc),

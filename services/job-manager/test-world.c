@@ -446,12 +446,16 @@ static void world_load(struct world *w)
         const char *log;
         struct job *job;
         flux_jobid_t id;
+        int rc;
 
         if (strncmp(e->key, "job-active.", 11) != 0)
             continue;
         assert_int_equal(fluid_parse(e->key + 11, &id), 0);
         log = world_kvs(w, "job", id, ".eventlog");
-        if (restart_add(&w->m, id, log, strlen(log), &error) != 1)
+        rc = restart_add(&w->m, id, log, strlen(log), &error);
+        if (rc == 0)
+            continue; /* ended, not waited for */
+        if (rc != 1)
             fail_msg("restart_add: %s", error.text);
         job = manager_find(&w->m, id);
         job->jobspec = strdup(world_kvs(w, "job", id, ".jobspec"));

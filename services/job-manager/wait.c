@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* job-manager.wait: each waitable job that ends is told to exactly one waiter. One that ends with
  * nobody waiting is kept (a zombie) until somebody does; the oldest is dropped when there are too
- * many, and all with a restart of the daemon. Refuses (ECHILD) to wait for what cannot come. */
+ * many. Refuses (ECHILD) to wait for what cannot come.
+ *
+ * A restart forgets none: the job-active entry of a waitable job is not unlinked with its `clean`
+ * event but with the commit after it was told, and a job that is found there and has ended is a
+ * zombie. So a result may be told a second time if the process dies between answer and commit;
+ * it is never lost with one that nobody received. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -29,6 +34,38 @@ struct zombie {
 static bool is_waitable(const struct job *job)
 {
     return job->flags & FLUX_JOB_WAITABLE;
+}
+
+bool wait_keeps(const struct job *job)
+{
+    return is_waitable(job);
+}
+
+/* Have the next commit unlink its entry. */
+static void forget(struct manager *m, flux_jobid_t id)
+{
+    struct wait *w = &m->wait;
+
+    if (w->ntold == w->told_cap) {
+        const size_t cap = w->told_cap ? w->told_cap * 2 : 64;
+        flux_jobid_t *told = reallocarray(w->told, cap, sizeof(*told));
+
+        if (!told)
+            return; /* a restart will have it told again */
+        w->told = told;
+        w->told_cap = cap;
+    }
+    w->told[w->ntold++] = id;
+}
+
+void wait_committed(struct manager *m)
+{
+    struct wait *w = &m->wait;
+
+    w->ntold -= w->ntold_committing;
+    if (w->ntold > 0 && w->ntold_committing > 0)
+        memmove(w->told, w->told + w->ntold_committing, w->ntold * sizeof(w->told[0]));
+    w->ntold_committing = 0;
 }
 
 static void waiter_free(struct manager *m, struct waiter *waiter)
@@ -63,6 +100,7 @@ void wait_deinit(struct manager *m)
         waiter_free(m, waiter);
     while ((z = TAILQ_FIRST(&m->wait.order)))
         zombie_free(&m->wait, z);
+    free(m->wait.told);
 }
 
 void wait_active(struct manager *m, struct job *job)
@@ -85,8 +123,9 @@ static char *wait_answer(const struct job *job)
     return text_steal(&t);
 }
 
-static void zombie_add(struct wait *w, flux_jobid_t id, char **answer)
+static void zombie_add(struct manager *m, flux_jobid_t id, char **answer)
 {
+    struct wait *w = &m->wait;
     struct zombie *z = calloc(1, sizeof(*z));
 
     if (!z)
@@ -99,8 +138,25 @@ static void zombie_add(struct wait *w, flux_jobid_t id, char **answer)
     }
     z->answer = TAKE(*answer);
     TAILQ_INSERT_TAIL(&w->order, z, link);
-    if (++w->nzombies > ZOMBIES_MAX)
+    if (++w->nzombies > ZOMBIES_MAX) {
+        forget(m, TAILQ_FIRST(&w->order)->id);
         zombie_free(w, TAILQ_FIRST(&w->order));
+    }
+}
+
+void wait_resume(struct manager *m, const struct job *job)
+{
+    CLEANUP(freep) char *answer = NULL;
+    struct zombie *z;
+
+    HASH_FIND(hh, m->wait.zombies, &job->id, sizeof(job->id), z);
+    if (z || !is_waitable(job))
+        return;
+    answer = wait_answer(job);
+    if (answer)
+        zombie_add(m, job->id, &answer);
+    else
+        manager_fatal(m, ENOMEM, "cannot take up a job that ended");
 }
 
 void wait_inactive(struct manager *m, struct job *job)
@@ -122,8 +178,9 @@ void wait_inactive(struct manager *m, struct job *job)
     if (waiter) {
         m->ops->respond(m->arg, waiter->req, answer);
         waiter_free(m, waiter);
+        forget(m, job->id);
     } else
-        zombie_add(&m->wait, job->id, &answer);
+        zombie_add(m, job->id, &answer);
 }
 
 void wait_gone(struct manager *m, struct request *req)
@@ -199,6 +256,7 @@ int wait_job(struct manager *m, struct asker who, flux_jobid_t id, struct reques
         HASH_FIND(hh, m->wait.zombies, &id, sizeof(id), z);
     if (z) {
         m->ops->respond(m->arg, req, z->answer);
+        forget(m, z->id);
         zombie_free(&m->wait, z);
         return 0;
     }
