@@ -116,6 +116,7 @@ static int make_environment(struct instance *in, const struct supervisor_options
         "FLUX_JOB_SHELL", "FLUX_PARENT_URI", "FLUX_INSTANCE_LEVEL", "FLUX_LOG_LEVEL",
         "PATH",           "LD_LIBRARY_PATH"
     };
+    CLEANUP(freep) char *units = NULL;
     int rc;
 
     if ((rc = put_env(in, "FLUX_RUNDIR", in->rundir)) < 0 ||
@@ -123,7 +124,9 @@ static int make_environment(struct instance *in, const struct supervisor_options
         (rc = put_env(in, "STATE_DIRECTORY", in->statedir)) < 0 ||
         (rc = put_env(in, "FLUX_STATEDIR", o->statedir)) < 0 ||
         (rc = put_env(in, "FLUX_CONF_DIR", o->confdir ? o->confdir : "")) < 0 ||
-        (rc = put_env(in, "FLUX_EXEC_LAUNCH", "spawn")) < 0)
+        (rc = put_env(in, "FLUX_EXEC_LAUNCH", "user-unit")) < 0 ||
+        (rc = format(&units, "flux-%s-%s", in->name, "job")) < 0 ||
+        (rc = put_env(in, "FLUX_EXEC_UNITS", units)) < 0)
         return rc;
     for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
         if ((rc = put_env(in, inherited[i], getenv(inherited[i]))) < 0)
@@ -174,8 +177,9 @@ static int bring_up(struct instance *in, const struct supervisor_options *o, flu
     return usermanager_start(in->manager, in->target, error);
 }
 
-/* Shells are children of flux-exec that survive its restarts; at the end they go with it. */
-static void kill_jobs(struct instance *in, int sig)
+/* Jobs are units in flux-NAME-jobs.slice and end with the slice. What `flux exec` started are
+ * children of flux-exec that survive its restarts; at the end they go with it. */
+static void kill_children(struct instance *in, int sig)
 {
     CLEANUP(freep) char *name = userunits_name(&in->files, "flux-exec", "service");
 
@@ -200,11 +204,11 @@ static void take_down(struct instance *in)
     flux_error_t error;
 
     if (in->written) {
-        kill_jobs(in, SIGTERM);
+        kill_children(in, SIGTERM);
         if (usermanager_stop(in->manager, in->target, &error) < 0 ||
             usermanager_stop(in->manager, in->slice, &error) < 0)
             (void)complain("%s", error.text);
-        kill_jobs(in, SIGKILL);
+        kill_children(in, SIGKILL);
         reset_failed(in);
         userunits_remove(in->units, &in->files);
         (void)usermanager_reload(in->manager, &error);

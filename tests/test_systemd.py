@@ -124,6 +124,33 @@ def test_an_ordinary_user_starts_an_instance_of_his_own_under_his_user_manager(s
     assert left.stdout == ""
 
 
+IN_UNITS_OF_THEIR_OWN = r"""
+cd /tmp
+cgroup=$(fluxctl run cat /proc/self/cgroup)
+name=$(fluxctl getattr instance-name)
+echo "$cgroup" | grep -q "/flux-$name.slice/flux-$name-jobs.slice/flux-$name-job-[0-9]*.service$" || { echo "$cgroup"; exit 1; }
+fluxctl run sh -c 'echo a; touch /tmp/up; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo b' > /tmp/out & run=$!
+while [ ! -e /tmp/up ]; do sleep 0.05; done
+before=$(systemctl --user show -P MainPID flux-$name-exec)
+systemctl --user restart flux-$name-exec
+[ $before != $(systemctl --user show -P MainPID flux-$name-exec) ] || exit 1
+touch /tmp/go
+wait $run || exit 2
+echo $(cat /tmp/out)
+fluxctl submit sh -c 'trap "" TERM; sleep 1000' >/dev/null
+"""
+
+
+def test_jobs_of_a_user_instance_are_units_of_their_own_and_end_with_it(started):
+    uid = started.uid("ada")
+    started.run("loginctl", "enable-linger", "ada")
+    wait_until("ada's user manager", lambda: started.active(f"user@{uid}.service") == "active")
+    r = started.run("fluxctl", "start", "--", "sh", "-c", IN_UNITS_OF_THEIR_OWN, user="ada", check=False)
+    assert (r.returncode, r.stdout) == (0, "a b\n"), (r, started.journal_tail())
+    left = started.run("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "flux-*", user="ada")
+    assert left.stdout == ""
+
+
 def test_reboot_keeps_the_queue(started):
     running = flux(started, "submit", "--cc=1-2", "sleep", "1000").stdout.split()
     for job in running:

@@ -54,8 +54,9 @@ void launch_failed(struct launch *p, int errnum, const char *fmt, ...)
 int launch_signal_all(struct launch *p, bool shell_known, int signum);
 
 /* Name of the transient unit of a job, and back (0: not one of ours). */
-#define UNIT_NAME_SIZE 48
-void unit_name(flux_jobid_t id, char buf[UNIT_NAME_SIZE]);
-flux_jobid_t unit_name_parse(const char *name);
+#define UNIT_PREFIX_MAX 40
+#define UNIT_NAME_SIZE  (UNIT_PREFIX_MAX + 32)
+void unit_name(const char *prefix, flux_jobid_t id, char buf[UNIT_NAME_SIZE]);
+flux_jobid_t unit_name_parse(const char *prefix, const char *name);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Shells as transient units flux-job-ID.service of the user's own service manager, over its bus.
+/* Shells as transient units of the user's own service manager, over its private socket (a bus need
+ * not run). They are PREFIX-ID.service in PREFIXs.slice; PREFIX is $FLUX_EXEC_UNITS, so that
+ * instances of the same user do not take each other's jobs for their own; default flux-job.
  * The unit belongs to the manager: flux-exec may go away, the cgroup ends with the shell, and
  * asking for the same unit twice is refused by the manager, which is how a lost answer is found
  * out.
@@ -21,9 +23,9 @@
 #define MANAGER_PATH "/org/freedesktop/systemd1"
 #define MANAGER_IF   "org.freedesktop.systemd1.Manager"
 #define SERVICE_IF   "org.freedesktop.systemd1.Service"
-#define SLICE        "flux-jobs.slice"
-#define UNIT_PREFIX  "flux-job-"
+#define PREFIX       "flux-job"
 #define UNIT_SUFFIX  ".service"
+#define STOP_USEC    10000000ull /* at the end of the instance, before SIGKILL */
 
 /* A start under way. Outlives its launch if that is freed first. */
 struct unit_start {
@@ -36,28 +38,30 @@ struct unit_start {
 
 struct unit_bus {
     struct launcher *l;
+    char *prefix;
     sd_bus *bus;
     flux_watcher_t *fd, *timer;
     TAILQ_HEAD(, unit_start) starts;
 };
 
-void unit_name(flux_jobid_t id, char buf[UNIT_NAME_SIZE])
+void unit_name(const char *prefix, flux_jobid_t id, char buf[UNIT_NAME_SIZE])
 {
-    (void)snprintf(buf, UNIT_NAME_SIZE, UNIT_PREFIX "%" PRIu64 UNIT_SUFFIX, id);
+    (void)snprintf(buf, UNIT_NAME_SIZE, "%s-%" PRIu64 UNIT_SUFFIX, prefix, id);
 }
 
-flux_jobid_t unit_name_parse(const char *name)
+flux_jobid_t unit_name_parse(const char *prefix, const char *name)
 {
-    const size_t prefix = strlen(UNIT_PREFIX), suffix = strlen(UNIT_SUFFIX);
-    const size_t len = strlen(name);
+    const size_t len = strlen(name), begin = strlen(prefix), suffix = strlen(UNIT_SUFFIX);
+    const char *number = name + begin + 1;
     char *end;
     flux_jobid_t id;
 
-    if (len <= prefix + suffix || len > UNIT_NAME_SIZE || strncmp(name, UNIT_PREFIX, prefix) != 0 ||
-        strcmp(name + len - suffix, UNIT_SUFFIX) != 0 || name[prefix] < '1' || name[prefix] > '9')
+    if (len <= begin + 1 + suffix || len >= UNIT_NAME_SIZE || strncmp(name, prefix, begin) != 0 ||
+        name[begin] != '-' || strcmp(name + len - suffix, UNIT_SUFFIX) != 0 || number[0] < '1' ||
+        number[0] > '9')
         return 0;
     errno = 0;
-    id = strtoull(name + prefix, &end, 10);
+    id = strtoull(number, &end, 10);
     return errno == 0 && end == name + len - suffix ? id : 0;
 }
 
@@ -123,7 +127,7 @@ static void start_failed(struct unit_start *s, int errnum, const char *why)
     struct launch *p = s->p;
     char name[UNIT_NAME_SIZE];
 
-    unit_name(s->id, name);
+    unit_name(s->b->prefix, s->id, name);
     unit_start_free(s);
     if (p)
         launch_failed(p, errnum, "cannot start the unit %s: %s", name, why);
@@ -154,7 +158,7 @@ static void ask_main_pid(struct unit_start *s)
     char name[UNIT_NAME_SIZE];
     int rc;
 
-    unit_name(s->id, name);
+    unit_name(s->b->prefix, s->id, name);
     rc = sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
     if (rc >= 0)
         rc = sd_bus_call_method_async(s->b->bus, NULL, DESTINATION, path,
@@ -206,15 +210,19 @@ static int append_properties(sd_bus_message *m, const struct launch *p, const ch
 {
     CLEANUP(freep) char *uri = NULL;
     CLEANUP(freep) char *env_id = NULL;
+    CLEANUP(freep) char *slice = NULL;
+    const struct unit_bus *b = p->l->data;
     char id[24];
     int rc;
 
     (void)snprintf(id, sizeof(id), "%" PRIu64, p->id);
-    if (asprintf(&uri, "FLUX_URI=%s", p->l->uri) < 0 || asprintf(&env_id, "FLUX_JOB_ID=%s", id) < 0)
+    if (asprintf(&uri, "FLUX_URI=%s", p->l->uri) < 0 ||
+        asprintf(&env_id, "FLUX_JOB_ID=%s", id) < 0 || asprintf(&slice, "%ss.slice", b->prefix) < 0)
         return -ENOMEM;
-    rc = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)", "Description", "s", "Flux job shell",
-                               "Type", "s", "exec", "Slice", "s", SLICE, "KillMode", "s",
-                               "control-group", "CollectMode", "s", "inactive-or-failed");
+    rc = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", "Flux job shell",
+                               "Type", "s", "exec", "Slice", "s", slice, "TimeoutStopUSec", "t",
+                               (uint64_t)STOP_USEC, "KillMode", "s", "control-group", "CollectMode",
+                               "s", "inactive-or-failed");
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "Environment", "as", 2, uri, env_id);
     if (rc >= 0)
@@ -229,7 +237,7 @@ static int send_start(struct unit_start *s, const char *shell)
     char name[UNIT_NAME_SIZE];
     int rc;
 
-    unit_name(s->id, name);
+    unit_name(s->b->prefix, s->id, name);
     rc = sd_bus_message_new_method_call(s->b->bus, &m, DESTINATION, MANAGER_PATH, MANAGER_IF,
                                         "StartTransientUnit");
     if (rc >= 0)
@@ -289,7 +297,7 @@ static int kill_unit(struct launcher *l, flux_jobid_t id, const char *whom, int 
     char name[UNIT_NAME_SIZE];
     int rc;
 
-    unit_name(id, name);
+    unit_name(b->prefix, id, name);
     rc = sd_bus_call_method_async(b->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_IF, "KillUnit",
                                   NULL, NULL, "ssi", name, whom, signum);
     bus_rearm(b);
@@ -311,6 +319,7 @@ static int unit_purge(struct launcher *l, flux_jobid_t id)
 /* --- listing */
 
 struct unit_list {
+    const struct unit_bus *b;
     launcher_list_f cb;
     void *arg;
 };
@@ -325,8 +334,8 @@ static int on_list(sd_bus_message *m, void *arg, sd_bus_error *error)
         sd_bus_message_enter_container(m, 'a', "(ssssssouso)") >= 0) {
         while (sd_bus_message_read(m, "(ssssssouso)", &unit, &s[0], &s[1], &s[2], &s[3], &s[4],
                                    &s[5], &job, &s[6], &s[7]) > 0)
-            if (unit_name_parse(unit))
-                list->cb(unit_name_parse(unit), list->arg);
+            if (unit_name_parse(list->b->prefix, unit))
+                list->cb(unit_name_parse(list->b->prefix, unit), list->arg);
     }
     list->cb(0, list->arg);
     free(list);
@@ -336,16 +345,22 @@ static int on_list(sd_bus_message *m, void *arg, sd_bus_error *error)
 static int unit_list(struct launcher *l, launcher_list_f cb, void *arg)
 {
     struct unit_bus *b = l->data;
-    struct unit_list *list = calloc(1, sizeof(*list));
+    CLEANUP(freep) char *pattern = NULL;
+    struct unit_list *list;
     int rc;
 
+    if (asprintf(&pattern, "%s-*" UNIT_SUFFIX, b->prefix) < 0) {
+        pattern = NULL;
+        return -ENOMEM;
+    }
+    list = calloc(1, sizeof(*list));
     if (!list)
         return -ENOMEM;
+    list->b = b;
     list->cb = cb;
     list->arg = arg;
     rc = sd_bus_call_method_async(b->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_IF,
-                                  "ListUnitsByPatterns", on_list, list, "asas", 0, 1,
-                                  UNIT_PREFIX "*" UNIT_SUFFIX);
+                                  "ListUnitsByPatterns", on_list, list, "asas", 0, 1, pattern);
     if (rc < 0)
         free(list);
     bus_rearm(b);
@@ -365,13 +380,34 @@ static void unit_deinit(struct launcher *l)
     flux_watcher_destroy(b->timer);
     flux_watcher_destroy(b->fd);
     sd_bus_flush_close_unref(b->bus);
+    free(b->prefix);
     free(b);
     l->data = NULL;
+}
+
+/* Everybody who connects there gets all signals, and they name no sender. */
+static int open_private(sd_bus **ret)
+{
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+    CLEANUP(sd_bus_unrefp) sd_bus *bus = NULL;
+    CLEANUP(freep) char *address = NULL;
+    int rc;
+
+    if (!dir || asprintf(&address, "unix:path=%s/systemd/private", dir) < 0) {
+        address = NULL;
+        return dir ? -ENOMEM : -ENOENT;
+    }
+    if ((rc = sd_bus_new(&bus)) < 0 || (rc = sd_bus_set_address(bus, address)) < 0 ||
+        (rc = sd_bus_start(bus)) < 0)
+        return rc;
+    *ret = TAKE(bus);
+    return 0;
 }
 
 static int unit_init(struct launcher *l, flux_error_t *error)
 {
     struct unit_bus *b = calloc(1, sizeof(*b));
+    const char *prefix = getenv("FLUX_EXEC_UNITS");
     int rc;
 
     if (!b)
@@ -379,10 +415,11 @@ static int unit_init(struct launcher *l, flux_error_t *error)
     TAILQ_INIT(&b->starts);
     b->l = l;
     l->data = b;
-    rc = sd_bus_open_user(&b->bus);
+    b->prefix = strdup(prefix && *prefix && strlen(prefix) <= UNIT_PREFIX_MAX ? prefix : PREFIX);
+    rc = b->prefix ? open_private(&b->bus) : -ENOMEM;
     if (rc >= 0)
-        rc = sd_bus_match_signal_async(b->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_IF,
-                                       "JobRemoved", on_job_removed, NULL, b);
+        rc = sd_bus_match_signal_async(b->bus, NULL, NULL, MANAGER_PATH, MANAGER_IF, "JobRemoved",
+                                       on_job_removed, NULL, b);
     if (rc >= 0)
         rc = sd_bus_call_method_async(b->bus, NULL, DESTINATION, MANAGER_PATH, MANAGER_IF,
                                       "Subscribe", NULL, NULL, "");
