@@ -20,6 +20,9 @@
 #define STORE_VERSION        1
 #define STORE_BUSY_MSEC      5000
 #define STORE_WAL_CHECKPOINT 4000 /* pages */
+/* The index of the digests is touched all over by each commit: what of it does not fit here is read
+ * and parsed again. 16 MiB hold the index of 300,000 blobs; it is taken as needed. */
+#define STORE_CACHE_KIB 16384
 
 enum statement {
     STMT_BEGIN,
@@ -165,6 +168,7 @@ static int store_configure(struct store *st, const struct store_params *params)
 
     if ((rc = store_exec(st, "PRAGMA locking_mode=EXCLUSIVE")) < 0 ||
         (rc = store_exec(st, "PRAGMA mmap_size=0")) < 0 ||
+        (rc = store_execf(st, "PRAGMA cache_size=-%d", STORE_CACHE_KIB)) < 0 ||
         (rc = store_exec(st, "PRAGMA journal_mode=WAL")) < 0 ||
         (rc = store_execf(st, "PRAGMA synchronous=%d", params->sync)) < 0 ||
         (rc = store_execf(st, "PRAGMA wal_autocheckpoint=%d", STORE_WAL_CHECKPOINT)) < 0)
