@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* kvs.commit, kvs.fence and the namespace requests: each becomes a transaction that is submitted at
+ * once and answered when it is durable. */
+#include <errno.h>
+#include <string.h>
+#include "kvs/commit.h"
+#include "kvs/fence.h"
+#include "kvs/requests.h"
+
+/* A transaction and who asked for it. */
+struct asker {
+    struct manager *manager;
+    struct request *req;
+};
+
+static void on_txn_done(struct txn *t, void *arg)
+{
+    struct asker *a = arg;
+    char text[BLOBREF_STRING_SIZE + 64];
+    char ref[BLOBREF_STRING_SIZE];
+
+    if (t->err < 0) {
+        (void)request_fail(a->req, -t->err, "%s", t->error.text);
+    } else {
+        blobref_format(a->manager->kvs->params.hash, t->rootref, ref);
+        (void)snprintf(text, sizeof(text), "{\"rootref\":\"%s\",\"rootseq\":%lld}", ref,
+                       (long long)t->rootseq);
+        (void)request_respond(a->req, text);
+    }
+    txn_free(t);
+}
+
+static void on_namespace_done(struct txn *t, void *arg)
+{
+    struct asker *a = arg;
+
+    if (t->err < 0)
+        (void)request_fail(a->req, -t->err, "%s", t->error.text);
+    else
+        (void)request_respond(a->req, "{}");
+    txn_free(t);
+}
+
+static void asker_release(void *arg)
+{
+    struct asker *a = arg;
+
+    request_unref(a->req);
+    free(a);
+}
+
+/* Ties a transaction to its request, which is let go with it. */
+static int txn_attach(struct manager *m, struct txn *t, struct request *req,
+                      void (*done)(struct txn *t, void *arg))
+{
+    struct asker *a = malloc(sizeof(*a));
+
+    if (!a)
+        return -ENOMEM;
+    a->manager = m;
+    a->req = request_ref(req);
+    t->done = done;
+    t->arg = a;
+    t->release = asker_release;
+    return 0;
+}
+
+int rpc_commit(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct caller who = caller_of(req);
+    CLEANUP(txn_freep) struct txn *t = NULL;
+    flux_error_t error;
+    const char *ns;
+    json_t *ops;
+    int flags;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s s:i s:o}", "namespace", &ns, "flags", &flags, "ops",
+                             &ops)) < 0)
+        return rc;
+    if ((rc = txn_new_commit(m->kvs, ns, flags, ops, &who, &t, &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    if ((rc = txn_attach(m, t, req, on_txn_done)) < 0)
+        return rc;
+    commit_submit(m->kvs, TAKE(t));
+    return 0;
+}
+
+int rpc_fence(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct caller who = caller_of(req);
+    CLEANUP(txn_freep) struct txn *t = NULL;
+    const char *ns, *name;
+    flux_error_t error;
+    struct namespace *found;
+    json_t *ops;
+    int flags, nprocs;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s s:i s:s s:i s:o}", "namespace", &ns, "flags", &flags,
+                             "name", &name, "nprocs", &nprocs, "ops", &ops)) < 0)
+        return rc;
+    if ((rc = kvs_access(m->kvs, ns, &who, &found)) < 0)
+        return request_explain(req, -rc, "%s: %s", ns, errnum_sentence(-rc));
+    if ((rc = txn_new_commit(m->kvs, ns, flags, ops, &who, &t, &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    if ((rc = txn_attach(m, t, req, on_txn_done)) < 0)
+        return rc;
+    if ((rc = fence_submit(m->kvs, name, nprocs, t, &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    (void)TAKE(t);
+    return 0;
+}
+
+int rpc_namespace_create(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(txn_freep) struct txn *t = NULL;
+    const char *ns, *rootref = NULL;
+    flux_error_t error;
+    json_int_t owner;
+    int flags;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s s:I s:i s?s}", "namespace", &ns, "owner", &owner, "flags",
+                             &flags, "rootref", &rootref)) < 0)
+        return rc;
+    if (owner < -1 || owner > UINT32_MAX)
+        return request_explain(req, EINVAL, "owner is not a user id");
+    if (owner == -1 || owner == FLUX_USERID_UNKNOWN)
+        owner = service_owner(m->svc);
+    if ((rc = txn_new_create(m->kvs, ns, (uint32_t)owner, flags, rootref, &t, &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    if ((rc = txn_attach(m, t, req, on_namespace_done)) < 0)
+        return rc;
+    commit_submit(m->kvs, TAKE(t));
+    return 0;
+}
+
+int rpc_namespace_remove(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(txn_freep) struct txn *t = NULL;
+    flux_error_t error;
+    const char *ns;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s}", "namespace", &ns)) < 0)
+        return rc;
+    if ((rc = txn_new_remove(m->kvs, ns, &t, &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    if ((rc = txn_attach(m, t, req, on_namespace_done)) < 0)
+        return rc;
+    commit_submit(m->kvs, TAKE(t));
+    return 0;
+}

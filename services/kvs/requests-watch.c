@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* kvs.wait-version and kvs-watch: requests that wait for a commit of somebody else, and end with
+ * their client. */
+#include <errno.h>
+#include <string.h>
+#include "kvs/requests.h"
+#include "kvs/watch.h"
+
+/* A watch and who asked for it. */
+struct watcher {
+    TAILQ_ENTRY(watcher) link;
+    struct manager *manager;
+    struct request *req;
+    struct watch *watch;
+};
+
+struct version_wait {
+    TAILQ_ENTRY(version_wait) link;
+    struct request *req;
+    char *ns;
+    int64_t seq;
+};
+
+/* --- waiting for a version */
+
+static void version_free(struct manager *m, struct version_wait *v)
+{
+    TAILQ_REMOVE(&m->versions, v, link);
+    request_on_gone(v->req, NULL, NULL);
+    request_unref(v->req);
+    free(v->ns);
+    free(v);
+}
+
+static void on_version_gone(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct version_wait *v;
+
+    TAILQ_FOREACH (v, &m->versions, link) {
+        if (v->req == req) {
+            version_free(m, v);
+            return;
+        }
+    }
+}
+
+/* Answers if the namespace is there already, or gone. */
+static bool version_reached(struct manager *m, struct request *req, const char *name, int64_t seq)
+{
+    struct caller who = caller_of(req);
+    struct namespace *ns;
+    int rc = kvs_access(m->kvs, name, &who, &ns);
+
+    if (rc == 0 && ns->seq < seq)
+        return false;
+    if (rc < 0)
+        fail_lookup(req, -rc);
+    else
+        (void)rpc_getroot(req, m);
+    return true;
+}
+
+int rpc_wait_version(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct version_wait *v;
+    json_int_t seq;
+    const char *ns;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s s:I}", "namespace", &ns, "rootseq", &seq)) < 0)
+        return rc;
+    if (version_reached(m, req, ns, seq))
+        return 0;
+    if (!(v = calloc(1, sizeof(*v))) || !(v->ns = strdup(ns))) {
+        free(v);
+        return -ENOMEM;
+    }
+    v->req = request_ref(req);
+    v->seq = seq;
+    TAILQ_INSERT_TAIL(&m->versions, v, link);
+    request_on_gone(req, on_version_gone, m);
+    return 0;
+}
+
+/* --- watches */
+
+static void watcher_free(struct watcher *wr)
+{
+    TAILQ_REMOVE(&wr->manager->watchers, wr, link);
+    request_on_gone(wr->req, NULL, NULL);
+    request_unref(wr->req);
+    free(wr);
+}
+
+static void on_watch_deliver(struct watch *w, const char *text, void *arg)
+{
+    struct watcher *wr = arg;
+
+    (void)request_respond(wr->req, text);
+}
+
+static void on_watch_end(struct watch *w, int errnum, void *arg)
+{
+    struct watcher *wr = arg;
+
+    fail_lookup(wr->req, errnum);
+    watcher_free(wr);
+}
+
+static void on_watcher_gone(struct request *req, void *arg)
+{
+    struct watcher *wr = arg;
+
+    watch_cancel(wr->watch);
+    watcher_free(wr);
+}
+
+int rpc_watch(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct watch_args args = {
+        .ns = KVS_PRIMARY_NAMESPACE,
+        .who = caller_of(req),
+        .deliver = on_watch_deliver,
+        .end = on_watch_end,
+    };
+    struct watcher *wr;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:s s:i s?s}", "key", &args.key, "flags", &args.flags,
+                             "namespace", &args.ns)) < 0)
+        return rc;
+    if (!(wr = calloc(1, sizeof(*wr))))
+        return -ENOMEM;
+    wr->manager = m;
+    wr->req = request_ref(req);
+    TAILQ_INSERT_TAIL(&m->watchers, wr, link);
+    request_on_gone(req, on_watcher_gone, wr);
+    args.arg = wr;
+    if ((rc = watch_new(m->kvs, &args, &wr->watch)) < 0) {
+        watcher_free(wr);
+        return errnum_sentence(-rc) ? request_explain(req, -rc, "%s", errnum_sentence(-rc)) : rc;
+    }
+    return 0;
+}
+
+static uint32_t matchtag_of(const struct request *req)
+{
+    uint32_t matchtag = FLUX_MATCHTAG_NONE;
+
+    (void)flux_msg_get_matchtag(request_msg(req), &matchtag);
+    return matchtag;
+}
+
+int rpc_watch_cancel(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct watcher *wr;
+    json_int_t matchtag;
+    int rc;
+
+    if ((rc = request_unpack(req, "{s:I}", "matchtag", &matchtag)) < 0)
+        return rc;
+    TAILQ_FOREACH (wr, &m->watchers, link) {
+        if (matchtag_of(wr->req) == matchtag && request_same_client(wr->req, req)) {
+            watch_cancel(wr->watch);
+            (void)request_end(wr->req);
+            watcher_free(wr);
+            break;
+        }
+    }
+    return 0;
+}
+
+/* --- all of them */
+
+void versions_check(struct manager *m)
+{
+    struct version_wait *v, *tmp;
+
+    TAILQ_FOREACH_SAFE (v, &m->versions, link, tmp) {
+        if (version_reached(m, v->req, v->ns, v->seq))
+            version_free(m, v);
+    }
+}
+
+void waiting_free(struct manager *m)
+{
+    while (!TAILQ_EMPTY(&m->versions))
+        version_free(m, TAILQ_FIRST(&m->versions));
+    while (!TAILQ_EMPTY(&m->watchers))
+        watcher_free(TAILQ_FIRST(&m->watchers));
+}

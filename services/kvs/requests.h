@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What the files of requests (requests-*.c) share; private to the manager. Every handler decodes,
+ * makes a transaction, lookup or watch, and keeps the request until that answers. */
+#ifndef KVS_REQUESTS_H
+#define KVS_REQUESTS_H
+
+#include "base/list.h"
+#include "kvs/kvs.h"
+#include "kvs/remote.h"
+#include "service/service.h"
+
+struct watcher;
+struct version_wait;
+
+struct manager {
+    struct service *svc;
+    struct remote *remote;
+    struct kvs *kvs;
+    flux_watcher_t *prepare;
+    TAILQ_HEAD(, watcher) watchers;
+    TAILQ_HEAD(, version_wait) versions;
+    uint64_t nlookups;
+    bool stopping;
+};
+
+static inline struct caller caller_of(const struct request *req)
+{
+    return (struct caller){ .userid = request_userid(req), .is_owner = request_is_owner(req) };
+}
+
+/* requests-lookup.c */
+const char *errnum_sentence(int errnum); /* NULL: strerror(3) says it all */
+void fail_lookup(struct request *req, int errnum);
+int rpc_lookup(struct request *req, void *arg);
+int rpc_getroot(struct request *req, void *arg);
+int rpc_namespace_list(struct request *req, void *arg);
+
+/* requests-commit.c */
+int rpc_commit(struct request *req, void *arg);
+int rpc_fence(struct request *req, void *arg);
+int rpc_namespace_create(struct request *req, void *arg);
+int rpc_namespace_remove(struct request *req, void *arg);
+
+/* requests-watch.c */
+int rpc_wait_version(struct request *req, void *arg);
+int rpc_watch(struct request *req, void *arg);
+int rpc_watch_cancel(struct request *req, void *arg);
+void versions_check(struct manager *m); /* after each commit */
+void waiting_free(struct manager *m);
+
+#endif
