@@ -14,7 +14,8 @@
  *
  * One timer serves all states: the limit of starting, the watchdog, the limit of stopping, the
  * delay before the next start. A daemon that dies again and again before it is ready waits longer
- * each time. Descriptors in its store survive its death, but not its being idle. */
+ * each time. Descriptors in its store survive its death, but not its being idle; who ends well and
+ * leaves some is started again at once, unless Restart=no. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -349,8 +350,12 @@ void daemon_on_exit(struct daemon *d, int status)
     disarm(d);
     if (d->state == DAEMON_STARTING || (killed_by_us && !d->final))
         on_failure(d);
-    if (d->final || d->unit->restart == UNIT_RESTART_NO ||
-        (d->unit->restart == UNIT_RESTART_ON_FAILURE && clean))
+    fdstore_drop_dead(&d->store);
+    if (!d->final && clean && d->store.count > 0 && d->unit->restart != UNIT_RESTART_NO) {
+        set_state(d, DAEMON_WAITING); /* it left something to its successor: no delay */
+        daemon_start(d);
+    } else if (d->final || d->unit->restart == UNIT_RESTART_NO ||
+               (d->unit->restart == UNIT_RESTART_ON_FAILURE && clean))
         become_idle(d);
     else
         become_waiting(d);

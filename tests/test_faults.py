@@ -3,6 +3,7 @@
 (hardening.md, I1-I4)."""
 import contextlib
 import os
+import signal
 import time
 
 import pytest
@@ -73,6 +74,20 @@ def test_a_client_that_watches_a_job_survives_a_router_restart(fresh_instance, t
     (tmp_path / "go").touch()
     out, err = p.communicate(timeout=60)
     assert (p.returncode, out) == (7, "before\nafter\n"), err
+
+
+def test_a_planned_restart_of_the_router_is_not_noticed_by_an_attached_client(fresh_instance, tmp_path):
+    instance = fresh_instance
+    p = instance.popen("run", "sh", "-c", f"echo before; touch {tmp_path}/up; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo after; exit 7")
+    wait_until("task is up", (tmp_path / "up").exists)
+    others = {d: instance.daemon_pids(d) for d in DAEMONS if d != "broker"}
+    for _ in range(3):
+        old = instance.kill_daemon("broker", signal.SIGTERM)
+        wait_until("the next router", lambda: instance.daemon_pids("broker") not in ([], [old]))
+    assert {d: instance.daemon_pids(d) for d in others} == others  # nobody else noticed either
+    (tmp_path / "go").touch()
+    out, err = p.communicate(timeout=60)
+    assert (p.returncode, out, err) == (7, "before\nafter\n", "")
 
 
 def test_an_acknowledged_commit_survives_kill_9_of_the_store_and_the_kvs(fresh_instance):

@@ -240,8 +240,19 @@ def test_stored_connections_survive_kill_9(sup):
     sup.stop()
 
 
+def test_a_daemon_that_ends_well_and_leaves_descriptors_is_started_again_at_once(sup):
+    sup.daemon("first", RestartSec="1h")
+    sup.start()
+    with sup.connect("node/first") as s:
+        pid, stored = sup.say(s, "pid", "store client-7")
+        assert stored == "stored"
+        s.send(b"exit 0")
+        assert sup.say(s, "pid") != pid
+    sup.stop()
+
+
 def test_a_stored_connection_ends_when_its_daemon_ends_for_good(sup):
-    sup.daemon("first")
+    sup.daemon("first", Restart="no")
     sup.start()
     with sup.connect("node/first") as s:
         assert sup.say(s, "store client-7") == "stored"

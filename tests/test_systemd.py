@@ -2,6 +2,7 @@
 """The system instance on a real booted node, as root, as the instance owner and as an ordinary user."""
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from embedded import wait_until
@@ -122,6 +123,43 @@ def test_an_ordinary_user_starts_an_instance_of_his_own_under_his_user_manager(s
     assert r.stdout == "node0\n"
     left = started.run("systemctl", "--user", "list-units", "--plain", "--no-legend", "flux-*", user="ada")
     assert left.stdout == ""
+
+
+def test_a_planned_restart_of_the_router_is_not_noticed_by_an_attached_client(started):
+    script = ("fluxctl run sh -c 'echo a; touch /tmp/att-up; while [ ! -e /tmp/att-go ]; do sleep 0.05; done; echo b' & run=$!\n"
+              "while [ ! -e /tmp/att-up ]; do sleep 0.05; done; touch /tmp/att-ready; wait $run")
+    with ThreadPoolExecutor() as pool:
+        client = pool.submit(started.sh, script, user="flux", check=False)
+        wait_until("the task is up", lambda: started.sh("test -e /tmp/att-ready", check=False).returncode == 0)
+        for _ in range(3):
+            pid = started.main_pid("flux-broker")
+            started.run("systemctl", "restart", "flux-broker")
+            assert started.main_pid("flux-broker") not in (0, pid)
+        started.run("touch", "/tmp/att-go")
+        r = client.result(timeout=60)
+    assert (r.returncode, r.stdout, r.stderr) == (0, "a\nb\n", "")
+
+
+def test_reload_rereads_the_configuration_and_a_bad_file_changes_nothing(started):
+    conf = "/etc/flux/system/conf.d"
+    started.run("mkdir", "-p", conf)
+    started.sh(f"printf '[access]\nallow-root-owner = true\n' > {conf}/a.toml")
+    started.run("systemctl", "restart", "flux-broker")  # the directory may be new
+    wait_until("root is admitted", lambda: flux(started, "jobs", user=None, check=False).returncode == 0)
+    pid = started.main_pid("flux-broker")
+    started.sh(f"printf '[access]\nallow-root-owner = \n' > {conf}/a.toml")
+    started.run("systemctl", "reload", "flux-broker")
+
+    def complaint():
+        started.run("journalctl", "--sync")
+        return f"{conf}/a.toml:2" in started.run("journalctl", "-u", "flux-broker", "-o", "cat", "--no-pager").stdout
+
+    wait_until("the journal names file and line", complaint)
+    assert flux(started, "jobs", user=None, check=False).returncode == 0
+    started.sh(f"rm {conf}/a.toml")
+    started.run("systemctl", "reload", "flux-broker")
+    wait_until("root is refused again", lambda: flux(started, "jobs", user=None, check=False).returncode != 0)
+    assert started.main_pid("flux-broker") == pid
 
 
 IN_UNITS_OF_THEIR_OWN = r"""
