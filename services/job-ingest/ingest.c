@@ -4,6 +4,7 @@
  * when nobody knows.
  * Refuses submissions while too many wait to be stored (EAGAIN). */
 #include <errno.h>
+#include <string.h>
 
 #include "base/monotime.h"
 #include "ingest.h"
@@ -33,6 +34,50 @@ static int refused(struct ingest *in, struct request *req, int rc, const flux_er
     return error->text[0] ? request_explain(req, -rc, "%s", error->text) : rc;
 }
 
+int ingest_admission(struct ingest *in, json_t *o)
+{
+    const char *reason = "";
+    char *copy;
+    int enable;
+
+    if (json_unpack(o, "{s:b s?s}", "enable", &enable, "disable_reason", &reason) < 0)
+        return -EPROTO;
+    if (!(copy = strdup(reason)))
+        return -ENOMEM;
+    free(in->disable_reason);
+    in->disable_reason = copy;
+    in->disabled = !enable;
+    return 0;
+}
+
+static void show_status(struct ingest *in)
+{
+    service_status(in->svc, in->disabled ? "submission is disabled" : "accepting jobs");
+}
+
+static int rpc_admission(struct request *req, void *arg)
+{
+    struct ingest *in = arg;
+    json_t *o;
+    int rc;
+
+    if (request_unpack(req, "o", &o) < 0)
+        return -EPROTO;
+    if ((rc = ingest_admission(in, o)) < 0)
+        return rc;
+    show_status(in);
+    return request_respond(req, "{}");
+}
+
+static int refuse_disabled(struct ingest *in, struct request *req)
+{
+    const char *reason = in->disable_reason;
+
+    in->nrefused++;
+    return request_explain(req, EINVAL, "job submission is disabled%s%s", reason[0] ? ": " : "",
+                           reason);
+}
+
 static int rpc_submit(struct request *req, void *arg)
 {
     struct ingest *in = arg;
@@ -46,6 +91,8 @@ static int rpc_submit(struct request *req, void *arg)
         return -EPROTO;
     if (in->stopping || in->naccepted >= ACCEPTED_MAX || in->waiting.bytes >= WAITING_BYTES_MAX)
         return request_explain(req, EAGAIN, "too many submissions wait to be stored, try again");
+    if (in->disabled)
+        return refuse_disabled(in, req);
     rc = submission_check(&r, &s, &error);
     if (rc == 0)
         rc = fluid_generate(&in->ids, &s->id);
@@ -60,6 +107,7 @@ static int rpc_submit(struct request *req, void *arg)
 }
 
 static const struct rpc_method methods[] = {
+    { .topic = "job-ingest.admission", .roles = ROLE_OWNER, .in = "enable:b", .fn = rpc_admission },
     { .topic = "job-ingest.submit",
       .roles = ROLE_USER,
       .in = "J:s urgency:i flags:i",
@@ -107,12 +155,14 @@ int ingest_new(struct service *svc, struct ingest **ret)
     LIST_INIT(&in->announcements);
     rc = load_ids(in, &active);
     if (rc == 0)
+        rc = load_admission(in);
+    if (rc == 0)
         rc = announce_active(in, active);
     if (rc == 0)
         rc = commit_open(in);
     if (rc < 0)
         return rc;
-    service_status(svc, "accepting jobs");
+    show_status(in);
     *ret = TAKE(in);
     return 0;
 }
@@ -135,6 +185,7 @@ struct ingest *ingest_free(struct ingest *in)
     announce_close(in);
     drop_all(&in->committing);
     drop_all(&in->waiting);
+    free(in->disable_reason);
     free(in);
     return NULL;
 }

@@ -22,6 +22,8 @@ struct ingest {
     struct announcement_list announcements;
     size_t naccepted; /* submissions that are not answered yet */
     bool stopping;
+    bool disabled; /* by the administrator; what the job manager says */
+    char *disable_reason;
     /* counters */
     uint64_t nsubmitted, nrefused, ncommits;
 };
@@ -41,6 +43,11 @@ void announce_close(struct ingest *in);
 
 /* load.c: ids in use. *ret_ids: array of the active ones. */
 int load_ids(struct ingest *in, json_t **ret_ids);
+
+/* What the job manager says of submission: {"enable":BOOL, "disable_reason"?:TEXT, ...}. load.c
+ * reads it from where the job manager keeps it. 0, -EPROTO, -ENOMEM. */
+int ingest_admission(struct ingest *in, json_t *o);
+int load_admission(struct ingest *in);
 
 void ingest_answer(struct ingest *in, struct submission *s); /* takes s */
 void ingest_refuse(struct ingest *in, struct submission *s, int errnum, const char *why); /* same */

@@ -72,6 +72,24 @@ static int load_active(struct ingest *in, json_t *ids, uint64_t *max)
     return rc;
 }
 
+int load_admission(struct ingest *in)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_lookup(in->h, KVS_PRIMARY_NAMESPACE, 0, "job-state.queue");
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    const char *s;
+    int rc;
+
+    if (!f || flux_kvs_lookup_get(f, &s) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    o = s ? json_loads(s, 0, NULL) : NULL;
+    rc = o ? ingest_admission(in, o) : -EPROTO;
+    if (rc != -EPROTO)
+        return rc;
+    log_err("job-state.queue in the KVS is malformed, ignored");
+    return 0;
+}
+
 int load_ids(struct ingest *in, json_t **ret_ids)
 {
     CLEANUP(json_decrefp) json_t *ids = json_array();

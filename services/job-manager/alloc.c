@@ -340,11 +340,21 @@ static void alloc_preempt(struct manager *m)
         alloc_cancel(m, last);
 }
 
+void alloc_cancel_all(struct manager *m)
+{
+    struct job *job, *tmp;
+
+    HASH_ITER (hh, m->jobs, job, tmp) {
+        if (job->alloc_pending)
+            alloc_cancel(m, job);
+    }
+}
+
 bool alloc_pump(struct manager *m)
 {
     size_t sent = 0;
 
-    if (!m->alloc.ready)
+    if (!m->alloc.ready || m->control.stopped)
         return false;
     while (m->alloc.pending.n > 0 && m->alloc.outstanding.n < m->alloc.limit && m->fatal == 0) {
         size_t room = m->alloc.limit - m->alloc.outstanding.n;

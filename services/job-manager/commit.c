@@ -167,6 +167,8 @@ static void commit_send(struct manager *m)
     }
     if (rc == 0)
         rc = commit_told(m);
+    if (rc == 0 && m->control.committing)
+        rc = control_commit(m);
     if (rc == 0 && any_inactive) {
         (void)snprintf(ninactive, sizeof(ninactive), "%" PRIu64, m->ninactive);
         rc = m->ops->kvs_put(m->arg, "job-state.ninactive", ninactive);
@@ -229,7 +231,8 @@ void commit_flush(struct manager *m)
         STAILQ_REMOVE_HEAD(&c->answers, link);
         STAILQ_INSERT_TAIL(&c->answers_batch, a, link);
     }
-    if (c->nbatch > 0 || m->wait.ntold > 0) {
+    m->control.committing |= m->control.dirty;
+    if (c->nbatch > 0 || m->wait.ntold > 0 || m->control.committing) {
         c->ncommits++;
         commit_send(m);
     } else
@@ -279,6 +282,8 @@ void commit_done(struct manager *m, int errnum)
     c->nbatch = 0;
     wait_committed(m);
     answer_all(m, &c->answers_batch);
+    if (m->control.committing)
+        control_durable(m);
 }
 
 void commit_retry(struct manager *m)

@@ -47,6 +47,7 @@ static const struct manager_ops ops = {
     .ref = op_ref,
     .unref = op_unref,
     .wake = peers_wake,
+    .announce = ingest_announce,
 };
 
 int daemon_new(struct service *svc, struct daemon **ret)
@@ -68,6 +69,7 @@ int daemon_new(struct service *svc, struct daemon **ret)
         rc = turn_open(d);
     if (rc < 0)
         return rc;
+    control_announce(&d->m);
     *ret = TAKE(d);
     return 0;
 }

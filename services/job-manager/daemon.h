@@ -52,6 +52,9 @@ int peers_send(void *arg, const char *topic, const char *json, bool noresponse);
 void peers_wake(void *arg, enum manager_peer peer);
 void peers_check(struct daemon *d); /* once a turn: is somebody to be woken? */
 
+/* ingest.c */
+void ingest_announce(void *arg, struct request *req, const char *json);
+
 /* turn.c */
 int turn_open(struct daemon *d);
 void turn_close(struct daemon *d);
@@ -61,6 +64,13 @@ int turn_stop(void *arg); /* SIGTERM */
 int load_all(struct daemon *d);
 /* While serving: the ids that are not known; answers req when all are loaded. */
 int load_some(struct daemon *d, const json_t *ids, struct request *req);
+
+/* rpc-queue.c */
+int rpc_queue_drain(struct request *req, void *arg);
+int rpc_queue_enable(struct request *req, void *arg);
+int rpc_queue_idle(struct request *req, void *arg);
+int rpc_queue_start(struct request *req, void *arg);
+int rpc_queue_status(struct request *req, void *arg);
 
 /* rpc.c */
 extern const struct service_desc daemon_desc;

@@ -87,6 +87,26 @@ static int take_R(struct daemon *d, struct job *job, flux_future_t *f)
     return job->R ? 0 : -ENOMEM;
 }
 
+/* --- the setting of the queue */
+
+static int load_control(struct daemon *d)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_lookup(d->h, KVS_PRIMARY_NAMESPACE, 0, CONTROL_KEY);
+    flux_error_t error = { .text = "" };
+    const char *s;
+    int rc;
+
+    if (!f || flux_kvs_lookup_get(f, &s) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    rc = s ? control_load(&d->m, s, &error) : -EPROTO;
+    if (rc == -EPROTO || rc == -EINVAL) {
+        log_err(CONTROL_KEY " in the KVS is malformed, ignored: %s", error.text);
+        return 0;
+    }
+    return rc;
+}
+
 /* --- all of them, at the start */
 
 struct ids {
@@ -274,6 +294,8 @@ int load_all(struct daemon *d)
         rc = load_number(d, "job-state.ninactive", &d->m.ninactive);
     if (rc == 0)
         rc = load_number(d, "job-state.max_jobid", &d->m.max_jobid);
+    if (rc == 0)
+        rc = load_control(d);
     if (rc == 0)
         rc = load_ids(d, &ids);
     if (rc == 0 && ids.n > 1)

@@ -25,6 +25,7 @@ void manager_init(struct manager *m, const struct manager_ops *ops, void *arg, u
     TAILQ_INIT(&m->journal.listeners);
     TAILQ_INIT(&m->journal.ring);
     LIST_INIT(&m->depend.begin_times);
+    control_init(m);
 }
 
 static void answers_drop(struct manager *m, struct job_answers *answers)
@@ -42,6 +43,7 @@ void manager_deinit(struct manager *m)
 {
     struct job *job, *tmp;
 
+    control_deinit(m);
     journal_deinit(m);
     wait_deinit(m);
     if (m->start.hello)
@@ -149,5 +151,6 @@ bool manager_process(struct manager *m)
     more = alloc_pump(m);
     commit_flush(m);
     more |= journal_flush(m);
+    control_check(m);
     return more || !TAILQ_EMPTY(&m->todo);
 }

@@ -32,6 +32,9 @@ struct manager_ops {
     struct request *(*ref)(void *arg, struct request *req);
     void (*unref)(void *arg, struct request *req);
     void (*wake)(void *arg, enum manager_peer peer); /* it went away: wake it */
+    /* Tell job-ingest the setting of the queue, then answer req with {}. Keeps a reference; NULL:
+     * no one asked. */
+    void (*announce)(void *arg, struct request *req, const char *json);
 };
 
 struct commit {
@@ -100,6 +103,20 @@ struct depend {
     double next; /* earliest of them; 0: none */
 };
 
+struct control_waiter;
+TAILQ_HEAD(control_waiter_list, control_waiter);
+
+/* What was said to the queue as a whole. */
+struct control {
+    bool disabled, stopped; /* submission, scheduling */
+    char *disable_reason, *stop_reason;
+    bool loaded; /* the KVS has a setting */
+    bool dirty, committing;
+    struct job_answers answers, answers_batch;
+    struct control_waiter_list waiters;
+    size_t nwaiters;
+};
+
 struct manager {
     const struct manager_ops *ops;
     void *arg;
@@ -117,6 +134,7 @@ struct manager {
     struct wait wait;
     struct journal journal;
     struct depend depend;
+    struct control control;
 };
 
 /* Events that users may add to one job (a fatal exception is always possible). */
@@ -184,7 +202,8 @@ void alloc_want(struct manager *m, struct job *job);
 bool alloc_drop(struct manager *m, struct job *job); /* true: the scheduler still has to answer */
 void alloc_priority(struct manager *m, struct job *job); /* it changed */
 void alloc_free(struct manager *m, struct job *job);
-bool alloc_pump(struct manager *m); /* true: more to send */
+void alloc_cancel_all(struct manager *m); /* ask for nothing for now */
+bool alloc_pump(struct manager *m);       /* true: more to send */
 
 /* start.c */
 int start_hello(struct manager *m, struct request *req, const char *service);
@@ -219,6 +238,25 @@ void wait_resume(struct manager *m, const struct job *job); /* it had ended befo
 void wait_committed(struct manager *m);                     /* entries of the told are gone */
 void wait_gone(struct manager *m, struct request *req);
 void wait_deinit(struct manager *m);
+
+/* control.c. The setting of the queue is the value of this key. */
+#define CONTROL_KEY "job-state.queue"
+void control_init(struct manager *m);
+void control_deinit(struct manager *m);
+int control_load(struct manager *m, const char *text, flux_error_t *error); /* 0 or -errno */
+/* req is answered once it is durable and job-ingest knows. Keep a reference. */
+int control_enable(struct manager *m, bool enable, const char *reason, struct request *req,
+                   flux_error_t *error);
+int control_start(struct manager *m, bool start, const char *reason, struct request *req,
+                  flux_error_t *error);
+json_t *control_status(const struct manager *m);
+/* Answer req when no job is active (drain) or none runs. Keeps a reference. */
+int control_wait(struct manager *m, bool drain, struct request *req, flux_error_t *error);
+void control_gone(struct manager *m, struct request *req);
+void control_check(struct manager *m);    /* once a turn */
+int control_commit(struct manager *m);    /* add the setting to the open transaction */
+void control_durable(struct manager *m);  /* that transaction is durable */
+void control_announce(struct manager *m); /* at the start: our predecessor may not have */
 
 /* journal.c */
 int journal_listen(struct manager *m, struct request *req, uint64_t since);

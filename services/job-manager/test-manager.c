@@ -676,9 +676,97 @@ static void a_long_chain_of_failing_dependencies_ends(void **state)
     world_deinit(&w);
 }
 
+static const char *pop_last(struct request *req)
+{
+    return req->nanswers > 0 ? req->last : NULL;
+}
+
+static void a_stopped_queue_asks_for_nothing_and_outlives_a_crash(void **state)
+{
+    struct world w;
+    struct request *req = request_make();
+
+    setup(&w, 2);
+    world_submit(&w, 7, 16);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 7);
+    assert_int_equal(control_start(&w.m, false, "repair", req, NULL), 0);
+    assert_null(pop_last(req)); /* not before it is durable */
+    world_settle(&w);
+    assert_string_equal(pop_last(req), "{}");
+    assert_non_null(strstr(w.sent.s, "sched.cancel {\"id\":7}"));
+    assert_non_null(strstr(w.sent.s, "job-ingest.admission {\"enable\":true,\"start\":false"));
+    world_sched_answer(&w, 7, 3);
+    world_submit(&w, 8, 16);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 0);
+    world_crash(&w, false);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 0);
+    assert_true(w.m.control.stopped);
+    assert_int_equal(control_start(&w.m, true, "", req, NULL), 0);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 7);
+    world_deinit(&w);
+    request_drop(req);
+}
+
+static void waiting_for_the_queue_ends_when_it_is_idle_or_empty(void **state)
+{
+    struct world w;
+    struct request *idle = request_make(), *drain = request_make(), *gone = request_make();
+
+    setup(&w, 1);
+    world_submit(&w, 7, 16);
+    world_submit(&w, 8, 16);
+    world_settle(&w);
+    world_alloc(&w, 7);
+    world_settle(&w);
+    assert_int_equal(control_wait(&w.m, false, idle, NULL), 0);
+    assert_int_equal(control_wait(&w.m, true, drain, NULL), 0);
+    assert_int_equal(control_wait(&w.m, true, gone, NULL), 0);
+    control_gone(&w.m, gone);
+    world_settle(&w);
+    assert_int_equal(idle->nanswers, 0);
+    world_run(&w, 7, 0);
+    world_settle(&w);
+    assert_int_equal(idle->nanswers, 1);
+    assert_int_equal(drain->nanswers, 0);
+    assert_int_equal(raise_job(&w.m, owner, 8, 0, "cancel", "", NULL, NULL), 0);
+    world_settle(&w);
+    world_sched_answer(&w, 8, 3);
+    world_settle(&w);
+    assert_int_equal(drain->nanswers, 1);
+    assert_int_equal(gone->nanswers, 0);
+    world_deinit(&w);
+    request_drop(idle);
+    request_drop(drain);
+    request_drop(gone);
+}
+
+static void a_disabled_queue_outlives_a_crash(void **state)
+{
+    struct world w;
+    struct request *req = request_make();
+
+    setup(&w, 1);
+    assert_int_equal(control_enable(&w.m, false, "shutdown at 8", req, NULL), 0);
+    world_settle(&w);
+    world_crash(&w, false);
+    assert_true(w.m.control.disabled);
+    assert_string_equal(w.m.control.disable_reason, "shutdown at 8");
+    assert_int_equal(control_load(&w.m, "{\"enable\":1}", NULL), -EPROTO);
+    assert_int_equal(control_load(&w.m, "[", NULL), -EPROTO);
+    world_deinit(&w);
+    request_drop(req);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stopped_queue_asks_for_nothing_and_outlives_a_crash),
+        cmocka_unit_test(waiting_for_the_queue_ends_when_it_is_idle_or_empty),
+        cmocka_unit_test(a_disabled_queue_outlives_a_crash),
         cmocka_unit_test(a_job_goes_through_its_whole_life),
         cmocka_unit_test(nothing_starts_before_its_allocation_is_durable),
         cmocka_unit_test(events_of_one_turn_are_one_commit_with_one_append_a_job),

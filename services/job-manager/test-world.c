@@ -296,6 +296,15 @@ static void op_wake(void *arg, enum manager_peer peer)
     w->nwakes[peer]++;
 }
 
+static void op_announce(void *arg, struct request *req, const char *json)
+{
+    struct world *w = arg;
+
+    text_addf(&w->sent, "job-ingest.admission %s\n", json);
+    if (req)
+        op_respond(w, req, "{}");
+}
+
 static const struct manager_ops ops = {
     .now = op_now,
     .kvs_append = op_append,
@@ -308,6 +317,7 @@ static const struct manager_ops ops = {
     .ref = op_ref,
     .unref = op_unref,
     .wake = op_wake,
+    .announce = op_announce,
 };
 
 /* --- life */
@@ -488,6 +498,8 @@ void world_crash(struct world *w, bool commit_arrives)
     ops_clear(&w->flying);
     w->commit_flying = false;
     manager_init(&w->m, &ops, w, OWNER);
+    if (world_kvs_get(w, CONTROL_KEY))
+        assert_int_equal(control_load(&w->m, world_kvs_get(w, CONTROL_KEY), NULL), 0);
     world_load(w);
     HASH_ITER (hh, w->m.jobs, job, tmp)
         dependency_resume(&w->m, job, settle_ended);
