@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* fluxctl module list, stats: the services of this node. (A module, in the words of the manual, is
- * a service here: a daemon of its own.) */
+/* fluxctl module: the services of this node. A module, in the words of the manual, is a service
+ * here: a daemon of its own. To load one is to call its socket, which starts it; to remove one is
+ * to ask it to end, and the next request to it starts it again. Refuses arguments, files, and to
+ * end the router. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/number.h"
 #include "client.h"
@@ -47,10 +50,160 @@ static int run_list(const struct cmdline *c)
         return EXIT_FAILURE;
     for (size_t i = 0; i < n; i++)
         services[i] = json_array_get(list, i);
+    if (cmdline_has(c, "json")) {
+        (void)json_dumpf(list, stdout, JSON_COMPACT);
+        putchar('\n');
+        return EXIT_SUCCESS;
+    }
     qsort(services, n, sizeof(*services), by_name);
     printf("%-24s %-10s %8s %8s %10s\n", "SERVICE", "STATE", "PID", "UID", "MESSAGES");
     for (size_t i = 0; i < n; i++)
         print_service(services[i]);
+    return EXIT_SUCCESS;
+}
+
+/* --- load, remove, reload --- */
+
+#define END_POLL_USEC 10000
+#define END_POLLS     1000
+
+/* What the router says of a service: 1 and *ret (a new reference), 0: it knows none of this name
+ * yet, -1: complained. */
+static int find_service(flux_t *h, const char *name, json_t **ret)
+{
+    CLEANUP(json_decrefp)
+    json_t *answer = client_call(h, "broker.service-list", NULL, "list the services");
+    size_t i;
+    json_t *o;
+
+    json_array_foreach (json_object_get(answer, "services"), i, o) {
+        const char *s = json_string_value(json_object_get(o, "name"));
+
+        if (s && strcmp(s, name) == 0) {
+            *ret = json_incref(o);
+            return 1;
+        }
+    }
+    return answer ? 0 : -1;
+}
+
+/* 1: it runs, 0: it does not, -1: complained. The router's own services belong to nobody. */
+static int is_running(flux_t *h, const char *name)
+{
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    int rc = find_service(h, name, &o);
+    const char *state = json_string_value(json_object_get(o, "state"));
+
+    if (rc <= 0)
+        return rc;
+    if (state && strcmp(state, "running") == 0 && !json_object_get(o, "uid")) {
+        complain("%s is part of the router, not a module; `fluxctl shutdown` ends the instance",
+                 name);
+        return -1;
+    }
+    return state && strcmp(state, "idle") != 0;
+}
+
+static int start_service(flux_t *h, const char *name)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    char topic[128];
+
+    snprintf(topic, sizeof(topic), "%s.ping", name);
+    f = flux_rpc(h, topic, "{}", FLUX_NODEID_ANY, 0);
+    if (f && flux_rpc_get(f, NULL) == 0)
+        return EXIT_SUCCESS;
+    if (errno == ENOSYS)
+        return complain("there is no socket for a service '%s' on this node; install its daemon "
+                        "and start flux-%s.socket",
+                        name, name);
+    return complain_future(f, "cannot start %s", name);
+}
+
+/* Ask it to end, and wait until it has. */
+static int end_service(flux_t *h, const char *name)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    char topic[128];
+    int rc = 1;
+
+    snprintf(topic, sizeof(topic), "%s.shutdown", name);
+    f = flux_rpc(h, topic, "{}", FLUX_NODEID_ANY, 0);
+    if (!f || (flux_rpc_get(f, NULL) < 0 && errno != ECONNRESET))
+        return complain_future(f, "cannot end %s", name);
+    for (int i = 0; i < END_POLLS && (rc = is_running(h, name)) > 0; i++)
+        (void)usleep(END_POLL_USEC);
+    return rc > 0 ? complain("%s has not ended yet", name) : rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* 1: end it, 0: nothing to do, -1: complained. */
+static int check_removal(flux_t *h, const struct cmdline *c)
+{
+    const char *name = c->argv[0];
+    int running = is_running(h, name);
+
+    if (running == 0 && !cmdline_has(c, "force")) {
+        complain("%s does not run", name);
+        return -1;
+    }
+    return running;
+}
+
+static int check_name(const struct cmdline *c)
+{
+    if (strchr(c->argv[0], '/'))
+        return complain("'%s' is a file; modules are daemons here, installed with a socket unit",
+                        c->argv[0]);
+    if (c->argc > 1)
+        return complain("modules take no arguments here; set them in the configuration of "
+                        "the instance, see flux-config(5)");
+    return EXIT_SUCCESS;
+}
+
+static int run_load(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    int running;
+
+    if (check_name(c) != EXIT_SUCCESS || !(h = client_open()) ||
+        (running = is_running(h, c->argv[0])) < 0)
+        return EXIT_FAILURE;
+    if (running)
+        return complain("%s runs already", c->argv[0]);
+    return start_service(h, c->argv[0]);
+}
+
+static int run_remove(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    int rc;
+
+    if (check_name(c) != EXIT_SUCCESS || !(h = client_open()) || (rc = check_removal(h, c)) < 0)
+        return EXIT_FAILURE;
+    return rc > 0 ? end_service(h, c->argv[0]) : EXIT_SUCCESS;
+}
+
+static int run_reload(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    int rc;
+
+    if (check_name(c) != EXIT_SUCCESS || !(h = client_open()) || (rc = check_removal(h, c)) < 0 ||
+        (rc > 0 && end_service(h, c->argv[0]) != EXIT_SUCCESS))
+        return EXIT_FAILURE;
+    return start_service(h, c->argv[0]);
+}
+
+static int run_info(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    int rc = h ? find_service(h, c->argv[0], &o) : -1;
+
+    if (rc <= 0)
+        return rc < 0 ? EXIT_FAILURE : complain("there is no service '%s'", c->argv[0]);
+    (void)json_dumpf(o, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);
+    putchar('\n');
     return EXIT_SUCCESS;
 }
 
@@ -118,8 +271,24 @@ static const struct option stats_options[] = {
     { 0 },
 };
 
+static const struct option list_options[] = {
+    { 0, "json", NULL, "Print JSON" },
+    { 0 },
+};
+static const struct option remove_options[] = {
+    { 'f', "force", NULL, "Do not mind if it does not run" },
+    { 0 },
+};
+
 const struct command cmd_module[] = {
-    { "module list", NULL, "List the services of this node", NULL, 0, 0, 0, run_list },
+    { "module info", "SERVICE", "Print what the router knows of a service", NULL, 1, 1, 0,
+      run_info },
+    { "module list", NULL, "List the services of this node", list_options, 0, 0, 0, run_list },
+    { "module load", "SERVICE", "Start the daemon of a service", NULL, 1, -1, 0, run_load },
+    { "module reload", "SERVICE", "End the daemon of a service and start it again", remove_options,
+      1, -1, 0, run_reload },
+    { "module remove", "SERVICE", "End the daemon of a service", remove_options, 1, 1, 0,
+      run_remove },
     { "module stats", "[SERVICE]", "Print the counters of a service", stats_options, 0, 1, 0,
       run_stats },
     { 0 },

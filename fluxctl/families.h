@@ -7,6 +7,7 @@
 
 extern const struct command cmd_attr[];
 extern const struct command cmd_bulksubmit[];
+extern const struct command cmd_content[];
 extern const struct command cmd_event[];
 extern const struct command cmd_exec[];
 extern const struct command cmd_help[];
@@ -19,6 +20,7 @@ extern const struct command cmd_kvs_list[];
 extern const struct command cmd_log[];
 extern const struct command cmd_module[];
 extern const struct command cmd_ping[];
+extern const struct command cmd_queue[];
 extern const struct command cmd_resource[];
 extern const struct command cmd_run[];
 extern const struct command cmd_start[];

@@ -66,3 +66,80 @@ def test_setattr_reads_json_from_a_file(instance, tmp_path):
     spec = json.loads(instance.flux("run", "--dry-run", f"--setattr=^user.x={tmp_path}/v.json", "--setattr=y=3", "-o", "verbose", "true"))
     assert spec["attributes"]["user"]["x"] == {"a": [1, 2]}
     assert spec["attributes"]["system"]["y"] == 3 and spec["attributes"]["system"]["shell"]["options"]["verbose"] == 1
+
+
+# --- queue ---
+
+
+def test_a_disabled_queue_refuses_jobs_with_the_reason_until_enabled(fresh_instance):
+    i = fresh_instance
+    out = i.flux("queue", "disable", "shutdown", "at", "8")
+    assert out.splitlines() == ["Job submission is disabled: shutdown at 8", "Scheduling is started"]
+    r = i.run("submit", "true", check=False)
+    assert r.returncode == 1 and "job submission is disabled: shutdown at 8" in r.stderr
+    for service in ("job-manager", "job-ingest"):  # it outlives the daemons
+        i.flux("module", "reload", service)
+        assert "disabled: shutdown at 8" in i.run("submit", "true", check=False).stderr
+        assert json.loads(i.flux("queue", "status", "--json"))["enable"] is False
+    i.flux("queue", "enable", "-q")
+    assert i.flux("run", "echo", "again") == "again"
+
+
+def test_a_stopped_queue_starts_nothing_until_started(fresh_instance):
+    i = fresh_instance
+    i.flux("queue", "stop", "repair")
+    jobid = i.flux("submit", "true")
+    i.flux("module", "reload", "job-manager")
+    assert "Scheduling is stopped: repair" in i.flux("queue", "status", "-v")
+    i.flux("queue", "idle")
+    r = i.run("queue", "drain", "--timeout=0.2s", check=False)
+    assert r.returncode == 1 and "timed out" in r.stderr
+    assert i.flux("jobs", "-n", "-o", "{state}", jobid) == "SCHED"
+    i.flux("queue", "start")
+    i.flux("queue", "drain")
+    assert i.flux("jobs", "-n", "-o", "{result}", jobid) == "COMPLETED"
+
+
+# --- content ---
+
+
+def test_content_store_and_load_return_the_same_bytes(instance):
+    blob = "bytes\n" * 50_000
+    ref = instance.run("content", "store", input=blob).stdout.strip()
+    assert re.fullmatch(r"[a-z0-9]+-[0-9a-f]{64}", ref)
+    instance.flux("content", "flush")
+    instance.flux("content", "dropcache")
+    assert instance.run("content", "load", ref).stdout == blob
+    assert instance.run("content", "load", "--bypass-cache", ref).stdout == blob
+    r = instance.run("content", "load", ref[:-4] + "0000", check=False)
+    assert r.returncode == 1 and "cannot load" in r.stderr
+
+
+# --- module ---
+
+
+def test_module_remove_ends_a_daemon_and_load_starts_it(fresh_instance):
+    i = fresh_instance
+    state = lambda: json.loads(i.flux("module", "info", "job-list"))["state"]  # noqa: E731
+    i.flux("jobs")
+    assert "runs already" in i.run("module", "load", "job-list", check=False).stderr
+    i.flux("module", "remove", "job-list")
+    assert state() == "idle"
+    i.flux("module", "load", "job-list")
+    assert state() == "running"
+    i.flux("module", "remove", "job-list")
+    assert i.flux("jobs", "-n") == ""  # a request starts it again
+    assert state() == "running"
+
+
+def test_module_refuses_what_is_no_daemon(instance):
+    for args, words in (
+        (("load", "nosuch"), "there is no socket"),
+        (("load", "./x.so"), "is a file"),
+        (("load", "kvs", "a=b"), "no arguments"),
+        (("remove", "broker"), "fluxctl shutdown"),
+        (("remove", "nosuch"), "does not run"),
+    ):
+        r = instance.run("module", *args, check=False)
+        assert r.returncode == 1 and words in r.stderr, args
+    instance.flux("module", "remove", "-f", "nosuch")
