@@ -97,12 +97,19 @@ class Client:
         anc = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         return self.s.sendmsg([data], anc)
 
+    def _recvmsg(self):
+        return self.s.recvmsg(1 << 18, socket.CMSG_SPACE(4))
+
     def recv(self):
         """The next message, or None at the end of the connection."""
         try:
-            data, anc, _, _ = self.s.recvmsg(1 << 18, socket.CMSG_SPACE(4))
+            data, anc, _, _ = self._recvmsg()
         except ConnectionResetError:
-            return None
+            # Said once, and before what had arrived: the peer closed without reading all that was sent to it.
+            try:
+                data, anc, _, _ = self._recvmsg()
+            except ConnectionResetError:
+                return None
         m = Message(data) if data else None
         for level, kind, raw in anc:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
