@@ -266,6 +266,26 @@ static int run_command(const struct instance *in, char *const *argv)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* What the daemons complained about, from the user's journal, while the units still have a name. */
+static void show_journal(const struct instance *in)
+{
+    CLEANUP(freep) char *pattern = NULL;
+    pid_t pid;
+
+    if (format(&pattern, "flux-%s-%s", in->name, "*.service") < 0)
+        return;
+    pid = fork();
+    if (pid == 0) {
+        (void)dup2(STDERR_FILENO, STDOUT_FILENO);
+        (void)execlp("journalctl", "journalctl", "--user", "--quiet", "--no-pager", "--output=cat",
+                     "--priority=err", "--lines=20", "--unit", pattern,
+                     "SYSLOG_IDENTIFIER=flux-broker", (char *)NULL);
+        _exit(127);
+    }
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+}
+
 int userinstance_run(const struct supervisor_options *o, bool verbose)
 {
     struct instance in = { .written = false };
@@ -274,10 +294,12 @@ int userinstance_run(const struct supervisor_options *o, bool verbose)
 
     if (bring_up(&in, o, &error) < 0) {
         status = complain("%s", error.text);
-        if (in.written)
+        if (in.written) {
+            show_journal(&in);
             fprintf(stderr,
                     "Try `journalctl --user -u 'flux-%s-*'`, or `fluxctl start --embedded`.\n",
                     in.name);
+        }
     } else {
         if (verbose)
             fprintf(stderr, "flux-supervise: systemctl --user status 'flux-%s-*'\n", in.name);

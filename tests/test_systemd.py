@@ -162,6 +162,14 @@ def test_reload_rereads_the_configuration_and_a_bad_file_changes_nothing(started
     assert started.main_pid("flux-broker") == pid
 
 
+def test_what_the_router_of_a_user_instance_cannot_take_is_told_by_the_command(started):
+    started.run("loginctl", "enable-linger", "ada")
+    uid = started.uid("ada")
+    wait_until("ada's user manager", lambda: started.active(f"user@{uid}.service") == "active")
+    r = started.run("fluxctl", "start", "-Srank=7", "--", "true", user="ada", check=False)
+    assert r.returncode == 1 and "attribute rank cannot be set" in r.stderr, r
+
+
 IN_UNITS_OF_THEIR_OWN = r"""
 cd /tmp
 cgroup=$(fluxctl run cat /proc/self/cgroup)
