@@ -6,9 +6,8 @@
 #include "hello.h"
 #include "service/log.h"
 
-#define RETRY_MIN       0.05
-#define RETRY_MAX       2.
-#define RECONCILE_DELAY 60.
+#define RETRY_MIN 0.05
+#define RETRY_MAX 2.
 
 struct hello {
     flux_t *h;
@@ -16,6 +15,7 @@ struct hello {
     void *arg;
     flux_future_t *f;
     flux_watcher_t *retry;
+    double reconcile_delay;
     flux_watcher_t *reconcile; /* NULL until accepted once */
     double delay;
 };
@@ -46,8 +46,8 @@ static void accepted(struct hello *hello)
     log_debug("the job manager accepted us");
     hello->delay = RETRY_MIN;
     if (!hello->reconcile) {
-        hello->reconcile = flux_timer_watcher_create(flux_get_reactor(hello->h), RECONCILE_DELAY,
-                                                     0., on_reconcile, hello);
+        hello->reconcile = flux_timer_watcher_create(
+            flux_get_reactor(hello->h), hello->reconcile_delay, 0., on_reconcile, hello);
         if (hello->reconcile)
             flux_watcher_start(hello->reconcile);
     }
@@ -81,7 +81,7 @@ static void say_hello(struct hello *hello)
     again(hello);
 }
 
-int hello_new(flux_t *h, void (*on_first)(void *arg), void *arg, struct hello **ret)
+int hello_new(flux_t *h, double delay, void (*on_first)(void *arg), void *arg, struct hello **ret)
 {
     CLEANUP(hello_freep) struct hello *hello = calloc(1, sizeof(*hello));
 
@@ -90,6 +90,7 @@ int hello_new(flux_t *h, void (*on_first)(void *arg), void *arg, struct hello **
     hello->h = h;
     hello->on_first = on_first;
     hello->arg = arg;
+    hello->reconcile_delay = delay;
     hello->delay = RETRY_MIN;
     hello->retry = flux_timer_watcher_create(flux_get_reactor(h), 0., 0., on_retry, hello);
     if (!hello->retry)

@@ -8,9 +8,9 @@
 
 struct hello;
 
-/* on_first: once, RECONCILE_DELAY seconds after the job manager accepted for the first time: it has
- * asked for all its running jobs by then. */
-int hello_new(flux_t *h, void (*on_first)(void *arg), void *arg, struct hello **ret);
+/* on_first: once, so many seconds after the job manager accepted for the first time: it has asked
+ * for all its running jobs by then. */
+int hello_new(flux_t *h, double delay, void (*on_first)(void *arg), void *arg, struct hello **ret);
 struct hello *hello_free(struct hello *hello);
 DEFINE_CLEANUP(struct hello *, hello_free)
 

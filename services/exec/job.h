@@ -15,6 +15,7 @@
 
 struct exec_config {
     double kill_timeout; /* seconds between SIGTERM and SIGKILL */
+    double reconcile;    /* seconds after which shells of no job are ended */
     char *shell;         /* path of flux-shell */
 };
 

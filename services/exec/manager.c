@@ -11,18 +11,21 @@
 #include "service/log.h"
 
 #define KILL_TIMEOUT_DEFAULT 5.
+#define RECONCILE_DEFAULT    60.
 #define SHELL_DEFAULT        FLUX_LIBEXECDIR "/flux-shell"
 
-static int read_kill_timeout(const json_t *v, double *ret, flux_error_t *error)
+/* A duration of at most a day; *ret is its default. */
+static int read_duration(const json_t *table, const char *key, double *ret, flux_error_t *error)
 {
-    double t = KILL_TIMEOUT_DEFAULT;
+    const json_t *v = json_object_get(table, key);
+    double t = *ret;
 
     if (json_is_number(v))
         t = json_number_value(v);
     else if (v && (!json_is_string(v) || fsd_parse(json_string_value(v), &t) < 0))
-        return errorx_fail(error, EINVAL, "exec.kill-timeout: must be a duration such as \"5s\"");
+        return errorx_fail(error, EINVAL, "exec.%s: must be a duration such as \"5s\"", key);
     if (!(t >= 0 && t <= 86400))
-        return errorx_fail(error, EINVAL, "exec.kill-timeout: must be between 0 and one day");
+        return errorx_fail(error, EINVAL, "exec.%s: must be between 0 and one day", key);
     *ret = t;
     return 0;
 }
@@ -44,12 +47,14 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
     struct manager *m = arg;
     const json_t *table = json_object_get(config, "exec");
     char *shell;
-    double kill_timeout = KILL_TIMEOUT_DEFAULT;
+    double kill_timeout = KILL_TIMEOUT_DEFAULT, reconcile = RECONCILE_DEFAULT;
     int rc;
 
     if (table && !json_is_object(table))
         return errorx_fail(error, EINVAL, "exec: must be a table");
-    rc = read_kill_timeout(json_object_get(table, "kill-timeout"), &kill_timeout, error);
+    rc = read_duration(table, "kill-timeout", &kill_timeout, error);
+    if (rc == 0)
+        rc = read_duration(table, "reconcile-delay", &reconcile, error);
     if (rc == 0)
         rc = read_shell(json_object_get(table, "job-shell"), &shell, error);
     if (rc < 0)
@@ -57,6 +62,7 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
     free(m->config.shell);
     m->config.shell = shell;
     m->config.kill_timeout = kill_timeout;
+    m->config.reconcile = reconcile;
     return 0;
 }
 
@@ -161,7 +167,8 @@ int manager_new(struct service *svc, struct manager **ret)
         .on_count = show_status,
     };
     show_status(m);
-    if (m->leader && (rc = hello_new(service_flux(svc), on_reconcile, m, &m->hello)) < 0)
+    if (m->leader &&
+        (rc = hello_new(service_flux(svc), m->config.reconcile, on_reconcile, m, &m->hello)) < 0)
         return rc;
     *ret = TAKE(m);
     return 0;
