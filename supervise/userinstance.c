@@ -278,8 +278,7 @@ static void show_journal(const struct instance *in)
     if (pid == 0) {
         (void)dup2(STDERR_FILENO, STDOUT_FILENO);
         (void)execlp("journalctl", "journalctl", "--user", "--quiet", "--no-pager", "--output=cat",
-                     "--priority=err", "--lines=20", "--unit", pattern,
-                     "SYSLOG_IDENTIFIER=flux-broker", (char *)NULL);
+                     "--priority=err", "--lines=20", "--unit", pattern, (char *)NULL);
         _exit(127);
     }
     if (pid > 0)
