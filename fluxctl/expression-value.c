@@ -158,7 +158,7 @@ int val_compare(const struct val *a, const struct val *b, int *ret, flux_error_t
 static int call_extreme(struct val *args, int n, int sign, flux_error_t *error)
 {
     for (int k = 1; k < n; k++) {
-        int c, rc;
+        int c = 0, rc;
 
         if ((rc = val_compare(&args[k], &args[0], &c, error)) < 0)
             return rc;

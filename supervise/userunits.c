@@ -115,7 +115,8 @@ static void put_dependencies(FILE *f, const struct units *u, const struct servic
         if (strcmp(sock->service, s->name) != 0)
             continue;
         name = userunits_name(o, sock->name, "socket");
-        fprintf(f, "Requires=%s\nAfter=%s\n", name, name);
+        if (name)
+            fprintf(f, "Requires=%s\nAfter=%s\n", name, name);
     }
 }
 
@@ -156,12 +157,13 @@ static void put_target(FILE *f, const struct units *u, const struct userunits *o
     TAILQ_FOREACH (sock, &u->sockets, entry) {
         CLEANUP(freep) char *name = userunits_name(o, sock->name, "socket");
 
-        fprintf(f, "Requires=%s\nAfter=%s\n", name, name);
+        if (name)
+            fprintf(f, "Requires=%s\nAfter=%s\n", name, name);
     }
     TAILQ_FOREACH (svc, &u->services, entry) {
         CLEANUP(freep) char *name = userunits_name(o, svc->name, "service");
 
-        if (svc->wanted)
+        if (svc->wanted && name)
             fprintf(f, "Requires=%s\nAfter=%s\n", name, name);
     }
 }

@@ -5,7 +5,7 @@
 2. gcc and clang, warnings are errors; unit tests and fuzz corpora with both, the clang build with sanitizers.
 3. System tests on the build with sanitizers, where a report of any process is a failure, and on the gcc build,
    there with real systemd nodes.
-4. Fuzzers build."""
+4. A release build as packagers make it, and the fuzzers."""
 import json
 import os
 import pathlib
@@ -128,6 +128,7 @@ def main():
         if build(name, directory, *options):
             unit_tests(name, directory)
             (system_tests_sanitized if "sanitized" in name else system_tests)(f"system tests, {name}", directory)
+    build("gcc, a release without tests", "build-check-release", "gcc", "g++", "--buildtype=release", "-Dtests=false")
     check("fuzzers: built", ["tools/fuzz", "--list"])
     print(f"in {time.monotonic() - start:.0f} s")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))

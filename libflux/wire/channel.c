@@ -65,7 +65,7 @@ static int channel_new_fd(int fd, const struct channel_limits *limits, struct ch
 
 int channel_new(int fd, const struct channel_limits *limits, struct channel **ret)
 {
-    struct channel *ch;
+    struct channel *ch = NULL;
     int rc = channel_new_fd(fd, limits, &ch);
 
     if (rc < 0)
