@@ -48,7 +48,7 @@ def shell(build, tmp_path_factory):
     for name in ("app", "postprocess"):
         (work / name).write_text("#!/bin/sh\nexit 0\n")
         (work / name).chmod(0o755)
-    for name in ("input.dat", "words"):
+    for name in ("input.dat", "words", "a.in"):
         (work / name).write_text("b\na\n")
     (work / "conf" / "cores.toml").write_text(f'[[resource.config]]\nhosts = "{os.uname().nodename}"\ncores = "0-7"\n')
     with Instance(build, work, args=["-c", str(work / "conf")],
@@ -105,8 +105,9 @@ def test_every_option_is_on_the_page(build):
         help = subprocess.run([build / "fluxctl" / "fluxctl", *name.split(), "--help"], capture_output=True, text=True).stdout
         text = text_of(TOP / "man" / "man1" / f"flux-{name.split()[0]}.1")
         text = text_of(TOP / "man" / text.split()[1]) if text.startswith(".so ") else text
-        if "flux-run 1" in text and name == "submit":
-            text += text_of(TOP / "man" / "man1" / "flux-run.1")
+        for other in ("flux-run", "flux-submit"):  # pages of commands that submit jobs refer to these
+            if f"{other} 1" in text and "submit" in name:
+                text += text_of(TOP / "man" / "man1" / f"{other}.1")
         for short, long in re.findall(r"^  (?:-(.), |    )--([a-z0-9-]+)", help, re.M):
             if long != "help" and not re.search(rf"-{long}\b|Fl {short}\b|Fl \w*{short}\w* ", text):
                 missing.append(f"{name} --{long}")
