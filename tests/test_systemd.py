@@ -24,14 +24,20 @@ def flux(node, *args, user="flux", **kw):
     return node.run("fluxctl", *args, user=user, **kw)
 
 
-def test_start_of_the_target_starts_the_router_only_and_what_it_wakes(started):
+def use(node):
+    """Every daemon has had something to do."""
+    flux(node, "run", "true")
+    flux(node, "jobs", "-a")
+
+
+def test_a_restarted_target_runs_the_router_and_what_it_wakes_and_idle_daemons_are_not_running(started):
+    started.run("systemctl", "stop", "flux.target")
+    started.run("systemctl", "start", "flux.target")
     assert started.active("flux-broker.service") == "active"
+    wait_until("the job manager, woken", lambda: started.active("flux-job-manager.service") == "active")
     for idle in ("flux-job-list", "flux-job-ingest"):
         assert started.active(f"{idle}.socket") == "active"
-
-
-def test_idle_daemons_are_not_running(started):
-    assert started.active("flux-job-ingest.service") == "inactive"
+        assert started.active(f"{idle}.service") == "inactive"
 
 
 def test_run_as_the_instance_owner(started):
@@ -55,16 +61,19 @@ def test_an_ordinary_user_is_refused_with_a_sentence(started):
     assert r.returncode != 0 and r.stderr.strip()
 
 
-def test_journal_records_carry_the_fields(started):
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_journal_records_carry_the_fields(started, daemon):
+    use(started)
     started.run("journalctl", "--sync")
-    r = started.run("journalctl", "-u", "flux-kvs", "-o", "json", "--no-pager")
+    r = started.run("journalctl", "-u", f"flux-{daemon}", "-o", "json", "--no-pager")
     records = [json.loads(l) for l in r.stdout.splitlines()]
-    ours = [x for x in records if x.get("FLUX_SERVICE") == "kvs"]
-    assert ours and all(x["FLUX_RANK"] == "0" and x["FLUX_INSTANCE"] for x in ours)
+    ours = [x for x in records if x.get("FLUX_SERVICE") == daemon]
+    assert ours and all(x["FLUX_RANK"] == "0" and x["FLUX_INSTANCE"] == "flux" for x in ours)
 
 
 def test_status_text_says_what_the_daemon_does(started):
-    for d in ("broker", "kvs", "job-manager", "sched"):
+    use(started)
+    for d in DAEMONS:
         wait_until(f"status text of {d}", lambda: len(started.run("systemctl", "show", "-P", "StatusText", f"flux-{d}").stdout.split()) >= 2)
 
 
@@ -102,9 +111,7 @@ def check_all_ended_once(node, jobs):
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_kill_9_of_a_daemon_loses_no_job(started, daemon):
-    if started.active(f"flux-{daemon}.service") != "active":
-        flux(started, "jobs", "-a")
-        flux(started, "run", "true")
+    use(started)
     jobs = start_jobs(started, daemon)
     pid = started.main_pid(f"flux-{daemon}")
     assert pid > 0
