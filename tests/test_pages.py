@@ -48,7 +48,7 @@ def shell(build, tmp_path_factory):
     for name in ("app", "postprocess"):
         (work / name).write_text("#!/bin/sh\nexit 0\n")
         (work / name).chmod(0o755)
-    for name in ("input.dat", "words", "a.in"):
+    for name in ("input.dat", "words", "a.in", "file"):
         (work / name).write_text("b\na\n")
     (work / "conf" / "cores.toml").write_text(f'[[resource.config]]\nhosts = "{os.uname().nodename}"\ncores = "0-7"\n')
     with Instance(build, work, args=["-c", str(work / "conf")],
