@@ -61,6 +61,30 @@ def test_an_ordinary_user_is_refused_with_a_sentence(started):
     assert r.returncode != 0 and r.stderr.strip()
 
 
+def test_dmesg_of_the_instance_owner_shows_what_the_daemons_say(started):
+    flux(started, "run", "true")
+    flux(started, "logger", "-s", "warning", "hello journal")
+    started.run("journalctl", "--sync")
+    lines = flux(started, "dmesg").stdout.splitlines()
+    assert any("job-manager" in l and "scheduler is ready" in l for l in lines), lines
+    assert any("hello journal" in l for l in lines), lines
+    assert not any("scheduler is ready" in l for l in flux(started, "dmesg", "--level=warning").stdout.splitlines())
+
+
+def test_dmesg_follow_shows_records_as_they_are_written(started):
+    script = (
+        "out=$(mktemp); fluxctl dmesg -f >$out 2>&1 & n=$!; "
+        "for i in $(seq 100); do fluxctl logger later-on; grep -q later-on $out && break; sleep 0.1; done; "
+        "kill $n; grep -q later-on $out"
+    )
+    started.run("timeout", "30", "sh", "-c", script, user="flux")
+
+
+def test_no_daemon_sees_the_journal(started):
+    pid = started.main_pid("flux-broker")
+    assert started.run("nsenter", "-m", "-t", pid, "ls", "/var/log/journal", check=False).stdout == ""
+
+
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_journal_records_carry_the_fields(started, daemon):
     use(started)
