@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* fluxctl exec: run a command on nodes of the instance (RFC 42), for administrators and tests.
- * Exits with the largest exit status, 128 + signal counted in; 68 if a rank does not exist. */
+ * Exits with the largest exit status, 128 + signal counted in; 68 if a rank does not exist.
+ *
+ * Standard input goes to all processes, no faster than the slowest takes it: each has credit, in
+ * bytes (RFC 42), and nothing is read while one has none. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,6 +18,8 @@
 
 #define WANT_STDOUT 1
 #define WANT_STDERR 2
+#define WANT_CREDIT 8
+#define CHUNK       16384
 
 struct exec;
 
@@ -22,6 +27,8 @@ struct process {
     struct exec *x;
     uint32_t rank;
     int pid; /* 0: not started */
+    bool ended;
+    size_t credit; /* bytes of input it takes */
     flux_future_t *f;
 };
 
@@ -31,6 +38,7 @@ struct exec {
     const struct cmdline *c;
     struct process *processes;
     size_t count, running;
+    flux_watcher_t *input; /* NULL: none, or it has ended */
     int interrupts;
     int status;
 };
@@ -41,10 +49,85 @@ static void raise_status(struct exec *x, int status)
         x->status = status;
 }
 
+/* --- standard input --- */
+
+static void send_input(struct process *p, const char *data, size_t size, bool eof)
+{
+    CLEANUP(json_decrefp) json_t *io = iodata_encode("stdin", "0", data, size, eof);
+
+    flux_future_destroy(flux_rpc_pack(p->x->h, "rexec.write", p->rank, FLUX_RPC_NORESPONSE,
+                                      "{s:I s:O}", "matchtag",
+                                      (json_int_t)flux_rpc_get_matchtag(p->f), "io", io));
+}
+
+/* What every process that runs can take; 0 while one has not started. */
+static size_t least_credit(const struct exec *x)
+{
+    size_t least = x->running > 0 ? CHUNK : 0;
+
+    for (size_t i = 0; i < x->count; i++) {
+        const struct process *p = &x->processes[i];
+
+        if (!p->ended && p->credit < least)
+            least = p->credit;
+    }
+    return least;
+}
+
+static void pump_input(struct exec *x)
+{
+    if (!x->input)
+        return;
+    if (least_credit(x) > 0)
+        flux_watcher_start(x->input);
+    else
+        flux_watcher_stop(x->input);
+}
+
+static void end_input(struct exec *x)
+{
+    flux_watcher_destroy(x->input);
+    x->input = NULL;
+}
+
+static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct exec *x = arg;
+    char buf[CHUNK];
+    ssize_t n = read(STDIN_FILENO, buf, least_credit(x));
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    for (size_t i = 0; i < x->count; i++) {
+        struct process *p = &x->processes[i];
+
+        if (p->ended)
+            continue;
+        send_input(p, buf, n > 0 ? (size_t)n : 0, n <= 0);
+        p->credit -= n > 0 ? (size_t)n : 0;
+    }
+    if (n <= 0)
+        end_input(x);
+    else
+        pump_input(x);
+}
+
+static void on_credit(struct process *p, const json_t *channels)
+{
+    json_int_t n = json_integer_value(json_object_get(channels, "stdin"));
+
+    if (n > 0)
+        p->credit += (size_t)n;
+    pump_input(p->x);
+}
+
 static void end_process(struct process *p)
 {
+    p->ended = true;
     if (--p->x->running == 0)
         flux_reactor_stop(p->x->reactor);
+    else
+        pump_input(p->x);
 }
 
 static void print_lines(const struct process *p, FILE *f, const char *data, size_t size)
@@ -87,16 +170,6 @@ static void on_finished(struct process *p, int status)
         complain("rank %u: exit status %d", p->rank, code);
 }
 
-/* No input is forwarded: tell the process so. */
-static void close_input(struct process *p)
-{
-    CLEANUP(json_decrefp) json_t *io = iodata_encode("stdin", "0", NULL, 0, true);
-
-    flux_future_destroy(flux_rpc_pack(p->x->h, "rexec.write", p->rank, FLUX_RPC_NORESPONSE,
-                                      "{s:I s:O}", "matchtag",
-                                      (json_int_t)flux_rpc_get_matchtag(p->f), "io", io));
-}
-
 static void on_response(flux_future_t *f, void *arg)
 {
     struct process *p = arg;
@@ -115,9 +188,12 @@ static void on_response(flux_future_t *f, void *arg)
     type = json_string_value(json_object_get(o, "type"));
     if (type && strcmp(type, "started") == 0) {
         p->pid = (int)json_integer_value(json_object_get(o, "pid"));
-        close_input(p);
+        if (cmdline_has(p->x->c, "noinput"))
+            send_input(p, NULL, 0, true);
     } else if (type && strcmp(type, "output") == 0) {
         on_output(p, json_object_get(o, "io"));
+    } else if (type && strcmp(type, "add-credit") == 0) {
+        on_credit(p, json_object_get(o, "channels"));
     } else if (type && strcmp(type, "finished") == 0) {
         on_finished(p, (int)json_integer_value(json_object_get(o, "status")));
     }
@@ -148,7 +224,7 @@ static int start(struct exec *x, const struct idset *ranks)
 
         *p = (struct process){ .x = x, .rank = rank };
         p->f = flux_rpc_pack(x->h, "rexec.exec", rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd", cmd,
-                             "flags", WANT_STDOUT | WANT_STDERR);
+                             "flags", WANT_STDOUT | WANT_STDERR | WANT_CREDIT);
         if (!p->f || flux_future_then(p->f, -1., on_response, p) < 0)
             return complain_future(p->f, "rank %u", rank);
         x->running++;
@@ -209,11 +285,14 @@ static int run_exec(const struct cmdline *c)
         sigterm = flux_signal_watcher_create(x.reactor, SIGTERM, on_signal, &x);
         flux_watcher_start(sigint);
         flux_watcher_start(sigterm);
+        if (!cmdline_has(c, "noinput"))
+            x.input = flux_fd_watcher_create(x.reactor, STDIN_FILENO, FLUX_POLLIN, on_readable, &x);
         if (flux_reactor_run(x.reactor, 0) < 0)
             status = complain("lost the connection to the instance: %s", strerror(errno));
         else
             status = x.status;
     }
+    end_input(&x);
     flux_watcher_destroy(sigint);
     flux_watcher_destroy(sigterm);
     for (size_t i = 0; i < x.count; i++)
@@ -227,7 +306,7 @@ static int run_exec(const struct cmdline *c)
 static const struct option exec_options[] = {
     { 'r', "rank", "RANKS", "Ranks to run on (default all)" },
     { 'l', "label-io", NULL, "Begin lines of output with the rank" },
-    { 'n', "noinput", NULL, "Forward no input (always so)" },
+    { 'n', "noinput", NULL, "Forward no input" },
     { 'd', "dir", "DIR", "Working directory (default: this one)" },
     { 'v', "verbose", NULL, "Say which ranks failed" },
     { 0 },

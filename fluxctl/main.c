@@ -2,9 +2,11 @@
 /* fluxctl: the command-line client, also installed as flux. Finds the command and hands over; the
  * instance is opened by the commands that need one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "commands.h"
@@ -83,11 +85,24 @@ static int global_options(int argc, char **argv, int *ret_status)
     return i;
 }
 
+/* A closed standard stream would become whatever is opened next: the connection to the router. */
+static void open_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command;
     int status, first, words;
 
+    open_standard_streams();
     (void)setlocale(LC_CTYPE, "");
     if ((first = global_options(argc, argv, &status)) < 0)
         return status;

@@ -3,7 +3,7 @@
 import json
 import re
 import signal
-import time
+import subprocess
 
 from embedded import wait_until
 
@@ -97,7 +97,7 @@ def test_a_stopped_queue_starts_nothing_until_started(fresh_instance):
     assert i.flux("jobs", "-n", "-o", "{state}", jobid) == "SCHED"
     i.flux("queue", "start")
     i.flux("queue", "drain")
-    assert i.flux("jobs", "-n", "-o", "{result}", jobid) == "COMPLETED"
+    assert " clean" in i.flux("job", "eventlog", jobid)
 
 
 # --- content ---
@@ -143,3 +143,35 @@ def test_module_refuses_what_is_no_daemon(instance):
         r = instance.run("module", *args, check=False)
         assert r.returncode == 1 and words in r.stderr, args
     instance.flux("module", "remove", "-f", "nosuch")
+
+
+# --- exec ---
+
+
+def test_exec_forwards_input_no_faster_than_it_is_read(instance):
+    text = "x" * 79 + "\n"
+    r = instance.run("exec", "-r0", "sh", "-c", "sleep 0.2; cat", input=text * 50_000)
+    assert r.stdout == text * 50_000
+    assert instance.run("exec", "-r", "0", "-n", "wc", "-c", input="abc").stdout.strip() == "0"
+    assert instance.run("exec", "--label-io", "cat", input="a\nb\n").stdout == "0: a\n0: b\n"
+
+
+def test_exec_exits_as_the_process_did(instance):
+    assert instance.run("exec", "sh", "-c", "exit 7", check=False).returncode == 7
+    assert instance.run("exec", "sh", "-c", "kill -TERM $$", check=False).returncode == 143
+    r = instance.run("exec", "-r", "5", "true", check=False)
+    assert r.returncode == 68 and "no rank 5" in r.stderr
+
+
+def test_exec_forwards_signals(instance):
+    p = instance.popen("exec", "-n", "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")
+    assert p.stdout.readline().strip() == "ready"
+    p.send_signal(signal.SIGTERM)
+    wait_until("end of exec", lambda: p.poll() is not None)
+    assert p.returncode == 9
+
+
+def test_closed_standard_input_is_empty(instance):
+    for cmd in ("run", "exec"):
+        r = subprocess.run(f"{instance.fluxctl} {cmd} wc -c <&-", shell=True, env=instance.environ(), capture_output=True, text=True, timeout=20)
+        assert r.stdout.strip() == "0", r
