@@ -11,6 +11,8 @@
 #include "families.h"
 #include "start.h"
 
+#define UID_NOBODY 65534
+
 static const struct option start_options[] = {
     { 'o', "broker-opts", "OPTS", "options for flux-broker, separated by commas", 0 },
     { 'S', "setattr", "NAME=VALUE", "set an attribute of the instance", 0 },
@@ -187,6 +189,16 @@ static int absolute(const char *path, char **ret)
     return *ret ? EXIT_SUCCESS : complain("%s: %s", path, strerror(errno));
 }
 
+/* Uids that name nobody are refused everywhere (wire/cred.h), by the daemons of an instance too. */
+static int check_user(void)
+{
+    if (geteuid() == UID_NOBODY || geteuid() == (uid_t)-1)
+        return complain("user %ju names nobody: an instance needs an owner who can be told apart "
+                        "from others; start it as another user",
+                        (uintmax_t)geteuid());
+    return EXIT_SUCCESS;
+}
+
 static int run_start(const struct cmdline *c)
 {
     const char *shell = getenv("SHELL");
@@ -196,7 +208,7 @@ static int run_start(const struct cmdline *c)
                                .noexec = cmdline_has(c, "noexec") };
 
     o.argv = c->argc > 0 ? c->argv : interactive;
-    if (check_size(c) != EXIT_SUCCESS ||
+    if (check_user() != EXIT_SUCCESS || check_size(c) != EXIT_SUCCESS ||
         absolute(cmdline_string(c, "rundir", NULL), &o.rundir) != EXIT_SUCCESS ||
         absolute(cmdline_string(c, "statedir", NULL), &o.statedir) != EXIT_SUCCESS ||
         absolute(cmdline_string(c, "config-path", NULL), &o.confdir) != EXIT_SUCCESS)

@@ -78,3 +78,11 @@ def test_jobs_and_keys_survive_in_a_state_directory(build, tmp_path):
         wait_until("the queued job has run", lambda: results()[queued] == ["INACTIVE", "COMPLETED"])
         assert go.exists()
         assert results()[running][0] == "INACTIVE" and results()[running][1] in ("FAILED", "CANCELED")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+def test_nobody_is_told_that_he_cannot_own_an_instance(build):
+    r = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", build / "fluxctl" / "fluxctl",
+         "start", "--embedded", "--", "true"], capture_output=True, text=True, timeout=30)
+    assert r.returncode != 0 and "names nobody" in r.stderr

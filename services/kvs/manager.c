@@ -225,7 +225,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!(m->prepare = flux_prepare_watcher_create(service_reactor(svc), on_prepare, m)))
         return -ENOMEM;
     flux_watcher_start(m->prepare);
-    service_status(svc, "Serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
+    service_status(svc, "Namespaces served: %u", HASH_COUNT(m->kvs->namespaces->table));
     log_info("started: serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
     *ret = TAKE(m);
     return 0;
