@@ -73,9 +73,15 @@ static enum served serve_start(const struct imp_request *req, uid_t peer)
 {
     struct unit_error error = { .text = "" };
     char text[64];
+    static const char stopping[] = "stopping=1";
     uint32_t pid = 0;
+    const int rc = unit_start(req, &pid, &error);
 
-    if (unit_start(req, &pid, &error) < 0)
+    if (rc == -ESHUTDOWN) {
+        answer(stopping, sizeof(stopping));
+        return SERVED;
+    }
+    if (rc < 0)
         return fail(peer, error.text);
     (void)snprintf(text, sizeof(text), "pid=%" PRIu32, pid);
     answer(text, strlen(text) + 1);

@@ -5,7 +5,8 @@
  *     verb=kill  jobid=N signum=N                         answer: ok=1
  *     verb=list                                           answer: jobid=N ...
  *
- * Each answer may be error=SENTENCE instead. What to run is not in the request: it is compiled in.
+ * Each answer may be error=SENTENCE instead, that of start also stopping=1: the node is being shut
+ * down, ask again when it is up. What to run is not in the request: it is compiled in.
  */
 #ifndef IMP_REQUEST_H
 #define IMP_REQUEST_H

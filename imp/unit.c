@@ -156,11 +156,13 @@ static int append_properties(sd_bus_message *m, const struct imp_request *req)
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)(sv)", "TasksMax", "t", TASKS_MAX, "Environment", "as",
                                    3, env_uri, env_id, JOB_PATH);
-    /* When the node is shut down jobs end before the daemons that write down how. */
+    /* When the node is shut down, in the reverse of this order: first flux-exec, so that it starts
+     * no more jobs on what the ended ones free; then the jobs; then the daemons by which their
+     * shells write down how they ended. */
     if (rc >= 0)
-        rc = sd_bus_message_append(m, "(sv)(sv)", "After", "as", 5, "flux-broker.service",
-                                   "flux-content.service", "flux-kvs.service", "flux-exec.service",
-                                   "flux-job-manager.service", "TimeoutStopUSec", "t", STOP_USEC);
+        rc = sd_bus_message_append(m, "(sv)(sv)(sv)", "Before", "as", 1, "flux-exec.service",
+                                   "After", "as", 3, "flux-broker.service", "flux-content.service",
+                                   "flux-kvs.service", "TimeoutStopUSec", "t", STOP_USEC);
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, SHELL, 2, "flux-shell", id,
                                    0);
@@ -224,6 +226,9 @@ static int start(sd_bus *bus, const struct imp_request *req, const char *name,
     rc = sd_bus_call(bus, m, WAIT_USEC, &e, &reply);
     if (rc < 0 && sd_bus_error_has_name(&e, DESTINATION ".UnitExists"))
         return 0; /* started before; whoever asked did not live to hear of it */
+    if (rc < 0 && (sd_bus_error_has_name(&e, DESTINATION ".TransactionIsDestructive") ||
+                   sd_bus_error_has_name(&e, DESTINATION ".ShuttingDown")))
+        return -ESHUTDOWN;
     if (rc < 0)
         return fail_bus(error, rc, name, &e);
     if ((rc = sd_bus_message_read(reply, "o", &path)) < 0)
@@ -231,6 +236,8 @@ static int start(sd_bus *bus, const struct imp_request *req, const char *name,
     (void)snprintf(w.path, sizeof(w.path), "%s", path);
     if ((rc = wait_job(bus, &w)) < 0)
         return fail(error, rc, name, NULL);
+    if (strcmp(w.result, "canceled") == 0)
+        return -ESHUTDOWN;
     return strcmp(w.result, "done") == 0
                ? 0
                : fail(error, -EIO, name, "the shell could not be executed, the journal says why");

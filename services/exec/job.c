@@ -355,6 +355,10 @@ static void on_failed(void *arg, int errnum, const char *reason)
     struct job *job = arg;
 
     job->launch = launch_free(job->launch);
+    if (errnum == ESHUTDOWN) {
+        job->jobs->on_fatal(job->jobs->fatal_arg, reason); /* the job starts after the reboot */
+        return;
+    }
     job_fail(job, "exec", "%s", reason);
     job_ended(job);
 }

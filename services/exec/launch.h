@@ -19,7 +19,8 @@ struct launch;
 struct launch_events {
     /* The shell runs and is recorded. May be called from within launch_start(). */
     void (*on_started)(void *arg);
-    /* It could not be started: a sentence. The launch may be freed in here. */
+    /* It could not be started: a sentence. The launch may be freed in here. ESHUTDOWN: not now,
+     * because the node is being shut down; that is nothing against the job. */
     void (*on_failed)(void *arg, int errnum, const char *reason);
     /* It ended. status: its wait status, or -1 if nobody could wait for it. May free. */
     void (*on_exited)(void *arg, int status);

@@ -109,6 +109,8 @@ static void finish_start(struct imp_call *c, const char *answer, size_t len, con
         return;
     if (error)
         launch_failed(p, EPERM, "flux-imp: %s", error);
+    else if (answer_get(answer, len, "stopping"))
+        launch_failed(p, ESHUTDOWN, "the node is being shut down");
     else if (!pid_text || number_parse_u64(pid_text, INT32_MAX, &pid) < 0)
         launch_failed(p, EPROTO, "flux-imp did not say which process the shell is");
     else

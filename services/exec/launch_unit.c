@@ -184,6 +184,8 @@ static int on_job_removed(sd_bus_message *m, void *arg, sd_bus_error *error)
         s->job = NULL;
         if (strcmp(result, "done") == 0)
             ask_main_pid(s);
+        else if (strcmp(result, "canceled") == 0)
+            start_failed(s, ESHUTDOWN, "the user's service manager is being shut down");
         else
             start_failed(s, EINVAL, "systemctl --user status says why");
         break;
@@ -198,6 +200,9 @@ static int on_start_reply(sd_bus_message *m, void *arg, sd_bus_error *error)
 
     if (sd_bus_message_is_method_error(m, DESTINATION ".UnitExists")) {
         ask_main_pid(s); /* started before, by a flux-exec that did not live to note it */
+    } else if (sd_bus_message_is_method_error(m, DESTINATION ".TransactionIsDestructive") ||
+               sd_bus_message_is_method_error(m, DESTINATION ".ShuttingDown")) {
+        start_failed(s, ESHUTDOWN, "the user's service manager is being shut down");
     } else if (sd_bus_message_is_method_error(m, NULL)) {
         start_failed(s, sd_bus_message_get_errno(m), sd_bus_message_get_error(m)->message);
     } else if (sd_bus_message_read(m, "o", &path) < 0 || !(s->job = strdup(path))) {
