@@ -9,20 +9,6 @@
 
 /* --- pub --- */
 
-static char *join_words(const struct cmdline *c, int first)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *f;
-
-    if (first >= c->argc || !(f = open_memstream(&text, &size)))
-        return NULL;
-    for (int i = first; i < c->argc; i++)
-        fprintf(f, "%s%s", i > first ? " " : "", c->argv[i]);
-    (void)fclose(f);
-    return text;
-}
-
 static flux_future_t *publish(flux_t *h, const struct cmdline *c, const char *payload)
 {
     int flags = cmdline_has(c, "private") ? FLUX_MSGFLAG_PRIVATE : 0;
@@ -53,7 +39,7 @@ static int run_pub(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
-    CLEANUP(freep) char *payload = join_words(c, 1);
+    CLEANUP(freep) char *payload = cmdline_join(c, 1);
     CLEANUP(json_decrefp) json_t *o = NULL;
     flux_error_t error;
     int seq;

@@ -19,21 +19,6 @@ static flux_t *open_for_job(const struct cmdline *c, flux_jobid_t *ret_id)
     return client_open();
 }
 
-/* The words from number `first` on as one text; malloc'd, NULL if there are none. */
-static char *join(const struct cmdline *c, int first)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *f;
-
-    if (first >= c->argc || !(f = open_memstream(&text, &size)))
-        return NULL;
-    for (int i = first; i < c->argc; i++)
-        fprintf(f, "%s%s", i > first ? " " : "", c->argv[i]);
-    (void)fclose(f);
-    return text;
-}
-
 static int finish(flux_future_t *f, const char *what, flux_jobid_t id)
 {
     int status = EXIT_SUCCESS;
@@ -73,7 +58,8 @@ static int run_cancel(const struct cmdline *c)
         n++;
     if (n == 0)
         return complain("'%s' is not a job id", c->argv[0]);
-    message = cmdline_has(c, "message") ? strdup(cmdline_string(c, "message", "")) : join(c, n);
+    message =
+        cmdline_has(c, "message") ? strdup(cmdline_string(c, "message", "")) : cmdline_join(c, n);
     if (!(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < n; i++) {
@@ -105,7 +91,7 @@ static int run_kill(const struct cmdline *c)
 static int run_raise(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    CLEANUP(freep) char *note = join(c, 1);
+    CLEANUP(freep) char *note = cmdline_join(c, 1);
     flux_jobid_t id;
     int severity;
 
@@ -441,7 +427,7 @@ static int raise_all(const struct cmdline *c, const char *type, int severity, ch
 
 static int run_cancelall(const struct cmdline *c)
 {
-    return raise_all(c, "cancel", 0, join(c, 0));
+    return raise_all(c, "cancel", 0, cmdline_join(c, 0));
 }
 
 static int run_raiseall(const struct cmdline *c)
@@ -450,7 +436,7 @@ static int run_raiseall(const struct cmdline *c)
 
     if (parse_count(cmdline_string(c, "severity", "7"), "--severity", 0, &severity) < 0)
         return EXIT_FAILURE;
-    return raise_all(c, c->argv[0], severity, join(c, 1));
+    return raise_all(c, c->argv[0], severity, cmdline_join(c, 1));
 }
 
 static int run_killall(const struct cmdline *c)

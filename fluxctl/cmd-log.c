@@ -75,21 +75,16 @@ static int run_dmesg(const struct cmdline *c)
 static int run_logger(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    CLEANUP(freep) char *text = NULL;
+    CLEANUP(freep) char *text = cmdline_join(c, 0);
     const char *severity = cmdline_string(c, "severity", "info");
     int level = log_level_parse(severity);
-    size_t size;
-    FILE *f;
 
     if (level < 0)
         return complain("--severity must be emerg, alert, crit, err, warning, notice, info or "
                         "debug, not '%s'",
                         severity);
-    if (!(f = open_memstream(&text, &size)))
+    if (!text)
         return complain("out of memory");
-    for (int i = 0; i < c->argc; i++)
-        fprintf(f, "%s%s", i ? " " : "", c->argv[i]);
-    (void)fclose(f);
     if (!(h = client_open()))
         return EXIT_FAILURE;
     flux_log_set_appname(h, cmdline_string(c, "appname", "logger"));

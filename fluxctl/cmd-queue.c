@@ -5,20 +5,6 @@
 #include "client.h"
 #include "families.h"
 
-/* The words as one text; malloc'd. */
-static char *join_words(const struct cmdline *c)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-
-    for (int i = 0; f && i < c->argc; i++)
-        fprintf(f, "%s%s", i ? " " : "", c->argv[i]);
-    if (f)
-        (void)fclose(f);
-    return text;
-}
-
 static void print_half(const char *what, const char *state, const json_t *reason)
 {
     const char *s = json_string_value(reason);
@@ -37,13 +23,14 @@ static void print_status(const json_t *o)
 
 static int set(const struct cmdline *c, const char *topic, const char *key, bool value)
 {
-    CLEANUP(freep) char *reason = join_words(c);
-    CLEANUP(flux_closep) flux_t *h = reason ? client_open() : NULL;
+    CLEANUP(freep) char *reason = cmdline_join(c, 0);
+    CLEANUP(flux_closep) flux_t *h = client_open();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     CLEANUP(json_decrefp) json_t *status = NULL;
 
-    if (!h || !(answer = client_call(h, topic, json_pack("{s:b s:s}", key, value, "reason", reason),
-                                     "change the queue")))
+    if (!h || !(answer = client_call(
+                    h, topic, json_pack("{s:b s:s}", key, value, "reason", reason ? reason : ""),
+                    "change the queue")))
         return EXIT_FAILURE;
     if (cmdline_has(c, "quiet"))
         return EXIT_SUCCESS;

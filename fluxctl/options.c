@@ -247,6 +247,20 @@ static void print_option(const struct option *o, FILE *f)
     fprintf(f, "%-*s%s%s\n", HELP_COLUMN, left, n >= HELP_COLUMN ? " " : "", o->help);
 }
 
+char *cmdline_join(const struct cmdline *c, int first)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f;
+
+    if (first >= c->argc || !(f = open_memstream(&text, &size)))
+        return NULL;
+    for (int i = first; i < c->argc; i++)
+        fprintf(f, "%s%s", i > first ? " " : "", c->argv[i]);
+    (void)fclose(f);
+    return text;
+}
+
 void command_print_help(const struct command *command, FILE *f)
 {
     fprintf(f, "Usage: fluxctl %s%s%s%s\n%s.\n\nOptions:\n", command->name,

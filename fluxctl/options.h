@@ -63,6 +63,9 @@ int cmdline_count(const struct cmdline *c, const char *name);
 bool cmdline_has(const struct cmdline *c, const char *name);
 /* The argument given last, else fallback. */
 const char *cmdline_string(const struct cmdline *c, const char *name, const char *fallback);
+/* The arguments from number `first` on as one text, with single spaces between; malloc'd. NULL:
+ * there are none. */
+char *cmdline_join(const struct cmdline *c, int first);
 /* Is this value that of the option `name`? For walking c->values. */
 bool option_is(const struct option_value *v, const char *name);
 
