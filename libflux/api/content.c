@@ -86,12 +86,18 @@ int flux_content_store_get(flux_future_t *f, const char **blobref)
     int alg;
     int n;
 
+    if (!f) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!st && flux_future_get(f, NULL) == 0) /* it may continue with one: then it has it now */
+        st = flux_future_aux_get(f, aux_name);
+    if (flux_rpc_get_raw(f, &data, &n) < 0)
+        return -1;
     if (!st) {
         errno = EINVAL;
         return -1;
     }
-    if (flux_rpc_get_raw(f, &data, &n) < 0)
-        return -1;
     for (alg = DIGEST_BLAKE2B; alg <= DIGEST_SHA256; alg++) {
         if (n == DIGEST_SIZE && memcmp(data, st->digest[alg], DIGEST_SIZE) == 0)
             break;

@@ -128,7 +128,8 @@ flux_future_t *flux_kvs_lookupat(flux_t *h, int flags, const char *key, const ch
     return lookup_attach(f, key, treeobj, flags);
 }
 
-/* Waits for the response and decodes it unless that was done already. */
+/* Waits for the response and decodes it unless that was done already. What only continues with a
+ * lookup (flux_future_continue(3)) has its state when it is fulfilled, not before. */
 static int lookup_update(flux_future_t *f, struct lookup **ret_lk)
 {
     struct lookup *lk = f ? flux_future_aux_get(f, aux_name) : NULL;
@@ -136,8 +137,14 @@ static int lookup_update(flux_future_t *f, struct lookup **ret_lk)
     const char *text;
     json_t *val;
 
-    if (!lk)
+    if (!f)
         return fail(EINVAL);
+    if (!lk) {
+        if (flux_future_get(f, NULL) < 0)
+            return -1;
+        if (!(lk = flux_future_aux_get(f, aux_name)))
+            return fail(EINVAL);
+    }
     if (flux_rpc_get(f, &text) < 0)
         return -1;
     if (!text)

@@ -97,8 +97,8 @@ flux_watcher_t *flux_periodic_watcher_create(flux_reactor_t *r, double offset, d
     return &pw->base;
 }
 
-void flux_periodic_watcher_reset(flux_watcher_t *w, double offset, double interval,
-                                 flux_reschedule_f reschedule_cb)
+void(flux_periodic_watcher_reset)(flux_watcher_t *w, double offset, double interval,
+                                  flux_reschedule_f reschedule_cb)
 {
     struct periodic_watcher *pw = (struct periodic_watcher *)w;
 
@@ -110,4 +110,11 @@ void flux_periodic_watcher_reset(flux_watcher_t *w, double offset, double interv
     if (is_active(w))
         ev_periodic_again(watcher_loop(w), &pw->periodic);
     watcher_account(w);
+}
+
+void flux_periodic_watcher_set(flux_watcher_t *w, double offset, double interval)
+{
+    if (w && w->ops == &ops)
+        flux_periodic_watcher_reset(w, offset, interval,
+                                    ((struct periodic_watcher *)w)->reschedule);
 }

@@ -218,6 +218,11 @@ static void test_periodic_watchers_follow_their_schedule(void **state)
     seen.stop_after = 3;
     assert_int_equal(flux_reactor_run(r, 0), 1);
     assert_int_equal(seen.calls, 3);
+    flux_periodic_watcher_reset(w, 0., 0.001, soon);
+    flux_periodic_watcher_reset(w, 0., 3600.); /* keeps the callback: the hour does not matter */
+    seen.stop_after = 4;
+    assert_int_equal(flux_reactor_run(r, 0), 1);
+    assert_int_equal(seen.calls, 4);
     flux_watcher_destroy(w);
     flux_reactor_destroy(r);
 }

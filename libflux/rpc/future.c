@@ -32,7 +32,7 @@ flux_future_t *future_create(const struct future_class *cls, void *self)
     return f;
 }
 
-flux_future_t *flux_future_create(flux_future_init_f cb, void *arg)
+flux_future_t *(flux_future_create)(flux_future_init_f cb, void *arg)
 {
     flux_future_t *f = future_create(NULL, NULL);
 
@@ -40,6 +40,44 @@ flux_future_t *flux_future_create(flux_future_init_f cb, void *arg)
         f->init = cb;
         f->init_arg = arg;
     }
+    return f;
+}
+
+/* Futures whose init callback is given the reactor. */
+struct reactor_init {
+    flux_future_init_reactor_f cb;
+    void *arg;
+};
+
+static void reactor_init_start(flux_future_t *f)
+{
+    struct reactor_init *init = f->self;
+
+    if (init->cb)
+        init->cb(f, future_reactor(f), init->arg);
+}
+
+static void reactor_init_destroy(flux_future_t *f)
+{
+    free(f->self);
+}
+
+static const struct future_class reactor_init_class = {
+    .start = reactor_init_start,
+    .destroy = reactor_init_destroy,
+};
+
+flux_future_t *flux_future_create_with_reactor(flux_future_init_reactor_f cb, void *arg)
+{
+    struct reactor_init *init = calloc(1, sizeof(*init));
+    flux_future_t *f = init ? future_create(&reactor_init_class, init) : NULL;
+
+    if (!f) {
+        free(init);
+        return NULL;
+    }
+    init->cb = cb;
+    init->arg = arg;
     return f;
 }
 

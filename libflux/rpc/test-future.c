@@ -223,6 +223,46 @@ static void init_is_called_once_for_each_context(void **state)
     flux_future_destroy(f);
 }
 
+static void on_fulfill(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    flux_future_fulfill(arg, NULL, NULL);
+}
+
+static void destroy_watcher(void *arg)
+{
+    flux_watcher_destroy(arg);
+}
+
+static void init_with_reactor(flux_future_t *f, flux_reactor_t *r, void *arg)
+{
+    flux_watcher_t *w = flux_timer_watcher_create(r, 0., 0., on_fulfill, f);
+
+    assert_ptr_equal(r, flux_future_get_reactor(f));
+    (*(int *)arg)++;
+    assert_int_equal(flux_future_aux_set(f, NULL, w, destroy_watcher), 0);
+    flux_watcher_start(w);
+}
+
+static void an_init_callback_may_take_the_reactor(void **state)
+{
+    struct router *rt = *state;
+    int calls = 0;
+    int continued = 0;
+    flux_future_t *f = flux_future_create(init_with_reactor, &calls);
+
+    assert_int_equal(flux_future_get(f, NULL), 0);
+    assert_int_equal(calls, 1);
+    flux_future_destroy(f);
+
+    f = flux_future_create(init_with_reactor, &calls);
+    flux_future_set_reactor(f, rt->r);
+    assert_int_equal(flux_future_then(f, -1., on_then, &continued), 0);
+    assert_true(flux_reactor_run(rt->r, 0) >= 0);
+    assert_int_equal(calls, 2);
+    assert_int_equal(continued, 1);
+    flux_future_destroy(f);
+}
+
 static void continuation_is_called_from_the_reactor_only(void **state)
 {
     struct router *rt = *state;
@@ -711,6 +751,7 @@ int main(void)
         TEST(waiting_for_what_nobody_can_fulfill_fails),
         TEST(wait_for_runs_only_the_futures_own_reactor),
         TEST(init_is_called_once_for_each_context),
+        TEST(an_init_callback_may_take_the_reactor),
         TEST(continuation_is_called_from_the_reactor_only),
         TEST(then_on_a_fulfilled_future_calls_back),
         TEST(reset_before_the_reactor_ran_calls_nobody),

@@ -12,6 +12,7 @@ extern "C" {
 
 typedef void (*flux_continuation_f)(flux_future_t *f, void *arg);
 typedef void (*flux_future_init_f)(flux_future_t *f, void *arg);
+typedef void (*flux_future_init_reactor_f)(flux_future_t *f, flux_reactor_t *r, void *arg);
 
 int flux_future_then(flux_future_t *f, double timeout, flux_continuation_f cb, void *arg);
 int flux_future_wait_for(flux_future_t *f, double timeout);
@@ -23,6 +24,14 @@ bool flux_future_has_error(flux_future_t *f);
 const char *flux_future_error_string(flux_future_t *f);
 
 flux_future_t *flux_future_create(flux_future_init_f cb, void *arg);
+flux_future_t *flux_future_create_with_reactor(flux_future_init_reactor_f cb, void *arg);
+#ifndef __cplusplus
+/* Callbacks with and without the reactor are both in use. */
+#define flux_future_create(cb, arg)                     \
+    _Generic((cb), flux_future_init_reactor_f           \
+             : flux_future_create_with_reactor, default \
+             : flux_future_create)((cb), (arg))
+#endif
 void flux_future_incref(flux_future_t *f);
 void flux_future_decref(flux_future_t *f);
 void flux_future_fulfill(flux_future_t *f, void *result, flux_free_f free_fn);

@@ -5,6 +5,8 @@
 #ifndef FLUX_HANDLE_H
 #define FLUX_HANDLE_H
 
+#include <errno.h>
+#include <string.h>
 #include <flux/message.h>
 #include <flux/reactor.h>
 

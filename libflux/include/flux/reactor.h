@@ -62,6 +62,13 @@ flux_watcher_t *flux_periodic_watcher_create(flux_reactor_t *r, double offset, d
                                              void *arg);
 void flux_periodic_watcher_reset(flux_watcher_t *w, double offset, double interval,
                                  flux_reschedule_f reschedule_cb);
+/* As reset, but keeps the reschedule callback. */
+void flux_periodic_watcher_set(flux_watcher_t *w, double offset, double interval);
+/* Both are in use: with the callback, and without it as a fourth argument. */
+#define FLUX_PERIODIC_PICK_(w, offset, interval, cb, fn, ...) fn
+#define flux_periodic_watcher_reset(...)                                                        \
+    FLUX_PERIODIC_PICK_(__VA_ARGS__, flux_periodic_watcher_reset, flux_periodic_watcher_set, 0) \
+    (__VA_ARGS__)
 
 flux_watcher_t *flux_prepare_watcher_create(flux_reactor_t *r, flux_watcher_f cb, void *arg);
 flux_watcher_t *flux_check_watcher_create(flux_reactor_t *r, flux_watcher_f cb, void *arg);
