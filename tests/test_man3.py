@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The manual pages of the C API keep their word: the example of each is the file man/examples/NAME.c, compiles without a
+warning against the library as pkg-config describes it, and prints in an instance what it says it prints; the prototypes are
+those of the headers; each function has a page. `python3 tests/test_man3.py` copies changed examples into the pages."""
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+EXAMPLES = sorted((TOP / "man/examples").glob("*.c"))
+PAGES = sorted(p for p in (TOP / "man/man3").glob("*.3") if p.stem != "libflux-core")
+BLOCK = re.compile(r"(^\.Sh EXAMPLES\n(?:(?!\.Bd)[^\n]*\n)*\.Bd -literal -offset indent\n)(.*?)(?=^\.Ed\n)", re.M | re.S)
+# Of libraries above the core, or for daemons: not on any page of this section.
+OTHER_HEADERS = {"hostlist.h", "job.h"}
+MACRO = re.compile(r"^[ \t]*#define[^\n]*(?:\\\n[^\n]*)*", re.M)
+
+
+def to_roff(code):
+    return "".join((r"\&" if line[:1] in (".", "'") else "") + line.replace("\\", r"\e") + "\n" for line in code.splitlines())
+
+
+def from_roff(text):
+    return re.sub(r"^\\&", "", text, flags=re.M).replace(r"\e", "\\")
+
+
+def shown(example):
+    """An example as it stands on the page: without the licence."""
+    return example.read_text().split("\n", 1)[1]
+
+
+def synopsis(page):
+    return from_roff(re.search(r"^\.Sh SYNOPSIS\n.*?^\.Bd -literal\n(.*?)^\.Ed\n", page.read_text(), re.M | re.S).group(1))
+
+
+def names(page):
+    return re.findall(r"^\.Nm (\S+)", re.search(r"^\.Sh NAME\n(.*?)^\.Sh ", page.read_text(), re.M | re.S).group(1), re.M)
+
+
+@pytest.fixture(scope="module")
+def cc(build, tmp_path_factory):
+    work = tmp_path_factory.mktemp("man3")
+    # What pkg-config says of the installed library, before it is installed.
+    flags = ["-I", TOP / "libflux/include", "-I", build / "libflux/include", "-L", build / "libflux", f"-Wl,-rpath,{build}/libflux",
+             "-lflux-core", "-ljansson"]
+
+    def compile(source, out=None, compiler="cc", std="gnu17"):
+        exe = work / (out or source.stem)
+        r = subprocess.run([compiler, f"-std={std}", "-Wall", "-Werror", "-Wno-unused-function", "-o", exe, source, *flags],
+                           capture_output=True, text=True)
+        assert r.returncode == 0, r.stderr
+        return exe
+
+    compile.work = work
+    return compile
+
+
+def test_each_page_has_an_example_and_each_example_a_page():
+    assert len(PAGES) > 10
+    assert [p.stem for p in PAGES] == [e.stem for e in EXAMPLES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_example_on_the_page_is_the_file(page):
+    block = BLOCK.search(page.read_text())
+    assert from_roff(block.group(2)) == shown(TOP / "man/examples" / f"{page.stem}.c"), "run python3 tests/test_man3.py"
+
+
+def expected(example):
+    """The last comment, as a pattern: `...` stands for anything within a line."""
+    text = re.search(r"^/\* Output:\n(.*?) \*/\n\Z", example.read_text(), re.M | re.S).group(1)
+    lines = [re.fullmatch(r" \*(?: (.*))?", line).group(1) or "" for line in text.splitlines()]
+    assert lines
+    return "".join(re.escape(line).replace(r"\.\.\.", ".*") + "\n" for line in lines)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
+def test_the_example_compiles_and_prints_what_it_says(cc, instance, example):
+    exe = cc(example)
+    r = subprocess.run([exe], env=instance.environ(), cwd=cc.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert r.returncode == 0 and re.fullmatch(expected(example), r.stdout), f"exit {r.returncode}\n{r.stdout}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_synopsis_is_that_of_the_header(cc, page):
+    """Declaring a function a second time compiles only if both declarations agree."""
+    text = synopsis(page)
+    declared = re.findall(r"\b(\w+)\(", re.sub(r"\(\*\w+\)\(.*?\);|\bstruct \w+ \{.*?\};", "", MACRO.sub("", text), flags=re.S))
+    functions = [n for n in names(page) if n in declared]
+    for name in names(page):
+        assert re.search(rf"\b{name}\b", text) or name == page.stem == "flux_watcher_now", name
+    source = cc.work / f"synopsis-{page.stem}.c"
+    text = re.sub(r"^struct \w+ \{.*?^\};", "", MACRO.sub("", text), flags=re.M | re.S)
+    source.write_text("#include <flux/core.h>\n" + "".join(f"#undef {n}\n" for n in functions) + text + "int main(void) { return 0; }\n")
+    cc(source)
+
+
+def test_each_other_function_of_a_page_has_an_alias():
+    text = (TOP / "man/man3/meson.build").read_text()
+    for page in PAGES:
+        aliases = re.search(rf"'{page.name}': \[(.*?)\]", text, re.S)
+        assert aliases, page.name
+        assert re.findall(r"'(\w+)'", aliases.group(1)) == [n for n in names(page) if n != page.stem]
+
+
+@pytest.mark.parametrize("header", sorted((TOP / "libflux/include/flux").glob("*.h")), ids=lambda p: p.name)
+def test_each_header_stands_alone_in_c_and_in_cpp(cc, header):
+    for compiler, std, suffix in (("cc", "c11", "c"), ("cc", "gnu17", "c"), ("c++", "c++17", "cpp")):
+        source = cc.work / f"header-{header.stem}.{suffix}"
+        source.write_text(f"#include <flux/{header.name}>\nint main(void) {{ return 0; }}\n")
+        cc(source, compiler=compiler, std=std)
+
+
+def refresh():
+    for page in PAGES:
+        text = page.read_text()
+        new = BLOCK.sub(lambda m: m.group(1) + to_roff(shown(TOP / "man/examples" / f"{page.stem}.c")), text)
+        if new != text:
+            page.write_text(new)
+            print(page)
+
+
+if __name__ == "__main__":
+    sys.exit(refresh())
