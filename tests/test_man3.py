@@ -98,6 +98,17 @@ def test_the_synopsis_is_that_of_the_header(cc, page):
     cc(source)
 
 
+def test_each_function_of_the_headers_is_on_a_page():
+    on_pages = {name for page in PAGES for name in names(page)}
+    missing = []
+    for header in sorted((TOP / "libflux/include/flux").glob("*.h")):
+        if header.name in OTHER_HEADERS:
+            continue
+        text = re.sub(r"/\*.*?\*/|^typedef.*?;", "", MACRO.sub("", header.read_text()), flags=re.M | re.S)
+        missing += [f"{header.name}: {n}" for n in re.findall(r"\b((?:flux|idset)_\w+)\(", text) if n not in on_pages]
+    assert missing == []
+
+
 def test_each_other_function_of_a_page_has_an_alias():
     text = (TOP / "man/man3/meson.build").read_text()
     for page in PAGES:

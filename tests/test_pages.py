@@ -136,7 +136,7 @@ def test_page_is_well_formed_and_refers_to_pages_that_exist(page):
         assert (TOP / "man" / text.split()[1]).exists()
         return
     assert page.parent.name[-1] == page.name[-1]
-    assert f"'{page.name}'" in (TOP / "man" / "meson.build").read_text().replace(f"man{page.name[-1]}/", "")
+    assert f"'{page.name}'" in "".join(f.read_text() for f in (TOP / "man").rglob("meson.build")).replace(f"man{page.name[-1]}/", "")
     assert re.search(rf"^\.(TH|Dt) \"?{re.escape(page.stem.upper())}\"? {page.suffix[1]}\b", text, re.M | re.I)
     known = {p.name for p in PAGES}
     found = re.findall(r"^\.Xr (\S+) ([1-8])", text, re.M)
