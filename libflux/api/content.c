@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 #include <flux/content.h>
+#include <flux/response.h>
 #include "base/cleanup.h"
 #include "base/digest.h"
 
@@ -40,13 +41,14 @@ flux_future_t *flux_content_load(flux_t *h, const char *blobref, int flags)
 
 int flux_content_load_get(flux_future_t *f, const void **buf, size_t *len)
 {
-    const void *data;
+    const void *msg, *data;
     int n;
 
-    if (flux_rpc_get_raw(f, &data, &n) < 0)
+    /* Not flux_rpc_get_raw(): the empty blob is an answer without payload. */
+    if (flux_future_get(f, &msg) < 0 || flux_response_decode_raw(msg, NULL, &data, &n) < 0)
         return -1;
     if (buf)
-        *buf = data;
+        *buf = data ? data : "";
     if (len)
         *len = (size_t)n;
     return 0;
