@@ -46,9 +46,9 @@ def cc(build, tmp_path_factory):
     flags = ["-I", TOP / "libflux/include", "-I", build / "libflux/include", "-L", build / "libflux", f"-Wl,-rpath,{build}/libflux",
              "-lflux-core", "-ljansson"]
 
-    def compile(source, out=None, compiler="cc", std="gnu17"):
-        exe = work / (out or source.stem)
-        r = subprocess.run([compiler, f"-std={std}", "-Wall", "-Werror", "-Wno-unused-function", "-o", exe, source, *flags],
+    def compile(source, compiler="cc", std="gnu17", libs=()):
+        exe = work / source.stem
+        r = subprocess.run([compiler, f"-std={std}", "-Wall", "-Werror", "-Wno-unused-function", "-o", exe, source, *flags, *libs],
                            capture_output=True, text=True)
         assert r.returncode == 0, r.stderr
         return exe
@@ -82,6 +82,15 @@ def test_the_example_compiles_and_prints_what_it_says(cc, instance, example):
     r = subprocess.run([exe], env=instance.environ(), cwd=cc.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT, text=True, timeout=60)
     assert r.returncode == 0 and re.fullmatch(expected(example), r.stdout), f"exit {r.returncode}\n{r.stdout}"
+
+
+def test_the_library_keeps_what_the_pages_promise_against_the_services(cc, instance):
+    exe = cc(TOP / "tests/conformance.c", libs=["-lcmocka"])
+    r = subprocess.run([exe], env=instance.environ(), cwd=cc.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, timeout=120)
+    assert r.returncode == 0, re.sub(r"^\[ (RUN|      OK).*\n", "", r.stdout, flags=re.M)
+    assert re.search(r"PASSED  \] [1-9]\d* test", r.stdout)
+    assert "conformance: 1" in instance.flux("dmesg")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
