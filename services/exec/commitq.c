@@ -75,7 +75,7 @@ static void finish_all(struct flight *fl, int errnum, const char *errstr)
 static bool outcome_unknown(int errnum)
 {
     return errnum == ECONNRESET || errnum == EIO || errnum == EHOSTUNREACH || errnum == EPIPE ||
-           errnum == ETIMEDOUT || errnum == ECANCELED;
+           errnum == ETIMEDOUT || errnum == ECANCELED || errnum == ENOSYS || errnum == EAGAIN;
 }
 
 /* What was sent goes back to the front of the queue. */

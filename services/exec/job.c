@@ -219,9 +219,8 @@ static void start_again(struct job *job, bool cleanup)
         job_cancel(job);
         return;
     }
-    if (job->launch && launch_pid(job->launch) > 0 && job->state == JOB_RUN)
-        answers_start(job->jobs->answers, job->id);
-    else if (job->simulated)
+    /* Also when it is at its end: what the last one was told may have died with it. */
+    if (job->launched || job->simulated)
         answers_start(job->jobs->answers, job->id);
 }
 
@@ -293,10 +292,13 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
 {
     switch (outcome) {
     case ADOPT_LAUNCH:
-        if (job->canceled)
-            job_done(job);
-        else
+        if (!job->canceled) {
             launch(job);
+            return;
+        }
+        job->has_status = job->facts.started; /* a shell that was never told what to run */
+        job->status = STATUS_VANISHED;
+        job_done(job);
         return;
     case ADOPT_ATTACH:
         log_info("job %" PRIu64 ": found its shell, process %d", job->id,
@@ -313,14 +315,15 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
             job_cancel(job);
         return;
     case ADOPT_VANISHED:
-        job->launched = job->namespace_ready = true;
-        job_fail(job, "exec", "the job shell vanished: it is gone and left no exit status");
-        break;
     case ADOPT_ARCHIVE:
     case ADOPT_FINISHED:
-        job->launched = job->namespace_ready = true;
         break;
     }
+    if (!job->facts.started && !job->canceled) /* it did start, but nobody heard of it */
+        answers_start(job->jobs->answers, job->id);
+    job->launched = job->namespace_ready = true;
+    if (outcome == ADOPT_VANISHED)
+        job_fail(job, "exec", "the job shell vanished: it is gone and left no exit status");
     job->has_status = true;
     job->status = status;
     if (outcome == ADOPT_FINISHED)

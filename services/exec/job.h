@@ -119,6 +119,9 @@ void job_archive(struct job *job); /* calls job_done() */
 void jobkvs_deinit(struct job *job);
 /* Errors that say "there is no such thing"; any other means that the KVS cannot be asked. */
 bool kvs_says_none(int errnum);
+/* It is being restarted, or so busy: what was asked may have happened or not. Says nothing about
+ * the job. */
+bool kvs_is_away(int errnum);
 
 /* --- kill.c */
 void job_cancel(struct job *job);

@@ -19,6 +19,12 @@ bool kvs_says_none(int errnum)
     return errnum == ENOENT || errnum == ENOTSUP || errnum == ENOTDIR;
 }
 
+bool kvs_is_away(int errnum)
+{
+    return errnum == ECONNRESET || errnum == EIO || errnum == EHOSTUNREACH || errnum == EPIPE ||
+           errnum == ETIMEDOUT || errnum == ECANCELED || errnum == ENOSYS || errnum == EAGAIN;
+}
+
 static void on_jobspec(flux_future_t *f, void *arg)
 {
     struct job *job = arg;
@@ -74,7 +80,7 @@ static void on_namespace(flux_future_t *f, void *arg)
     job->f_namespace = NULL;
     if (flux_future_get(f, NULL) == 0 || errno == EEXIST) {
         job->namespace_ready = true;
-    } else if (errno == ECONNRESET || errno == EIO) {
+    } else if (kvs_is_away(errno)) {
         job->jobs->on_fatal(job->jobs->fatal_arg, flux_future_error_string(f));
     } else {
         job_fail(job, "exec", "cannot create the namespace of the job: %s",

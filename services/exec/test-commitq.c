@@ -171,6 +171,16 @@ static void a_lost_answer_tells_nobody_and_ends_the_daemon(void **state)
     assert_int_equal(fx.ndone, 0);
 }
 
+static void a_kvs_that_is_away_is_no_refusal(void **state)
+{
+    fx.nfails = 1;
+    fx.errnum = ENOSYS; /* there is no such service, just now */
+    push(0, 1);
+    run();
+    assert_true(fx.unknown);
+    assert_int_equal(fx.ndone, 0);
+}
+
 static void a_full_disk_is_waited_for(void **state)
 {
     fx.nfails = 1;
@@ -205,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_bad_change_fails_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_answer_tells_nobody_and_ends_the_daemon, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_kvs_that_is_away_is_no_refusal, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_taken_back_is_not_sent, setup, teardown),
     };
