@@ -28,6 +28,7 @@
 #define COMMIT_SECONDS  0.1
 #define COMMIT_JOBS     1000
 #define RECHECK_SECONDS 30.
+#define REOPEN_SECONDS  10.
 
 struct manager {
     struct service *svc;
@@ -38,6 +39,8 @@ struct manager {
     struct info *info;
     struct waiters *sync_waiters, *id_waiters;
     flux_watcher_t *commit, *check;
+    flux_watcher_t *reopen; /* while the store is in memory */
+    char *store_path;
     bool synced;        /* all history of the journal was told */
     bool complete;      /* and the store has what ended unheard, as far as it can be found */
     bool walked;        /* the job directory, since then */
@@ -383,18 +386,41 @@ static int rpc_watch_cancel(struct request *req, void *arg)
 
 /* --- construction */
 
+/* The disk has room again: the next process builds the index there. */
+static void on_reopen(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    if (!store_could_open(m->store_path))
+        return;
+    log_notice("%s can be written now: beginning again with it", m->store_path);
+    service_exit(m->svc, SERVICE_EXIT_ROUTER);
+}
+
 static int open_store(struct manager *m)
 {
     const char *dir = service_statedir(m->svc);
     flux_error_t error = { .text = "" };
-    char path[4096];
     int rc;
 
-    (void)snprintf(path, sizeof(path), "%s/job-list.sqlite", dir ? dir : service_rundir(m->svc));
-    rc = store_open(path, &m->store, &error);
+    if (asprintf(&m->store_path, "%s/job-list.sqlite", dir ? dir : service_rundir(m->svc)) < 0) {
+        m->store_path = NULL;
+        return -ENOMEM;
+    }
+    rc = store_open(m->store_path, &m->store, &error);
     if (rc < 0)
         log_err("the index of past jobs: %s", error.text);
-    return rc;
+    if (rc < 0 || !store_in_memory(m->store))
+        return rc;
+    log_warning("%s cannot be opened or created (is the disk full?): the index of past jobs is in "
+                "memory until it can",
+                m->store_path);
+    m->reopen = flux_timer_watcher_create(service_reactor(m->svc), REOPEN_SECONDS, REOPEN_SECONDS,
+                                          on_reopen, m);
+    if (!m->reopen)
+        return -ENOMEM;
+    flux_watcher_start(m->reopen);
+    return 0;
 }
 
 static int create_watchers(struct manager *m)
@@ -441,7 +467,9 @@ struct manager *manager_free(struct manager *m)
     rebuild_free(m->rebuild);
     flux_watcher_destroy(m->check);
     flux_watcher_destroy(m->commit);
+    flux_watcher_destroy(m->reopen);
     store_close(m->store);
+    free(m->store_path);
     table_deinit(&m->table);
     free(m);
     return NULL;

@@ -5,7 +5,10 @@
  *
  * Durability is the KVS's business: synchronous=NORMAL keeps the file consistent, and what a power
  * cut takes is read from the KVS again. A statement may run QUERY_USEC; beyond that it is
- * interrupted, because this is one thread with others waiting. */
+ * interrupted, because this is one thread with others waiting.
+ *
+ * A file is deleted only for what is in it. While it cannot be opened at all the index is in
+ * memory, for as long as that lasts. */
 #include <sqlite3.h>
 #include <string.h>
 
@@ -16,6 +19,7 @@
 
 #define STORE_VERSION 1
 #define QUERY_USEC    500000
+#define IN_MEMORY     ":memory:"
 #define PROGRESS_OPS  10000 /* SQLite instructions between looks at the clock */
 
 enum { STMT_PUT, STMT_GET, STMT_HAS, STMT_META, STMT_BEGIN, STMT_COMMIT, STMT_COUNT };
@@ -27,6 +31,7 @@ struct store {
     struct store_counts counts;
     uint64_t last;
     uint64_t deadline_usec;
+    bool in_memory;
 };
 
 DEFINE_CLEANUP(sqlite3_stmt *, sqlite3_finalize)
@@ -58,6 +63,22 @@ static int on_progress(void *arg)
     const struct store *s = arg;
 
     return s->deadline_usec && monotime_usec() > s->deadline_usec;
+}
+
+/* Why the file cannot be used: -EBADMSG: what is in it, -EIO: anything that may pass. */
+static int open_error(const struct store *s)
+{
+    const int code = sqlite3_extended_errcode(s->db);
+
+    switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* another schema */
+    case SQLITE_SCHEMA:
+        return -EBADMSG;
+    default:
+        return code == SQLITE_IOERR_SHORT_READ ? -EBADMSG : -EIO;
+    }
 }
 
 static int exec(struct store *s, const char *text)
@@ -123,16 +144,18 @@ static int try_open(const char *path, struct store **ret)
                         NULL) != SQLITE_OK ||
         exec(s, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
                 "PRAGMA synchronous=NORMAL; PRAGMA mmap_size=0; PRAGMA cache_size=-2048;") < 0)
-        return -EIO;
+        return open_error(s);
     version = get_user_version(s);
-    if (version < 0 || (version != 0 && version != STORE_VERSION) || exec(s, schema) < 0)
-        return -EIO;
+    if (version > 0 && version != STORE_VERSION)
+        return -EBADMSG;
+    if (version < 0 || exec(s, schema) < 0)
+        return open_error(s);
     for (size_t i = 0; i < STMT_COUNT; i++)
         if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[i], NULL) !=
             SQLITE_OK)
-            return -EIO;
+            return open_error(s);
     if (read_meta(s) < 0)
-        return -EIO;
+        return open_error(s);
     sqlite3_progress_handler(s->db, PROGRESS_OPS, on_progress, s);
     *ret = TAKE(s);
     return 0;
@@ -150,12 +173,30 @@ static void delete_files(const char *path)
 
 int store_open(const char *path, struct store **ret, flux_error_t *error)
 {
-    if (try_open(path, ret) == 0)
+    int rc = try_open(path, ret);
+
+    if (rc == -EBADMSG) {
+        delete_files(path);
+        rc = try_open(path, ret);
+    }
+    if (rc == 0)
         return 0;
-    delete_files(path);
-    if (try_open(path, ret) == 0)
-        return 0;
-    return errorx_fail(error, EIO, "%s: cannot be opened or created", path);
+    if (try_open(IN_MEMORY, ret) < 0)
+        return errorx_fail(error, EIO, "%s: cannot be opened or created", path);
+    (*ret)->in_memory = true;
+    return 0;
+}
+
+bool store_in_memory(const struct store *s)
+{
+    return s->in_memory;
+}
+
+bool store_could_open(const char *path)
+{
+    CLEANUP(store_closep) struct store *s = NULL;
+
+    return try_open(path, &s) == 0;
 }
 
 struct store *store_close(struct store *s)

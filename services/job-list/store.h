@@ -12,9 +12,13 @@ struct store_counts {
     uint64_t completed, failed, canceled, timeout;
 };
 
-/* Opens or creates. A file that is damaged or of another version is deleted and made anew. 0,
- * -errno with a sentence. */
+/* Opens or creates. A file that is damaged or of another version is deleted and made anew. One that
+ * cannot be opened or created now (a full disk, no descriptors) is left alone, and the store is in
+ * memory. 0, -errno with a sentence. */
 int store_open(const char *path, struct store **ret, flux_error_t *error);
+bool store_in_memory(const struct store *s);
+/* Could the file be opened or created now? */
+bool store_could_open(const char *path);
 struct store *store_close(struct store *s); /* commits */
 DEFINE_CLEANUP(struct store *, store_close)
 
