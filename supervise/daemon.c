@@ -27,7 +27,6 @@
 #include "supervise/sockets.h"
 
 #define STATUS_SIZE     256
-#define ABORT_USEC      2000000 /* for a core dump, before SIGKILL */
 #define BACKOFF_DOUBLES 7
 
 struct listening {
@@ -130,7 +129,7 @@ static void abort_process(struct daemon *d, const char *why)
     log_err("%s (pid %d) %s: killing it", d->unit->name, (int)d->pid, why);
     set_state(d, DAEMON_STOPPING);
     signal_process(d, SIGABRT);
-    arm(d, ABORT_USEC);
+    arm(d, d->unit->abort_usec);
 }
 
 /* --- starting --- */

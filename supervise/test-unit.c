@@ -38,7 +38,7 @@ static void test_a_service_is_read_with_all_keys_that_matter(void **state)
                       "ExecStart=-/usr/libexec/flux/flux-kvs --dir=%t/flux/a %%x\n"
                       "Environment=FLUX_RUNDIR=%t/flux \"B=c d\"\nEnvironment=E=%S/flux\n"
                       "Type=notify\nRestart=on-failure\nRestartSec=250ms\n"
-                      "WatchdogSec=30\nTimeoutStopSec=5\nFileDescriptorStoreMax=7\n"
+                      "WatchdogSec=30\nTimeoutStopSec=5\nTimeoutAbortSec=300ms\nFileDescriptorStoreMax=7\n"
                       "ProtectSystem=strict\nUnheardOf=yes\n"
                       "[Install]\nWantedBy=flux.target\n",
                       &u, &error),
@@ -55,6 +55,7 @@ static void test_a_service_is_read_with_all_keys_that_matter(void **state)
     assert_int_equal(u->restart_usec, 250000);
     assert_int_equal(u->watchdog_usec, 30000000);
     assert_int_equal(u->stop_usec, 5000000);
+    assert_int_equal(u->abort_usec, 300000);
     assert_int_equal(u->fdstore_max, 7);
     assert_true(u->notify && u->wanted);
 }

@@ -15,6 +15,7 @@
 #define DEFAULT_RESTART_USEC 100000
 #define DEFAULT_START_USEC   90000000
 #define DEFAULT_STOP_USEC    90000000
+#define DEFAULT_ABORT_USEC 2000000 /* for a core dump */
 #define DEFAULT_BACKLOG      4096
 #define FDSTORE_LIMIT        65536
 
@@ -252,6 +253,7 @@ static int fill_service(const struct context *c, struct service_unit *u)
         (rc = get_usec(c, "WatchdogSec", 0, &u->watchdog_usec)) < 0 ||
         (rc = get_usec(c, "TimeoutStartSec", DEFAULT_START_USEC, &u->start_usec)) < 0 ||
         (rc = get_usec(c, "TimeoutStopSec", DEFAULT_STOP_USEC, &u->stop_usec)) < 0 ||
+        (rc = get_usec(c, "TimeoutAbortSec", DEFAULT_ABORT_USEC, &u->abort_usec)) < 0 ||
         (rc = get_unsigned(c, "FileDescriptorStoreMax", FDSTORE_LIMIT, 0, &fdstore)) < 0)
         return rc;
     u->fdstore_max = fdstore;

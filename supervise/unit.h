@@ -29,6 +29,7 @@ struct service_unit {
     uint64_t watchdog_usec; /* 0: none */
     uint64_t start_usec;    /* UINT64_MAX: no limit */
     uint64_t stop_usec;
+    uint64_t abort_usec; /* from SIGABRT to SIGKILL */
     unsigned int fdstore_max;
     bool notify;         /* Type=notify: ready when it says so */
     bool leave_children; /* KillMode=process; for the user's manager, we do not kill groups */

@@ -143,6 +143,7 @@ static void put_service(FILE *f, const struct units *u, const struct service_uni
     put_usec(f, "WatchdogSec", s->watchdog_usec);
     put_usec(f, "TimeoutStartSec", s->start_usec);
     put_usec(f, "TimeoutStopSec", s->stop_usec);
+    put_usec(f, "TimeoutAbortSec", s->abort_usec);
     fputs("UMask=0077\nLimitNOFILE=524288\n", f);
     if (s->leave_children)
         fputs("KillMode=process\nOOMPolicy=continue\n", f);
