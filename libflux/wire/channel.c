@@ -165,7 +165,7 @@ static int tx_fail(struct channel *ch, int rc)
 
 static int enqueue(struct channel *ch, const flux_msg_t *msg, const struct msg_pieces *pieces)
 {
-    size_t cost = tx_cost(pieces, msg);
+    size_t cost = tx_queue_cost(pieces, msg);
     struct tx_item *item;
 
     if (ch->stats.queued_messages >= ch->limits.queue_messages ||
@@ -218,7 +218,7 @@ static void drop_sent(struct channel *ch, int count)
         STAILQ_REMOVE_HEAD(&ch->queue, entry);
         ch->stats.queued_messages--;
         ch->stats.queued_bytes -= item->cost;
-        count_sent(ch, item->cost);
+        count_sent(ch, item->bytes);
         (void)tx_item_free(item);
     }
 }

@@ -9,7 +9,8 @@
 #include "base/cleanup.h"
 #include "wire/txqueue.h"
 
-#define TX_BATCH 16
+#define TX_BATCH        16
+#define MALLOC_OVERHEAD 32 /* of a small allocation, about */
 
 union tx_control {
     struct cmsghdr align;
@@ -93,6 +94,11 @@ size_t tx_cost(const struct msg_pieces *pieces, const flux_msg_t *msg)
     return pieces->head_size + msg_payload_size(msg) + pieces->tail_size;
 }
 
+size_t tx_queue_cost(const struct msg_pieces *pieces, const flux_msg_t *msg)
+{
+    return tx_cost(pieces, msg) + sizeof(struct tx_item) + MALLOC_OVERHEAD;
+}
+
 struct tx_item *tx_item_new(const flux_msg_t *msg, const struct msg_pieces *pieces)
 {
     struct tx_item *item = malloc(sizeof(*item) + pieces->head_size);
@@ -101,7 +107,8 @@ struct tx_item *tx_item_new(const flux_msg_t *msg, const struct msg_pieces *piec
         return NULL;
     item->payload = msg->payload ? msg_payload_ref(msg->payload) : NULL;
     item->by_fd = pieces->fd >= 0;
-    item->cost = tx_cost(pieces, msg);
+    item->bytes = tx_cost(pieces, msg);
+    item->cost = tx_queue_cost(pieces, msg);
     item->head_size = pieces->head_size;
     memcpy(item->head, pieces->head, pieces->head_size);
     memcpy(item->tail, pieces->tail, sizeof(item->tail));

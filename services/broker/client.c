@@ -10,6 +10,7 @@
  * Invariant: a client is freed in on_end only, which the connection calls outside of everything
  * else; until then the router may still hold it. */
 #include <pwd.h>
+#include <malloc.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@
 #include "wire/message.h"
 
 #define FLUSH_WAIT_USEC 500000
+#define TRIM_BYTES      (8u << 20)
 #define REFUSAL_SIZE    512
 
 DEFINE_CLEANUP(flux_msg_t *, flux_msg_destroy)
@@ -76,23 +78,32 @@ static size_t queued_bytes(const struct client *c)
     return channel_stats(c->conn.ch)->queued_bytes;
 }
 
-static size_t user_queued_bytes(const struct user *u)
+/* Summed up once for as many questions as there are addends. */
+static size_t user_queued_bytes(struct user *u)
 {
     const struct client *c;
-    size_t sum = 0;
 
+    if (u->looks++ % (u->nclients + 1) != 0)
+        return u->queued_bytes;
+    u->queued_bytes = 0;
     TAILQ_FOREACH (c, &u->clients, user_entry)
-        sum += queued_bytes(c);
-    return sum;
+        u->queued_bytes += queued_bytes(c);
+    return u->queued_bytes;
+}
+
+/* All connections of the user together have too much waiting, and this one no small part of it. Who
+ * reads has an empty queue. */
+static bool is_over(const struct client *c)
+{
+    const size_t limit = client_is_guest(c) ? GUEST_QUEUE_BYTES : OWNER_QUEUE_BYTES;
+
+    return c->user && queued_bytes(c) > limit / (2 * c->user->nclients) &&
+           user_queued_bytes(c->user) > limit;
 }
 
 int client_try_send(struct client *c, const flux_msg_t *msg)
 {
-    /* Who reads has an empty queue; the sum over a user's connections is for those who do not. */
-    if (client_is_guest(c) && queued_bytes(c) > GUEST_CONN_BYTES / 64 &&
-        user_queued_bytes(c->user) > GUEST_QUEUE_BYTES)
-        return -ENOBUFS;
-    return conn_send(&c->conn, msg);
+    return is_over(c) ? -ENOBUFS : conn_send(&c->conn, msg);
 }
 
 int client_send(struct client *c, const flux_msg_t *msg)
@@ -155,11 +166,18 @@ static void on_end(struct conn *conn, enum conn_end end, const char *reason)
 {
     struct client *c = container_of(conn, struct client, conn);
 
+    struct clients *cs = c->clients;
+
+    cs->freed_bytes += queued_bytes(c);
     if (end == CONN_PROTOCOL || end == CONN_SLOW)
         log_dropped(c, end, reason);
     origin_deinit(&c->origin);
-    router_client_gone(c->clients->router, c);
+    router_client_gone(cs->router, c);
     client_free(c);
+    if (cs->freed_bytes > TRIM_BYTES) {
+        (void)malloc_trim(0); /* give the memory of slow clients back to the system */
+        cs->freed_bytes = 0;
+    }
 }
 
 static const struct conn_ops ops = { .on_message = on_message, .on_end = on_end };

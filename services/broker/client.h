@@ -51,6 +51,7 @@ struct clients {
     struct client *by_name;
     uint32_t next_id;
     uint64_t accepted, refused, bad, slow;
+    size_t freed_bytes; /* of queues of clients that left, since memory was last given back */
 };
 
 int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conns,

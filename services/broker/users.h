@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* What each user has open here: connections, queued output, log lines. The instance owner is not
- * limited beyond the limits of each connection. */
+/* What each user has open here: connections, queued output, services, log lines. */
 #ifndef BROKER_USERS_H
 #define BROKER_USERS_H
 
@@ -11,7 +10,8 @@
 
 #define GUEST_CONNECTIONS_MAX 512
 #define GUEST_QUEUE_BYTES     (64u << 20) /* over all connections */
-#define GUEST_CONN_BYTES      (8u << 20)  /* of one connection */
+#define OWNER_QUEUE_BYTES     (256u << 20)
+#define GUEST_CONN_BYTES      (8u << 20) /* of one connection */
 #define GUEST_CONN_MESSAGES   8192
 #define GUEST_PAYLOAD_BYTES   (64u << 20)
 #define GUEST_SERVICES_MAX    1024 /* registered at run time: a job shell is one */
@@ -27,6 +27,8 @@ struct user {
     TAILQ_HEAD(, client) clients;
     size_t nclients;
     size_t nservices;
+    size_t queued_bytes; /* output that waits, when it was last summed up */
+    size_t looks;        /* since then */
     uint64_t log_since_usec;
     unsigned int log_lines;
     UT_hash_handle hh;
