@@ -295,6 +295,94 @@ static void touch(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
     close(fd);
 }
 
+static void on_trace(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    int status = flux_child_watcher_get_rstatus(w);
+    int *steps = arg;
+
+    switch ((*steps)++) {
+    case 0:
+        assert_true(WIFSTOPPED(status));
+        kill(flux_child_watcher_get_rpid(w), SIGCONT);
+        break;
+    case 1:
+        assert_true(WIFCONTINUED(status));
+        kill(flux_child_watcher_get_rpid(w), SIGKILL);
+        break;
+    default:
+        assert_true(WIFSIGNALED(status));
+        flux_watcher_stop(w);
+    }
+}
+
+static void test_a_traced_child_tells_that_it_stops_and_goes_on(void **state)
+{
+    flux_reactor_t *r = flux_reactor_create(FLUX_REACTOR_SIGCHLD);
+    flux_watcher_t *w;
+    int steps = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        for (;;)
+            (void)pause();
+    }
+    w = flux_child_watcher_create(r, pid, true, on_trace, &steps);
+    flux_watcher_start(w);
+    kill(pid, SIGSTOP);
+    assert_int_equal(flux_reactor_run(r, 0), 0);
+    assert_int_equal(steps, 3);
+    flux_watcher_destroy(w);
+    flux_reactor_destroy(r);
+}
+
+static void test_the_active_count_can_be_corrected(void **state)
+{
+    flux_reactor_t *r = flux_reactor_create(0);
+    flux_watcher_t *w = flux_timer_watcher_create(r, 3600., 0., NULL, NULL);
+
+    flux_watcher_start(w);
+    flux_reactor_active_decref(r);
+    assert_int_equal(flux_reactor_run(r, 0), 0); /* does not wait */
+    flux_reactor_active_incref(r);
+    flux_watcher_destroy(w);
+    flux_reactor_destroy(r);
+}
+
+static void test_wrong_arguments_and_foreign_watchers_are_EINVAL(void **state)
+{
+    flux_reactor_t *r = flux_reactor_create(0);
+    flux_watcher_t *idle = flux_idle_watcher_create(r, NULL, NULL);
+    struct stat st;
+
+#define EXPECT_EINVAL(expr, failure)      \
+    do {                                  \
+        errno = 0;                        \
+        assert_true((expr) == (failure)); \
+        assert_int_equal(errno, EINVAL);  \
+    } while (0)
+    EXPECT_EINVAL(flux_fd_watcher_get_fd(idle), -1);
+    EXPECT_EINVAL(flux_signal_watcher_get_signum(idle), -1);
+    EXPECT_EINVAL(flux_child_watcher_get_rpid(idle), -1);
+    EXPECT_EINVAL(flux_child_watcher_get_rstatus(idle), -1);
+    EXPECT_EINVAL(flux_stat_watcher_get_rstat(idle, &st, NULL), -1);
+    EXPECT_EINVAL(flux_handle_watcher_get_flux(idle), NULL);
+    EXPECT_EINVAL(flux_watcher_next_wakeup(idle), -1);
+    EXPECT_EINVAL(flux_fd_watcher_create(r, -1, FLUX_POLLIN, NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_fd_watcher_create(NULL, 0, FLUX_POLLIN, NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_timer_watcher_create(r, -1., 0., NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_timer_watcher_create(r, 0., -1., NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_periodic_watcher_create(r, 0., -1., NULL, NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_signal_watcher_create(r, SIGKILL, NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_stat_watcher_create(r, NULL, 0., NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_handle_watcher_create(r, NULL, FLUX_POLLIN, NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_idle_watcher_create(NULL, NULL, NULL), NULL);
+    EXPECT_EINVAL(flux_reactor_create(0x100), NULL);
+    EXPECT_EINVAL(flux_reactor_run(r, 0x100), -1);
+#undef EXPECT_EINVAL
+    flux_watcher_destroy(idle);
+    flux_reactor_destroy(r);
+}
+
 static void test_changes_of_a_file_are_seen(void **state)
 {
     flux_reactor_t *r = flux_reactor_create(0);
@@ -344,6 +432,9 @@ int main(void)
         cmocka_unit_test(test_rescheduling_into_the_past_stops_the_watcher),
         cmocka_unit_test(test_signals_are_delivered_in_the_loop),
         cmocka_unit_test(test_children_are_reaped_by_a_sigchld_reactor_only),
+        cmocka_unit_test(test_a_traced_child_tells_that_it_stops_and_goes_on),
+        cmocka_unit_test(test_the_active_count_can_be_corrected),
+        cmocka_unit_test(test_wrong_arguments_and_foreign_watchers_are_EINVAL),
         cmocka_unit_test(test_changes_of_a_file_are_seen),
         cmocka_unit_test(test_a_reactor_outlives_its_last_reference_while_it_has_watchers),
     };

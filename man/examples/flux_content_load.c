@@ -22,12 +22,12 @@ int main(void)
         err(1, "flux_content_load");
     printf("%zu bytes: %.*s\n", len, (int)len, (const char *)buf);
     flux_future_destroy(f2);
-    flux_future_destroy(f);
 
-    f = flux_content_load(h, ref, CONTENT_FLAG_UPSTREAM); /* of rank 0 */
-    if (!f || flux_content_load_get(f, NULL, NULL) < 0)
+    f2 = flux_content_load(h, ref, CONTENT_FLAG_UPSTREAM); /* of rank 0 */
+    if (!f2 || flux_content_load_get(f2, NULL, NULL) < 0)
         printf("upstream: %s\n", strerror(errno));
-    flux_future_destroy(f);
+    flux_future_destroy(f2);
+    flux_future_destroy(f); /* ref was its */
     flux_close(h);
     return 0;
 }
