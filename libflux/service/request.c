@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* A request as a deferred handle. It begins in dispatch.c, and ends once: with its final answer,
- * when its last reference is dropped (ECANCELED if nothing was said and it has a matchtag), or when
+ * when its last reference is dropped (ECANCELED if nothing was said and it has a matchtag, or
+ * ECONNRESET when that happens because the daemon ends), or when
  * its client leaves. What ends it takes it out of its origin's list and of the index, and gives the
  * quota back; the memory stays until the last reference.
  *
@@ -227,6 +228,15 @@ struct request *request_ref(struct request *req)
     return req;
 }
 
+/* Nobody will answer it any more: a mistake, or this daemon is ending, and the next one may be
+ * asked. */
+static int forget(struct request *req)
+{
+    if (req->svc->running)
+        return request_fail(req, ECANCELED, NULL);
+    return request_fail(req, ECONNRESET, "flux-%s is being restarted", req->svc->desc->name);
+}
+
 struct request *request_unref(struct request *req)
 {
     if (!req || --req->refs > 0)
@@ -234,7 +244,7 @@ struct request *request_unref(struct request *req)
     if (!req->ended) {
         req->refs++; /* the answer below must not come back here */
         if (!req->answered && msg_proto(req->msg)->aux2 != FLUX_MATCHTAG_NONE)
-            (void)request_fail(req, ECANCELED, NULL);
+            (void)forget(req);
     }
     request_finish(req);
     json_decref(req->json);

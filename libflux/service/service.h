@@ -108,10 +108,11 @@ void service_status(struct service *svc, const char *fmt, ...)
 int service_take_listen_fd(struct service *svc, const char *name);
 
 /* --- requests: a request is a deferred handle. It dies with its client, and answers ECANCELED if
- * it is dropped (last unref) unanswered. Answering ends it, except when the request is streaming:
- * then respond* may be called many times and request_end() (ENODATA) or request_fail() ends it. A
- * request with matchtag 0 that wants responses (RFC 27, RFC 32) may be answered many times too; it
- * ends with its last reference, silently, or by request_fail(). */
+ * it is dropped (last unref) unanswered (ECONNRESET while the daemon ends). Answering ends it,
+ * except when the request is streaming: then respond* may be called many times and request_end()
+ * (ENODATA) or request_fail() ends it. A request with matchtag 0 that wants responses (RFC 27, RFC
+ * 32) may be answered many times too; it ends with its last reference, silently, or by
+ * request_fail(). */
 struct request *request_ref(struct request *req);
 struct request *request_unref(struct request *req);
 DEFINE_CLEANUP(struct request *, request_unref)

@@ -90,6 +90,7 @@ static int setup(void **state)
     fx.svc.desc = &desc;
     fx.svc.arg = &fx;
     fx.svc.owner = 1;
+    fx.svc.running = true;
     fx.svc.config = json_object();
     stats_init(&fx.svc.stats);
     assert_int_equal(quota_new(1, &quota_limits_owner, &limits, &fx.svc.quota), 0);
@@ -229,6 +230,15 @@ static void a_forgotten_request_is_answered_ecanceled(void **state)
 {
     ask((struct ask){ .topic = "test.silent" });
     assert_int_equal(answer(NULL), ECANCELED);
+}
+
+static void what_a_daemon_leaves_unanswered_at_its_end_may_be_asked_again(void **state)
+{
+    ask((struct ask){ .topic = "test.keep" });
+    fx.svc.running = false;
+    fx.kept[0] = request_unref(fx.kept[0]);
+    fx.nkept = 0;
+    assert_int_equal(answer(NULL), ECONNRESET);
 }
 
 static void a_request_that_wants_no_response_gets_none(void **state)
@@ -405,6 +415,7 @@ int main(void)
         T(a_failing_handler_is_answered_for_with_its_sentence),
         T(a_request_is_answered_once),
         T(a_forgotten_request_is_answered_ecanceled),
+        T(what_a_daemon_leaves_unanswered_at_its_end_may_be_asked_again),
         T(a_request_that_wants_no_response_gets_none),
         T(a_kept_request_can_be_answered_later_and_then_ends),
         T(a_stream_goes_on_until_it_is_ended),
