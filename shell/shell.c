@@ -4,12 +4,15 @@
  * registers the service, and one commit with everything in it.
  *
  * The connection is reopened when the router is restarted; tasks do not notice. Only when it stays
- * away for longer than the library tries (30 s) does the shell end its tasks. */
+ * away for longer than the library tries (30 s), or when the supervisor of the instance dies, does
+ * the shell end its tasks. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
 #include "base/errorx.h"
+#include "base/number.h"
 #include "option.h"
 #include "plugins.h"
 #include "shell.h"
@@ -58,6 +61,21 @@ static void on_written(void *arg)
     leave(arg);
 }
 
+/* The instance is gone: nobody wants to know any more. What the tasks left behind ends with them.
+ */
+static void abandon(struct shell *shell, const char *why)
+{
+    if (shell->abandoned)
+        return;
+    (void)fprintf(stderr, "flux-shell: %" PRIu64 ": %s, ending the job\n", shell->id, why);
+    shell->abandoned = true;
+    if (shell->exit_code == 0)
+        shell->exit_code = 1;
+    flux_watcher_stop(shell->supervisor);
+    tasks_signal(shell, SIGKILL);
+    shell_check_finished(shell);
+}
+
 /* Tasks are gone: write the last events and go when they are kept. */
 static void finish(struct shell *shell)
 {
@@ -70,6 +88,11 @@ static void finish(struct shell *shell)
 
 void shell_check_finished(struct shell *shell)
 {
+    if (shell->abandoned) {
+        if (shell->nrunning == 0 && tasks_kill_orphans())
+            leave(shell);
+        return;
+    }
     if (shell->started && !shell->finishing && shell->nrunning == 0 && tasks_kill_orphans())
         finish(shell);
 }
@@ -226,14 +249,31 @@ static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 
 static int on_router_lost(flux_t *h, void *arg)
 {
-    struct shell *shell = arg;
+    abandon(arg, "the instance is gone");
+    return 0;
+}
 
-    (void)fprintf(stderr, "flux-shell: %" PRIu64 ": the instance is gone, ending the job\n",
-                  shell->id);
-    tasks_signal(shell, SIGKILL);
-    if (shell->exit_code == 0)
-        shell->exit_code = 1;
-    leave(shell);
+static void on_supervisor_gone(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    abandon(arg, "the supervisor of the instance is gone");
+}
+
+/* Without systemd our parent's parent supervises the instance, and we got a pidfd of it. */
+static int watch_supervisor(struct shell *shell)
+{
+    const char *text = getenv("FLUX_SHELL_SUPERVISOR_FD");
+    int fd;
+
+    if (!text)
+        return 0;
+    if (number_parse_int(text, 3, INT32_MAX, &fd) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -EBADF;
+    (void)unsetenv("FLUX_SHELL_SUPERVISOR_FD");
+    shell->supervisor =
+        flux_fd_watcher_create(shell->reactor, fd, FLUX_POLLIN, on_supervisor_gone, shell);
+    if (!shell->supervisor)
+        return -errno;
+    flux_watcher_start(shell->supervisor);
     return 0;
 }
 
@@ -252,6 +292,9 @@ int shell_new(flux_jobid_t id, struct shell **ret, flux_error_t *error)
     rc = shell->retry ? signals_new(shell, &shell->signals) : -ENOMEM;
     if (rc < 0)
         return errorx_fail(error, -rc, "cannot watch signals: %s", strerror(-rc));
+    rc = watch_supervisor(shell);
+    if (rc < 0)
+        return errorx_fail(error, -rc, "cannot watch the supervisor: %s", strerror(-rc));
     shell->h = flux_open_ex(NULL, FLUX_O_RECONNECT, error);
     if (!shell->h)
         return -errno;
@@ -276,6 +319,7 @@ struct shell *shell_free(struct shell *shell)
         flux_future_destroy(shell->f_info);
         flux_close(shell->h);
         signals_free(shell->signals);
+        flux_watcher_destroy(shell->supervisor);
         flux_watcher_destroy(shell->retry);
         flux_reactor_destroy(shell->reactor);
         free(shell);

@@ -41,7 +41,9 @@ struct shell {
     int exit_code; /* the highest so far */
     bool first_failure_logged;
     bool finishing;
-    bool over; /* leave the loop with exit_code */
+    bool over;                  /* leave the loop with exit_code */
+    bool abandoned;             /* the instance is gone: leave when the tasks are */
+    flux_watcher_t *supervisor; /* NULL: systemd is, and ends our unit */
     struct signals *signals;
     struct output *output;
     struct input *input;

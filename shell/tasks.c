@@ -240,6 +240,8 @@ bool tasks_kill_orphans(void)
     if (n <= 0)
         return n < 0; /* cannot know: flux-exec kills the session */
     line[n] = '\0';
+    if (n == sizeof(line) - 1) /* there are more, and the last number may be cut */
+        *strrchr(line, ' ') = '\0';
     for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
         int pid;
 

@@ -70,8 +70,6 @@ static struct job *job_free(struct job *job)
         flux_watcher_destroy(job->kill_timer);
         flux_watcher_destroy(job->expire);
         jobkvs_deinit(job);
-        if (job->info)
-            (void)request_fail(job->info, ENOENT, "the job is over");
         request_unref(job->info);
         launch_free(job->launch);
         for (char **s = job->cpus; s && *s; s++)
@@ -403,6 +401,8 @@ void job_done(struct job *job)
     if (job->facts.record || job->launched)
         (void)record_remove(launcher_records(jobs->launcher), job->id);
     jobs->nfinished++;
+    if (job->info)
+        (void)request_fail(job->info, ENOENT, "the job is over");
     HASH_DEL(jobs->table, job);
     job_free(job);
     if (jobs->on_count)

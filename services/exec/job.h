@@ -75,6 +75,7 @@ struct job {
     double t_init, t_starting;
     struct launch *launch;
     struct request *info; /* the shell waits for its job */
+    pid_t info_pid;       /* who says it is the shell */
     /* in flight */
     flux_future_t *f_jobspec, *f_namespace, *f_log;
     struct commit_op link, archive;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Shells as children: posix_spawn in a session of their own, all signals blocked until the shell
- * has its handlers, nothing inherited but stderr, marked so that what it starts is found. The shell
- * runs as the user that flux-exec runs as, so this serves single-user instances only; a job of
- * another user is refused. */
+ * has its handlers, marked so that what it starts is found. Inherited are stderr and a pidfd of our
+ * parent, the supervisor: a shell outlives us, but not the instance. The shell runs as the user
+ * that flux-exec runs as, so this serves single-user instances only; a job of another user is
+ * refused. */
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,7 +25,10 @@ static const char *const pass[] = { "PATH",
                                     "ASAN_OPTIONS",
                                     "UBSAN_OPTIONS" };
 
-#define ENV_MAX (ARRAY_SIZE(pass) + 3)
+#define ENV_MAX       (ARRAY_SIZE(pass) + 4)
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x)  STRINGIFY_(x)
+#define SUPERVISOR_FD 3 /* in the shell; FLUX_SHELL_SUPERVISOR_FD says so */
 
 struct shell_env {
     char *strings[ENV_MAX];
@@ -45,19 +49,28 @@ static int env_add(struct shell_env *env, const char *name, const char *value)
     return 0;
 }
 
+/* A pidfd, or -EBADF: nobody to be watched. */
+static int supervisor_fd(const struct launcher *l)
+{
+    return l->data ? *(const int *)l->data : -EBADF;
+}
+
 static int env_init(struct shell_env *env, const struct launcher *l, const char *jobid)
 {
     int rc = env_add(env, "FLUX_URI", l->uri);
 
     if (rc == 0)
         rc = env_add(env, "FLUX_JOB_ID", jobid);
+    if (rc == 0 && supervisor_fd(l) >= 0)
+        rc = env_add(env, "FLUX_SHELL_SUPERVISOR_FD", STRINGIFY(SUPERVISOR_FD));
     for (size_t i = 0; i < ARRAY_SIZE(pass) && rc == 0; i++)
         if (getenv(pass[i]))
             rc = env_add(env, pass[i], getenv(pass[i]));
     return rc;
 }
 
-static int spawn_prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *actions)
+static int spawn_prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *actions,
+                         int supervisor)
 {
     sigset_t all;
     int rc;
@@ -73,10 +86,13 @@ static int spawn_prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *ac
         rc = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
     if (rc == 0)
         rc = posix_spawn_file_actions_adddup2(actions, 0, 1);
+    if (rc == 0 && supervisor >= 0)
+        rc = posix_spawn_file_actions_adddup2(actions, supervisor, SUPERVISOR_FD);
     return rc;
 }
 
-static int spawn_shell(const char *path, char *const argv[], char *const envp[], pid_t *ret_pid)
+static int spawn_shell(const char *path, char *const argv[], char *const envp[], int supervisor,
+                       pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -86,7 +102,7 @@ static int spawn_shell(const char *path, char *const argv[], char *const envp[],
         return -rc;
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
-        rc = spawn_prepare(&attr, &actions);
+        rc = spawn_prepare(&attr, &actions, supervisor);
         if (rc == 0)
             rc = posix_spawn(ret_pid, path, &actions, &attr, argv, envp);
         (void)posix_spawnattr_destroy(&attr);
@@ -113,7 +129,7 @@ static void spawn_start(struct launch *p, const struct launch_request *req)
     (void)snprintf(jobid, sizeof(jobid), "%" PRIu64, req->id);
     rc = env_init(&env, p->l, jobid);
     if (rc == 0)
-        rc = spawn_shell(req->shell, argv, env.strings, &pid);
+        rc = spawn_shell(req->shell, argv, env.strings, supervisor_fd(p->l), &pid);
     if (rc < 0)
         launch_failed(p, -rc, "cannot start the job shell %s: %s", req->shell, strerror(-rc));
     else
@@ -133,8 +149,33 @@ static int spawn_signal(struct launch *p, int signum)
     return count < 0 ? count : 0;
 }
 
+/* We die with our parent, so while we are here the number is its. */
+static int spawn_init(struct launcher *l, flux_error_t *error)
+{
+    int *fd = malloc(sizeof(*fd));
+
+    if (!fd)
+        return -ENOMEM;
+    *fd = (int)syscall(SYS_pidfd_open, getppid(), 0);
+    l->data = fd;
+    return 0;
+}
+
+static void spawn_deinit(struct launcher *l)
+{
+    int *fd = l->data;
+
+    if (!fd)
+        return;
+    closep(fd);
+    free(fd);
+    l->data = NULL;
+}
+
 const struct launch_backend launch_spawn = {
     .name = "spawn",
+    .init = spawn_init,
+    .deinit = spawn_deinit,
     .marks = true,
     .start = spawn_start,
     .signal = spawn_signal,

@@ -2,7 +2,7 @@
 /* Records of started shells: text form and files. The directory belongs to the instance owner and
  * is not writable by others; still, what is read back is parsed strictly and a record that cannot
  * be read is an error, never "no such job". Each file is written by one write(2): a reader after a
- * crash sees all of it or an empty file, which is an error too. */
+ * crash sees all of it or an empty file, which is as good as none: its shell was told nothing. */
 #include <fcntl.h>
 #include <string.h>
 
@@ -89,6 +89,8 @@ int record_read(int dirfd, flux_jobid_t id, struct record *ret)
     if (fd < 0)
         return -errno;
     n = read(fd, line, sizeof(line));
+    if (n == 0) /* flux-exec died between creating and writing it */
+        return -ENOENT;
     return n < 0 ? -errno : record_parse(line, (size_t)n, ret);
 }
 

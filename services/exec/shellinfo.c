@@ -65,9 +65,16 @@ void job_inform(struct job *job)
     if (!req || !job->launch || launch_pid(job->launch) == 0 || !job->namespace_ready ||
         !job->jobspec || job->state != JOB_RUN)
         return;
+    job->info = NULL;
+    if (job->info_pid != launch_pid(job->launch)) {
+        /* One that a former flux-exec started and did not live to record: it runs nothing. */
+        (void)request_fail(req, EPERM, "process %d is not the shell of this job",
+                           (int)job->info_pid);
+        request_unref(req);
+        return;
+    }
     text = info_text(job);
     rc = text ? record_set_informed(launcher_records(job->jobs->launcher), job->id) : -ENOMEM;
-    job->info = NULL;
     if (rc == 0) {
         job->facts.informed = true;
         rc = request_respond(req, text);

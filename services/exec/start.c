@@ -63,6 +63,7 @@ int rpc_job_cancel(struct request *req, void *arg)
 int rpc_shell_info(struct request *req, void *arg)
 {
     struct manager *m = arg;
+    struct record rec;
     struct job *job;
     json_int_t id;
     int pid;
@@ -70,6 +71,11 @@ int rpc_shell_info(struct request *req, void *arg)
     if (request_unpack(req, "{s:I s:i}", "id", &id, "pid", &pid) < 0)
         return -EPROTO;
     job = jobs_find(&m->jobs, (flux_jobid_t)id);
+    if (!job && record_read(launcher_records(m->launcher), (flux_jobid_t)id, &rec) == 0)
+        return request_explain(req, EAGAIN,
+                               "flux-exec was restarted and has not taken up job "
+                               "%" PRId64 " yet",
+                               (int64_t)id);
     if (!job)
         return request_explain(req, ENOENT, "no job %" PRId64 " runs on this node", (int64_t)id);
     if (!request_is_owner(req) && request_userid(req) != job->userid)
@@ -81,6 +87,7 @@ int rpc_shell_info(struct request *req, void *arg)
         request_unref(job->info);
     }
     job->info = request_ref(req);
+    job->info_pid = pid;
     job_want_jobspec(job);
     job_inform(job);
     return 0;

@@ -87,6 +87,9 @@ static void a_broken_record_is_an_error_and_not_the_absence_of_one(void **state)
     (void)snprintf(name, sizeof(name), "%" PRIu64, ID);
     fd = openat(dir, name, O_WRONLY | O_CREAT, 0600);
     assert_true(fd >= 0);
+    /* Created and not written: whoever did it died in between, and its shell was told nothing. */
+    assert_int_equal(record_read(dir, ID, &r), -ENOENT);
+    assert_int_equal(write(fd, "flux-exec", 9), 9);
     (void)close(fd);
     assert_int_equal(record_read(dir, ID, &r), -EPROTO);
     assert_int_equal(record_remove(dir, ID), 0);
