@@ -2,9 +2,13 @@
 """An embedded instance for tests: `fluxctl start --embedded`, held open by a pipe."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
+
+
+DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
 
 
 def wait_until(what, condition, timeout=30.0):
@@ -19,17 +23,37 @@ def wait_until(what, condition, timeout=30.0):
         time.sleep(0.02)
 
 
+def copy_units(build, to, **keys):
+    """The units of the build with some keys of [Service] replaced."""
+    to.mkdir()
+    for f in (build / "units").iterdir():
+        if f.suffix not in (".service", ".socket", ".target", ".slice"):
+            continue
+        text = f.read_text()
+        for key, value in keys.items():
+            text = re.sub(rf"^{key}=.*$", f"{key}={value}", text, flags=re.M)
+        (to / f.name).write_text(text)
+    return to
+
+
 class Instance:
-    def __init__(self, build, workdir, args=(), env=None):
+    """units: a directory to use instead of the build's (flux-supervise is then run as fluxctl would)."""
+
+    def __init__(self, build, workdir, args=(), env=None, units=None):
         self.fluxctl = str(build / "fluxctl" / "fluxctl")
         self.workdir = workdir
-        self.args = list(args)
+        self.command = [self.fluxctl, "start", "--embedded", *map(str, args)]
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
         self.env.update(env or {})
+        if units:
+            services = ":".join(str(p) for p in (build / "services").iterdir() if p.is_dir())
+            self.command = [str(build / "supervise" / "flux-supervise"), f"--units={units}", f"--exec-path={services}",
+                            *map(str, args)]
+            self.env.setdefault("FLUX_JOB_SHELL", str(build / "shell" / "flux-shell"))
 
     def __enter__(self):
         self.proc = subprocess.Popen(
-            [self.fluxctl, "start", "--embedded", *self.args, "--", "sh", "-c", "echo $FLUX_URI; read x"],
+            [*self.command, "--", "sh", "-c", "echo $FLUX_URI; read x"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=open(self.workdir / "stderr", "w"),
@@ -83,7 +107,8 @@ class Instance:
         )
 
     def daemon_pids(self, name):
-        """Pids of flux-NAME of this instance, told apart by FLUX_RUNDIR in their environment."""
+        """Pids of flux-NAME of this instance, told apart by FLUX_RUNDIR in their environment. Children of the supervisor
+        only: what a daemon forks is flux-NAME too, until it executes something."""
         pids = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -91,11 +116,16 @@ class Instance:
                 if exe != f"flux-{name}":
                     continue
                 env = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
+                ppid = int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
             except OSError:
                 continue
-            if f"FLUX_RUNDIR={self.rundir}".encode() in env:
+            if ppid == self.proc.pid and f"FLUX_RUNDIR={self.rundir}".encode() in env:
                 pids.append(int(pid))
         return pids
+
+    def all_pids(self):
+        """{name: pid} of the daemons that run."""
+        return {name: pid for name in DAEMONS for pid in self.daemon_pids(name)}
 
     def kill_daemon(self, name, sig=signal.SIGKILL):
         (pid,) = self.daemon_pids(name)
@@ -119,6 +149,25 @@ class Instance:
 
     def eventlog(self, jobid):
         return [json.loads(line) for line in self.flux("kvs", "get", "--raw", self.kvs_key(jobid, "eventlog")).splitlines()]
+
+    def processes(self):
+        """Pids of all processes whose environment names this instance, daemons excluded."""
+        pids = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                env = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
+                stat = open(f"/proc/{pid}/stat").read()
+            except OSError:
+                continue
+            if f"FLUX_URI={self.uri}".encode() in env and stat.rsplit(")", 1)[1].split()[0] not in "ZX":
+                pids.append(int(pid))
+        return pids
+
+    def free_cores(self):
+        """Cores that the scheduler says are free."""
+        rows = [l.split() for l in self.flux("resource", "list").splitlines()]
+        (row,) = [r for r in rows if r[0] == "free"]
+        return int(row[rows[0].index("NCORES")])
 
     def kvs_key(self, jobid, key):
         return f"job.{self.flux('job', 'id', '--to=dothex', jobid)}.{key}"

@@ -1,0 +1,448 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""What an instance survives under load: daemons that stop or die at random, shells that are killed, its supervisor
+killed, full disks, clients that flood, do not read, or come and go in thousands, and no descriptors left. After each the
+instance still runs jobs, and nothing is lost, repeated or left behind (hardening.md, I1-I4, I7)."""
+import contextlib
+import json
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from embedded import DAEMONS, Instance, copy_units, wait_until
+from rawclient import EVENT, NORESPONSE, STREAMING, Client
+
+NCORES = len(os.sched_getaffinity(0))
+ONCE = ("submit", "start", "finish", "free", "clean")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+
+
+def connect(instance):
+    return Client(os.path.join(instance.rundir, "local"))
+
+
+def decimal(instance, *jobids):
+    return [int(x) for x in instance.flux("job", "id", "--to=dec", *jobids).split()]
+
+
+def eventlogs(instance, ids):
+    c = connect(instance)
+    try:
+        return {i: [json.loads(l) for l in c.rpc("job-info.lookup", {"id": i, "keys": ["eventlog"]}).json["eventlog"]
+                    .splitlines()] for i in ids}
+    finally:
+        c.close()
+
+
+def check_all_ended_once(instance, ids):
+    """I2 and I4, by the eventlogs; I3, by what runs; and the scheduler agrees."""
+    def ended():
+        try:
+            return all(log[-1]["name"] == "clean" for log in eventlogs(instance, ids).values())
+        except (ValueError, KeyError, AssertionError, OSError):  # a daemon that is just being replaced
+            return False
+
+    wait_until("the end of all jobs", ended, timeout=60)
+    for i, log in eventlogs(instance, ids).items():
+        names = [e["name"] for e in log]
+        assert [names.count(n) for n in ONCE] == [1] * len(ONCE), "\n".join(map(json.dumps, log))
+    wait_until("all cores to be free", lambda: instance.run("resource", "list", check=False).returncode == 0
+               and instance.free_cores() == NCORES)
+    assert instance.processes() == [pid for pid in instance.processes() if pid == reader_of(instance)]
+
+
+def reader_of(instance):
+    """The one process of the test's own: the shell that holds the instance open."""
+    for pid in instance.processes():
+        with contextlib.suppress(OSError):
+            if b"read x" in open(f"/proc/{pid}/cmdline", "rb").read():
+                return pid
+    return None
+
+
+def rss(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) << 10
+
+
+def open_fds(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def run_a_job(instance):
+    assert instance.flux("run", "echo", "alive", timeout=30) == "alive"
+
+
+# --- daemons
+
+
+@pytest.fixture
+def watched(build, tmp_path):
+    """An instance whose watchdog is quick."""
+    units = copy_units(build, tmp_path / "units", WatchdogSec="700ms", TimeoutAbortSec="100ms")
+    with Instance(build, tmp_path, units=units) as inst:
+        yield inst
+
+
+def test_a_daemon_that_is_stopped_is_replaced_by_the_watchdog(watched, tmp_path):
+    go = tmp_path / "go"
+    running = watched.flux("submit", "sh", "-c", f"while [ ! -e {go} ]; do sleep 0.05; done; echo end >> {tmp_path}/ran")
+    wait_until("the task", lambda: watched.flux("jobs", "-n", "-o", "{state}", running) == "RUN")
+    for name in DAEMONS:
+        service = "rexec" if name == "exec" else name
+        wait_until("an answer", lambda: watched.run("ping", "-c", "1", service, check=False).returncode == 0)
+        (pid,) = watched.daemon_pids(name)
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(f"another flux-{name}", lambda: watched.daemon_pids(name) not in ([], [pid]))
+    go.touch()
+    watched.run("job", "attach", running)
+    assert (tmp_path / "ran").read_text() == "end\n"
+    check_all_ended_once(watched, decimal(watched, running))
+
+
+class Submitter(threading.Thread):
+    """Submits jobs one after the other, and remembers which were acknowledged. Each task appends to a file of its own."""
+
+    def __init__(self, instance, out, count):
+        super().__init__()
+        self.instance, self.out, self.count = instance, out, count
+        self.acknowledged = {}
+
+    def run(self):
+        for n in range(self.count):
+            r = self.instance.run("submit", "sh", "-c", f"echo start >> {self.out}/{n}; echo end >> {self.out}/{n}",
+                                  check=False)
+            if r.returncode == 0:
+                self.acknowledged[n] = r.stdout.strip()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_twenty_random_kills_under_load_lose_and_repeat_nothing(fresh_instance, tmp_path, signum):
+    instance, rng = fresh_instance, random.Random(20)
+    out = tmp_path / "out"
+    out.mkdir()
+    submitter = Submitter(instance, out, 120)
+    submitter.start()
+    killed = []
+    while len(killed) < 20:
+        have = len(list(out.iterdir()))
+        wanted = have + rng.randint(1, 6)
+        with contextlib.suppress(TimeoutError):
+            wait_until("progress", lambda: len(list(out.iterdir())) >= wanted or not submitter.is_alive(), timeout=5)
+        pids = instance.all_pids()
+        if pids:
+            name = rng.choice(sorted(pids))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pids[name], signum)
+                killed.append(name)
+    submitter.join(120)
+    assert not submitter.is_alive() and len(set(killed)) >= 5
+    assert len(submitter.acknowledged) >= 100, "most submissions are answered, if late"
+    ids = decimal(instance, *submitter.acknowledged.values())
+    assert len(set(ids)) == len(ids)
+    check_all_ended_once(instance, ids)
+    ran = {int(p.name): p.read_text() for p in out.iterdir()}
+    for n, jobid in submitter.acknowledged.items():
+        assert ran.get(n) == "start\nend\n", "".join(
+            instance.run("job", "eventlog", f"--path={path}", jobid, check=False).stdout for path in ("eventlog", "guest.exec.eventlog")) + (tmp_path / "stderr").read_text() + "\n".join(r["MESSAGE"] for r in instance.log_records("exec"))
+    assert set(ran.values()) == {"start\nend\n"}, "nor did one run twice that was not acknowledged"
+    run_a_job(instance)
+
+
+def shells(instance, jobid):
+    (dec,) = decimal(instance, jobid)
+    out = []
+    for pid in instance.processes():
+        with contextlib.suppress(OSError):
+            argv = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+            if argv[0].endswith(b"flux-shell") and str(dec).encode() in argv:
+                out.append(pid)
+    return out
+
+
+def test_a_killed_shell_fails_its_job_with_the_reason_and_frees_the_resources(fresh_instance, tmp_path):
+    instance = fresh_instance
+    script = f"setsid sleep 1000 & env -i sleep 1000 & touch {tmp_path}/$FLUX_JOB_CC; sleep 1000"
+    jobs = instance.flux("submit", f"--cc=1-{NCORES}", "sh", "-c", script).split()
+    wait_until("tasks", lambda: len(list(tmp_path.glob("[0-9]*"))) == NCORES)
+    assert instance.free_cores() == 0
+    for j in jobs:
+        (pid,) = shells(instance, j)
+        os.kill(pid, signal.SIGKILL)
+    for j in jobs:
+        r = instance.run("job", "attach", j, check=False)
+        assert r.returncode != 0 and "job shell was killed by signal 9" in r.stderr
+    check_all_ended_once(instance, decimal(instance, *jobs))
+    run_a_job(instance)
+
+
+def test_nothing_survives_the_death_of_the_supervisor(build, tmp_path):
+    instance = Instance(build, tmp_path).__enter__()
+    instance.flux("jobs")
+    instance.flux("submit", f"--cc=1-{NCORES}", "sh", "-c", f"setsid sleep 1000 & touch {tmp_path}/$FLUX_JOB_CC; sleep 1000")
+    wait_until("tasks", lambda: len(list(tmp_path.glob("[0-9]*"))) == NCORES)
+    assert len(instance.all_pids()) == len(DAEMONS)
+    instance.proc.kill()
+    instance.proc.wait()
+    wait_until("the end of the daemons", lambda: not instance.all_pids(), timeout=5)
+    wait_until("the end of the jobs", lambda: not instance.processes(), timeout=5)
+    subprocess.run(["rm", "-r", instance.rundir], check=True)
+
+
+# --- full disks
+
+
+@contextlib.contextmanager
+def small_disk(path, megabytes):
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def fill(path):
+    with open(path / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(b"x" * 4096)
+
+
+@pytest.mark.parametrize("signum", [None, signal.SIGKILL])
+@needs_root
+def test_a_full_state_disk_refuses_jobs_in_words_and_recovers_unaided(build, tmp_path, signum):
+    """With signum also the daemons that read their state at the start are replaced while the disk is full."""
+    with small_disk(tmp_path / "state", 6) as disk, Instance(build, tmp_path, [f"--statedir={disk}"]) as instance:
+        go = tmp_path / "go"
+        before = instance.flux("submit", "--wait", "true")
+        instance.run("kvs", "put", "kept=1")
+        running = instance.flux("submit", "-n", NCORES, "sh", "-c", f"touch {tmp_path}/up; while [ ! -e {go} ]; do sleep 0.05; done")
+        queued = instance.flux("submit", "--cc=1-3", "true").split()
+        wait_until("the task", (tmp_path / "up").exists)
+        fill(disk)
+        for n in range(400):  # what the store keeps in reserve is used up first
+            refused = instance.run("submit", f"--env=PAD={'x' * 50_000}", "true", check=False)
+            if refused.returncode != 0:
+                break
+        assert refused.returncode != 0 and re.search("space|disk.*full", refused.stderr)
+        instance.flux("jobs")
+        pids = instance.all_pids()
+        if signum:
+            for name in ("content", "kvs"):
+                os.kill(pids[name], signum)
+            wait_until("the store to be back", lambda: instance.run("kvs", "get", "kept", check=False).returncode == 0)
+            pids = instance.all_pids()
+        go.touch()  # a job ends while nothing can be written
+        for _ in range(5):
+            assert instance.run("submit", f"--env=PAD={'x' * 50_000}", "true", check=False).returncode != 0
+            assert instance.flux("kvs", "get", "kept") == "1"
+            assert before in instance.flux("jobs", "-an", "-o", "{id.f58}").split()
+        if not signum:
+            assert instance.all_pids() == pids, "a full disk is no reason to restart"
+        (disk / "filler").unlink()
+        wait_until("a job to be taken", lambda: instance.run("submit", "true", check=False).returncode == 0)
+        check_all_ended_once(instance, decimal(instance, running, *queued))
+        run_a_job(instance)
+
+
+@needs_root
+def test_a_full_run_directory_fails_jobs_with_the_reason_and_recovers(build, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    with small_disk(tmp_path / "run", 2) as disk:
+        disk.chmod(0o700)
+        with Instance(build, tmp_path, [f"--rundir={disk}", f"--statedir={state}"]) as instance:
+            run_a_job(instance)
+            pids = instance.all_pids()
+            fill(disk)
+            r = instance.run("run", "true", check=False)
+            assert r.returncode == 0 or re.search("record of it|No space", r.stderr), r.stderr
+            assert instance.flux("kvs", "put", "still=1") == ""
+            assert instance.all_pids() == pids
+            (disk / "filler").unlink()
+            run_a_job(instance)
+            assert instance.free_cores() == NCORES
+
+
+# --- clients
+
+
+def test_fifty_clients_that_never_read_cost_bounded_memory_and_nobody_else(fresh_instance):
+    instance = fresh_instance
+    pids = instance.all_pids()
+    job = instance.flux("submit", "sh", "-c", "for i in $(seq 2000); do echo $i; done; sleep 1000")
+    (id,) = decimal(instance, job)
+    slow = [connect(instance) for _ in range(50)]
+    for c in slow:
+        assert c.rpc("event.subscribe", {"topic": ""}).errnum == 0
+        c.send(topic="job-info.eventlog-watch", payload=json.dumps({"id": id, "path": "guest.output", "flags": 0}).encode(),
+               aux2=77, flags=STREAMING)
+    before = rss(pids["broker"])
+    good, publisher = connect(instance), connect(instance)
+    assert good.rpc("event.subscribe", {"topic": "small"}).errnum == 0
+    times = []
+    for n in range(70_000):
+        publisher.send(type=EVENT, topic="small.event", payload=b"x" * 40, aux2=0)
+        if n % 100 == 99:
+            for _ in range(100):
+                assert good.recv().type == EVENT
+        if n % 10_000 == 9_999:
+            begin = time.monotonic()
+            run_a_job(instance)
+            times.append(time.monotonic() - begin)
+    assert max(times) < 5
+    assert rss(pids["broker"]) - before < 400 << 20
+    now = instance.all_pids()
+    assert rss(now["job-list"]) < 200 << 20
+    assert {name: now[name] for name in pids} == pids
+    for c in slow:
+        c.close()
+    wait_until("the memory to be given back", lambda: rss(pids["broker"]) - before < 40 << 20)
+    instance.run("cancel", job)
+
+
+def test_a_flood_of_submissions_by_one_client_does_not_starve_another(fresh_instance):
+    instance = fresh_instance
+    spec = instance.flux("submit", "--dry-run", "true")
+    J = sign(spec)
+    c = connect(instance)
+    c.s.settimeout(60)
+    answers = []
+
+    def read():
+        while len(answers) < 3000:
+            answers.append(c.recv())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    request = json.dumps({"J": J, "urgency": 0, "flags": 0}).encode() + b"\0"  # held: only the flood counts
+    for n in range(1, 3001):
+        c.send(topic="job-ingest.submit", payload=request, aux2=n)
+        if n % 1000 == 0:
+            begin = time.monotonic()
+            run_a_job(instance)
+            assert time.monotonic() - begin < 10
+    reader.join(60)
+    taken = [m.json["id"] for m in answers if m.errnum == 0]
+    assert {m.errnum for m in answers} <= {0, 11} and len(set(taken)) == len(taken) > 0
+    assert instance.flux("job", "attach", instance.flux("submit", "echo", "next")) == "next"
+    for i in range(0, len(taken), 500):
+        instance.run("cancel", *taken[i:i + 500])
+    wait_until("the end of all", lambda: instance.flux("jobs", "-n") == "", timeout=60)
+
+
+def sign(spec):
+    """J of RFC 15 with mechanism none: header, payload, "none"."""
+    import base64
+
+    head = f"version\0i1\0userid\0i{os.geteuid()}\0mechanism\0snone\0".encode()
+    return base64.b64encode(head).decode() + "." + base64.b64encode(spec.encode()).decode() + ".none"
+
+
+def test_clients_that_come_and_die_in_thousands_leave_nothing_behind(fresh_instance):
+    instance = fresh_instance
+    instance.flux("jobs")
+    run_a_job(instance)
+    pids = instance.all_pids()
+
+    def come_and_die(count):
+        for n in range(count):
+            c = connect(instance)
+            kind = n % 4
+            if kind == 1:
+                c.send(topic="event.subscribe", payload=b'{"topic":"x"}\0', aux2=1)
+            elif kind == 2:  # a watch that waits, in three daemons
+                c.send(topic="kvs-watch.lookup", payload=b'{"key":"never","flags":12}\0', aux2=1, flags=STREAMING)
+                c.send(topic="job-manager.wait", payload=b'{"id":-1}\0', aux2=2)
+                c.send(topic="job-info.eventlog-watch", payload=b'{"id":1,"path":"eventlog"}\0', aux2=3, flags=STREAMING)
+            elif kind == 3:
+                c.send(topic="service.add", payload=b'{"service":"s-%d"}\0' % n, aux2=1)
+            c.close()
+
+    def counts():
+        c = connect(instance)
+        router = c.rpc("broker.stats-get").json["router"]
+        out = [router["inflight"], router["clients"], c.rpc("kvs.stats-get").json["watches"],
+               c.rpc("job-manager.stats-get").json["inflight"], c.rpc("job-list.stats-get").json["inflight"],
+               len(c.rpc("broker.service-list").json["services"])]
+        c.close()
+        return out
+
+    come_and_die(400)  # warms caches and spare lists
+    wait_until("all to be forgotten", lambda: counts()[1] < 25 and counts()[2] == 0)
+    quiet = counts()
+    baseline = {name: (open_fds(pid), rss(pid)) for name, pid in pids.items()}
+    come_and_die(4000)
+    wait_until("all to be forgotten", lambda: counts() == quiet)
+    assert connect(instance).rpc("broker.stats-get").json["router"]["accepted"] > 4400
+    assert instance.all_pids() == pids
+    for name, pid in pids.items():
+        fds, memory = baseline[name]
+        assert open_fds(pid) <= fds + 2, name
+        assert rss(pid) <= memory * 1.1 + (1 << 20), name
+    run_a_job(instance)
+
+
+# --- no descriptors left
+
+
+def limit_fds(pid, count):
+    """A soft limit of count more than are open now; returns how to undo it."""
+    old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir(f"/proc/{pid}/fd")))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1 + count, old[1]))
+
+    def undo():
+        with contextlib.suppress(ProcessLookupError):  # it may have chosen to begin again
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
+
+    return undo
+
+
+def cpu_ticks(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_router_without_descriptors_serves_who_is_there_and_then_who_waited(fresh_instance):
+    instance = fresh_instance
+    pid = instance.all_pids()["broker"]
+    inside = connect(instance)
+    assert inside.rpc("broker.ping").errnum == 0
+    undo = limit_fds(pid, 0)
+    waiting = [connect(instance) for _ in range(30)]
+    begin = cpu_ticks(pid)
+    since = time.monotonic()
+    while time.monotonic() - since < 1:
+        assert inside.rpc("broker.ping").errnum == 0
+        time.sleep(0.05)
+    assert cpu_ticks(pid) - begin < 30, "it spins"
+    undo()
+    assert [c.rpc("broker.ping").errnum for c in waiting] == [0] * 30
+    run_a_job(instance)
+    assert instance.all_pids()["broker"] == pid
+
+
+@pytest.mark.parametrize("name", ["kvs", "content", "job-list", "exec"])
+def test_a_daemon_without_descriptors_answers_with_an_error_and_recovers(fresh_instance, name):
+    instance = fresh_instance
+    instance.flux("jobs")
+    value = "x" * 200_000  # travels in a descriptor
+    instance.run("kvs", "put", "--raw", "big=-", input=value)
+    undo = limit_fds(instance.all_pids()[name], 0)
+    r = instance.run("kvs", "get", "--raw", "big", check=False, timeout=20)
+    if name == "kvs":
+        assert r.returncode != 0 and "could not be sent" in r.stderr
+    else:
+        assert r.stdout == value
+    run = instance.popen("run", "echo", "ran")  # may have to wait for a connection
+    undo()
+    out, err = run.communicate(timeout=30)
+    assert out == "ran\n" or (run.returncode != 0 and err), "neither done nor a reason"
+    wait_until("the value", lambda: instance.run("kvs", "get", "--raw", "big", check=False).stdout == value)
+    wait_until("a job", lambda: instance.run("run", "true", check=False).returncode == 0)
+    wait_until("the cores", lambda: instance.free_cores() == NCORES)
