@@ -34,14 +34,15 @@ static void test_a_service_is_read_with_all_keys_that_matter(void **state)
     flux_error_t error;
 
     assert_int_equal(
-        parse_service("[Unit]\nDescription=Key-value store\n[Service]\n"
-                      "ExecStart=-/usr/libexec/flux/flux-kvs --dir=%t/flux/a %%x\n"
-                      "Environment=FLUX_RUNDIR=%t/flux \"B=c d\"\nEnvironment=E=%S/flux\n"
-                      "Type=notify\nRestart=on-failure\nRestartSec=250ms\n"
-                      "WatchdogSec=30\nTimeoutStopSec=5\nTimeoutAbortSec=300ms\nFileDescriptorStoreMax=7\n"
-                      "ProtectSystem=strict\nUnheardOf=yes\n"
-                      "[Install]\nWantedBy=flux.target\n",
-                      &u, &error),
+        parse_service(
+            "[Unit]\nDescription=Key-value store\n[Service]\n"
+            "ExecStart=-/usr/libexec/flux/flux-kvs --dir=%t/flux/a %%x\n"
+            "Environment=FLUX_RUNDIR=%t/flux \"B=c d\"\nEnvironment=E=%S/flux\n"
+            "Type=notify\nRestart=on-failure\nRestartSec=250ms\n"
+            "WatchdogSec=30\nTimeoutStopSec=5\nTimeoutAbortSec=300ms\nFileDescriptorStoreMax=7\n"
+            "ProtectSystem=strict\nUnheardOf=yes\n"
+            "[Install]\nWantedBy=flux.target\n",
+            &u, &error),
         0);
     assert_string_equal(u->description, "Key-value store");
     assert_string_equal(u->argv[0], "/usr/libexec/flux/flux-kvs");

@@ -15,7 +15,7 @@
 #define DEFAULT_RESTART_USEC 100000
 #define DEFAULT_START_USEC   90000000
 #define DEFAULT_STOP_USEC    90000000
-#define DEFAULT_ABORT_USEC 2000000 /* for a core dump */
+#define DEFAULT_ABORT_USEC   2000000 /* for a core dump */
 #define DEFAULT_BACKLOG      4096
 #define FDSTORE_LIMIT        65536
 
