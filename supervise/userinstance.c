@@ -3,9 +3,11 @@
  * all in flux-NAME.slice under flux-NAME.target, so that `systemctl --user status 'flux-NAME-*'`
  * and `journalctl --user -u flux-NAME-kvs` show it. Stopped and removed when the command ends. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -266,23 +268,55 @@ static int run_command(const struct instance *in, char *const *argv)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* What the daemons complained about, from the user's journal, while the units still have a name. */
-static void show_journal(const struct instance *in)
+/* Up to `size` bytes of what the daemons complained about, from the user's journal. */
+static size_t read_journal(const char *pattern, char *buf, size_t size)
 {
-    CLEANUP(freep) char *pattern = NULL;
+    size_t len = 0;
+    int fds[2];
     pid_t pid;
 
-    if (format(&pattern, "flux-%s-%s", in->name, "*.service") < 0)
-        return;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return 0;
     pid = fork();
     if (pid == 0) {
-        (void)dup2(STDERR_FILENO, STDOUT_FILENO);
+        (void)dup2(fds[1], STDOUT_FILENO);
         (void)execlp("journalctl", "journalctl", "--user", "--quiet", "--no-pager", "--output=cat",
                      "--priority=err", "--lines=20", "--unit", pattern, (char *)NULL);
         _exit(127);
     }
+    (void)close(fds[1]);
+    while (len < size) {
+        const ssize_t n = read(fds[0], buf + len, size - len);
+
+        if (n <= 0 && !(n < 0 && errno == EINTR))
+            break;
+        len += n > 0 ? (size_t)n : 0;
+    }
+    (void)close(fds[0]);
     if (pid > 0)
         (void)waitpid(pid, NULL, 0);
+    return len;
+}
+
+/* While the units still have a name. A user cannot ask journald whether it has written what it was
+ * sent, so the journal is read until it says something and then nothing new, for two seconds at
+ * most. */
+static void show_journal(const struct instance *in)
+{
+    const struct timespec pause = { .tv_nsec = 200000000 };
+    CLEANUP(freep) char *pattern = NULL;
+    static char buf[2][8192];
+    size_t len[2] = { 0, 0 };
+
+    if (format(&pattern, "flux-%s-%s", in->name, "*.service") < 0)
+        return;
+    for (int i = 0; i < 10; i++) {
+        len[i % 2] = read_journal(pattern, buf[i % 2], sizeof(buf[0]));
+        if (len[0] > 0 && len[0] == len[1])
+            break;
+        (void)nanosleep(&pause, NULL);
+    }
+    (void)fwrite(buf[len[1] > len[0]], 1, len[1] > len[0] ? len[1] : len[0], stderr);
 }
 
 int userinstance_run(const struct supervisor_options *o, bool verbose)

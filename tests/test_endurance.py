@@ -17,6 +17,8 @@ import pytest
 from embedded import DAEMONS, Instance, copy_units, wait_until
 from rawclient import EVENT, NORESPONSE, STREAMING, Client
 
+pytestmark = pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
+
 NCORES = len(os.sched_getaffinity(0))
 ONCE = ("submit", "start", "finish", "free", "clean")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
