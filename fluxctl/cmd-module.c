@@ -3,6 +3,9 @@
  * here: a daemon of its own. To load one is to call its socket, which starts it; to remove one is
  * to ask it to end, and the next request to it starts it again. Refuses arguments, files, and to
  * end the router. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -228,6 +231,10 @@ static int print_value(const struct cmdline *c, const json_t *v)
 
     if (number_parse_double(cmdline_string(c, "scale", "1"), &scale) < 0)
         return complain("--scale must be a number");
+    if ((type[0] || cmdline_has(c, "scale")) && !json_is_number(v))
+        return complain("'%s' is not a number", cmdline_string(c, "parse", ""));
+    if (cmdline_has(c, "scale") && !type[0])
+        type = json_is_integer(v) && scale == (double)(long long)scale ? "int" : "double";
     if (strcmp(type, "int") == 0)
         printf("%lld\n", (long long)(json_number_value(v) * scale));
     else if (strcmp(type, "double") == 0)
@@ -241,6 +248,46 @@ static int print_value(const struct cmdline *c, const json_t *v)
     return EXIT_SUCCESS;
 }
 
+static const char *service_of(const struct cmdline *c)
+{
+    return c->argc > 0 ? c->argv[0] : "broker";
+}
+
+/* On every rank where it runs; it is enough if it runs on one. */
+static int clear_all(flux_t *h, const char *name, const char *topic)
+{
+    uint32_t size, cleared = 0;
+
+    if (flux_get_size(h, &size) < 0)
+        return complain("cannot get the size of the instance: %s", strerror(errno));
+    for (uint32_t rank = 0; rank < size; rank++) {
+        CLEANUP(flux_future_destroyp) flux_future_t *f = flux_rpc(h, topic, NULL, rank, 0);
+
+        if (f && flux_rpc_get(f, NULL) == 0)
+            cleared++;
+        else if (errno != ENOSYS || (rank + 1 == size && cleared == 0))
+            return complain_future(f, "cannot clear the statistics of %s on rank %u", name, rank);
+    }
+    return EXIT_SUCCESS;
+}
+
+static int clear_stats(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    char topic[128];
+
+    if (cmdline_has(c, "rusage") || cmdline_has(c, "parse"))
+        return complain("--clear prints nothing: leave out --rusage and --parse");
+    snprintf(topic, sizeof(topic), "%s.stats-clear", service_of(c));
+    if (!(h = client_open()))
+        return EXIT_FAILURE;
+    if (cmdline_has(c, "clear-all"))
+        return clear_all(h, service_of(c), topic);
+    answer = client_call(h, topic, NULL, "clear the statistics");
+    return answer ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int run_stats(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
@@ -249,7 +296,11 @@ static int run_stats(const struct cmdline *c)
     const json_t *v;
     char topic[128];
 
-    snprintf(topic, sizeof(topic), "%s.%s", c->argc > 0 ? c->argv[0] : "broker",
+    if (cmdline_has(c, "clear") || cmdline_has(c, "clear-all"))
+        return clear_stats(c);
+    if (!path && (cmdline_has(c, "type") || cmdline_has(c, "scale")))
+        return complain("--type and --scale convert one value: name it with --parse");
+    snprintf(topic, sizeof(topic), "%s.%s", service_of(c),
              cmdline_has(c, "rusage") ? "rusage" : "stats-get");
     if (!(h = client_open()) || !(answer = client_call(h, topic, NULL, "get the statistics")))
         return EXIT_FAILURE;
@@ -263,11 +314,67 @@ static int run_stats(const struct cmdline *c)
     return EXIT_SUCCESS;
 }
 
+/* --- debug --- */
+
+static int parse_mask(const char *s, uint32_t *ret)
+{
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(s, &end, 0);
+    if (errno || end == s || *end || s[0] == '-' || n > UINT32_MAX)
+        return complain("'%s' is not a mask of 32 bits: decimal, 0x for hexadecimal, 0 for octal",
+                        s);
+    *ret = (uint32_t)n;
+    return EXIT_SUCCESS;
+}
+
+static int run_debug(const struct cmdline *c)
+{
+    static const struct {
+        const char *option, *op;
+    } ops[] = { { "set", "set" }, { "setbit", "setbit" }, { "clearbit", "clrbit" } };
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    const char *op = cmdline_has(c, "clear") ? "clr" : "get";
+    uint32_t mask = 0;
+    char topic[128];
+
+    if (c->nvalues > 1)
+        return complain("--clear, --set, --clearbit and --setbit exclude each other");
+    for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+        if (!cmdline_has(c, ops[i].option))
+            continue;
+        op = ops[i].op;
+        if (parse_mask(cmdline_string(c, ops[i].option, ""), &mask) != EXIT_SUCCESS)
+            return EXIT_FAILURE;
+    }
+    snprintf(topic, sizeof(topic), "%s.debug", service_of(c));
+    if (!(h = client_open()) ||
+        !(answer =
+              client_call(h, topic, json_pack("{s:s s:I}", "op", op, "flags", (json_int_t)mask),
+                          "reach the debug flags")))
+        return EXIT_FAILURE;
+    printf("0x%" PRIx64 "\n", (uint64_t)json_integer_value(json_object_get(answer, "flags")));
+    return EXIT_SUCCESS;
+}
+
+static const struct option debug_options[] = {
+    { 'c', "clear", NULL, "Set all flags to zero" },
+    { 'S', "set", "MASK", "Set the flags to MASK" },
+    { 'C', "clearbit", "MASK", "Clear the bits of MASK, leave the others" },
+    { 's', "setbit", "MASK", "Set the bits of MASK, leave the others" },
+    { 0 },
+};
+
 static const struct option stats_options[] = {
     { 'p', "parse", "PATH", "Print the value at a period-delimited path" },
     { 't', "type", "TYPE", "Print it as int or double" },
     { 's', "scale", "N", "Multiply it by N" },
     { 'R', "rusage", NULL, "Resource usage (getrusage(2)) of the daemon" },
+    { 'c', "clear", NULL, "Begin to count anew" },
+    { 'C', "clear-all", NULL, "Begin to count anew on all ranks" },
     { 0 },
 };
 
@@ -281,6 +388,8 @@ static const struct option remove_options[] = {
 };
 
 const struct command cmd_module[] = {
+    { "module debug", "[SERVICE]", "Show or set the debug flags of a service", debug_options, 0, 1,
+      0, run_debug },
     { "module info", "SERVICE", "Print what the router knows of a service", NULL, 1, 1, 0,
       run_info },
     { "module list", NULL, "List the services of this node", list_options, 0, 0, 0, run_list },

@@ -20,6 +20,7 @@ static const struct family {
     { "Jobs", cmd_job },
     { "Jobs", cmd_queue },
     { "Resources", cmd_resource },
+    { "Resources", cmd_hwloc },
     { "Resources", cmd_exec },
     { "Services", cmd_attr },
     { "Services", cmd_module },

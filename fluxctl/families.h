@@ -11,6 +11,7 @@ extern const struct command cmd_content[];
 extern const struct command cmd_event[];
 extern const struct command cmd_exec[];
 extern const struct command cmd_help[];
+extern const struct command cmd_hwloc[];
 extern const struct command cmd_instance[];
 extern const struct command cmd_job[];
 extern const struct command cmd_jobs[];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The methods that every service answers (PROTOCOLS.md, "Rules for all"). Their arg is that of the
  * daemon, which they do not look at. */
+#include <string.h>
+
 #include "service/log.h"
 #include "service/state.h"
 
@@ -23,6 +25,39 @@ static int rpc_stats_get(struct request *req, void *arg)
     CLEANUP(json_decrefp) json_t *o = service_stats_json(request_service(req));
 
     return o ? request_respond_json(req, o) : -ENOMEM;
+}
+
+static int rpc_stats_clear(struct request *req, void *arg)
+{
+    struct service *svc = request_service(req);
+
+    stats_clear(&svc->stats);
+    dispatch_stats_clear(svc->dispatch);
+    if (svc->desc->on_stats_clear)
+        svc->desc->on_stats_clear(arg);
+    return request_respond(req, NULL);
+}
+
+/* What the bits mean is the business of the daemon and of who tests it. */
+static int rpc_debug(struct request *req, void *arg)
+{
+    struct service *svc = request_service(req);
+    const char *op = json_string_value(json_object_get(request_json(req), "op"));
+    const json_int_t flags = json_integer_value(json_object_get(request_json(req), "flags"));
+
+    if (flags < 0 || flags > UINT32_MAX)
+        return request_explain(req, EINVAL, "debug flags have 32 bits");
+    if (strcmp(op, "setbit") == 0)
+        svc->debug_flags |= (uint32_t)flags;
+    else if (strcmp(op, "clrbit") == 0)
+        svc->debug_flags &= ~(uint32_t)flags;
+    else if (strcmp(op, "set") == 0)
+        svc->debug_flags = (uint32_t)flags;
+    else if (strcmp(op, "clr") == 0)
+        svc->debug_flags = 0;
+    else if (strcmp(op, "get") != 0)
+        return request_explain(req, EINVAL, "op must be setbit, clrbit, set, clr or get");
+    return request_respond_pack(req, "{s:I}", "flags", (json_int_t)svc->debug_flags);
 }
 
 static int rpc_rusage(struct request *req, void *arg)
@@ -64,6 +99,7 @@ static int rpc_shutdown(struct request *req, void *arg)
 
 const struct rpc_method builtin_methods[] = {
     { .topic = "config-reload", .roles = ROLE_OWNER, .in = "", .fn = rpc_config_reload },
+    { .topic = "debug", .roles = ROLE_OWNER, .in = "op:s flags?:I", .fn = rpc_debug },
     { .topic = "disconnect",
       .roles = ROLE_USER,
       .flags = RPC_METHOD_NORESPONSE,
@@ -71,6 +107,7 @@ const struct rpc_method builtin_methods[] = {
     { .topic = "ping", .roles = ROLE_USER, .in = "", .fn = rpc_ping },
     { .topic = "rusage", .roles = ROLE_USER, .fn = rpc_rusage },
     { .topic = "shutdown", .roles = ROLE_OWNER, .fn = rpc_shutdown },
+    { .topic = "stats-clear", .roles = ROLE_OWNER, .fn = rpc_stats_clear },
     { .topic = "stats-get", .roles = ROLE_USER, .fn = rpc_stats_get },
 };
 const size_t builtin_nmethods = ARRAY_SIZE(builtin_methods);

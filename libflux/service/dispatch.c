@@ -171,3 +171,9 @@ json_t *dispatch_stats(const struct dispatch *d)
                                                 "errors", (json_int_t)m->errors));
     return o;
 }
+
+void dispatch_stats_clear(struct dispatch *d)
+{
+    for (struct method *m = d->methods; m; m = m->hh.next)
+        m->calls = m->errors = 0;
+}

@@ -18,6 +18,7 @@ DEFINE_CLEANUP(struct dispatch *, dispatch_free)
 void dispatch_request(struct service *svc, struct origin *origin, const flux_msg_t *msg);
 /* Calls and errors per method that was ever called. */
 json_t *dispatch_stats(const struct dispatch *d);
+void dispatch_stats_clear(struct dispatch *d);
 
 /* builtin.c: methods named without their service ("ping"). Their arg is the service. */
 extern const struct rpc_method builtin_methods[];

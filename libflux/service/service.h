@@ -64,6 +64,7 @@ struct service_desc {
     size_t nmethods;
     /* All optional; arg as above. */
     void (*on_stats)(json_t *stats, void *arg); /* add to SERVICE.stats-get */
+    void (*on_stats_clear)(void *arg);          /* SERVICE.stats-clear: begin to count anew */
     int (*on_config)(const json_t *config, void *arg,
                      flux_error_t *error);                   /* reload; config lent */
     void (*on_disconnect)(const flux_msg_t *msg, void *arg); /* a client (first route) went away */

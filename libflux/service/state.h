@@ -24,6 +24,7 @@ struct service {
     flux_reactor_t *reactor;
     struct notify *notify;
     struct stats stats;
+    uint32_t debug_flags; /* SERVICE.debug */
     struct quota *quota;
     struct request_index *requests;
     size_t nrequests;

@@ -11,17 +11,22 @@ void stats_init(struct stats *s)
     *s = (struct stats){ .start_usec = monotime_usec() };
 }
 
+void stats_clear(struct stats *s)
+{
+    *s = (struct stats){ .start_usec = s->start_usec };
+}
+
 json_t *service_stats_json(const struct service *svc)
 {
     const struct stats *s = &svc->stats;
-    json_t *o =
-        json_pack("{s:f s:i s:I s:I s:I s:I s:I s:I s:I s:I s:o}", /* keep in step with the keys */
-                  "uptime", (double)(monotime_usec() - s->start_usec) / 1e6, "pid", (int)getpid(),
-                  "requests", (json_int_t)s->requests, "errors", (json_int_t)s->errors, "inflight",
-                  (json_int_t)request_count(svc), "users", (json_int_t)quota_users(svc->quota),
-                  "disconnects", (json_int_t)s->disconnects, "refused", (json_int_t)s->refused,
-                  "bad_peers", (json_int_t)s->bad_peer, "connections",
-                  (json_int_t)peers_count(svc->peers), "methods", dispatch_stats(svc->dispatch));
+    json_t *o = json_pack(
+        "{s:f s:i s:I s:I s:I s:I s:I s:I s:I s:I s:I s:o}", /* keep in step with the keys */
+        "uptime", (double)(monotime_usec() - s->start_usec) / 1e6, "pid", (int)getpid(), "requests",
+        (json_int_t)s->requests, "errors", (json_int_t)s->errors, "inflight",
+        (json_int_t)request_count(svc), "users", (json_int_t)quota_users(svc->quota), "disconnects",
+        (json_int_t)s->disconnects, "refused", (json_int_t)s->refused, "bad_peers",
+        (json_int_t)s->bad_peer, "connections", (json_int_t)peers_count(svc->peers), "debug",
+        (json_int_t)svc->debug_flags, "methods", dispatch_stats(svc->dispatch));
 
     if (o && svc->desc->on_stats)
         svc->desc->on_stats(o, svc->arg);

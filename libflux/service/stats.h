@@ -18,6 +18,7 @@ struct stats {
 };
 
 void stats_init(struct stats *s);
+void stats_clear(struct stats *s); /* the counters; it has run for as long as it has */
 json_t *service_stats_json(const struct service *svc);
 json_t *stats_rusage(void);
 

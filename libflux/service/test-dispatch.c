@@ -403,6 +403,33 @@ static void every_name_of_the_service_answers_the_built_in_methods(void **state)
     assert_int_equal(answer(NULL), EPERM);
 }
 
+static void counters_and_debug_flags_are_for_the_owner_to_change(void **state)
+{
+    const char *text;
+
+    ask((struct ask){ .topic = "test.debug", .payload = "{\"op\":\"get\"}", .guest = true });
+    assert_int_equal(answer(NULL), EPERM);
+    drop_answers();
+    ask((struct ask){ .topic = "test.stats-clear", .guest = true });
+    assert_int_equal(answer(NULL), EPERM);
+    drop_answers();
+    ask((struct ask){ .topic = "test.debug", .payload = "{\"op\":\"set\",\"flags\":5}" });
+    assert_int_equal(answer(&text), 0);
+    assert_non_null(strstr(text, "5"));
+    drop_answers();
+    ask((struct ask){ .topic = "test.debug", .payload = "{\"op\":\"set\",\"flags\":4294967296}" });
+    assert_int_equal(answer(NULL), EINVAL);
+    drop_answers();
+    ask((struct ask){ .topic = "test.debug", .payload = "{\"op\":\"toggle\",\"flags\":1}" });
+    assert_int_equal(answer(NULL), EINVAL);
+    assert_int_equal(fx.svc.debug_flags, 5);
+    drop_answers();
+    fx.svc.stats.errors = 7;
+    ask((struct ask){ .topic = "test.stats-clear" });
+    assert_int_equal(answer(NULL), 0);
+    assert_int_equal(fx.svc.stats.errors, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -428,6 +455,7 @@ int main(void)
         T(a_guest_beyond_his_quota_gets_eagain_and_his_disconnect_still_counts),
         T(ping_echoes_the_payload_and_adds_who_asked),
         T(every_name_of_the_service_answers_the_built_in_methods),
+        T(counters_and_debug_flags_are_for_the_owner_to_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,13 @@ static void on_stats(json_t *stats, void *arg)
     (void)json_object_set_new(stats, "router", o);
 }
 
+static void on_stats_clear(void *arg)
+{
+    struct manager *m = arg;
+
+    m->router.stats = (struct router_stats){ 0 };
+}
+
 static void on_accept(int fd, void *arg)
 {
     struct manager *m = arg;
@@ -292,6 +299,7 @@ const struct service_desc broker_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_stats_clear = on_stats_clear,
     .on_accept = on_accept,
     .on_stop = on_stop,
     .standalone = true,

@@ -120,3 +120,8 @@ const struct cache_stats *cache_stats(const struct cache *c)
 {
     return &c->stats;
 }
+
+void cache_stats_clear(struct cache *c)
+{
+    c->stats.hits = c->stats.misses = 0;
+}

@@ -30,5 +30,6 @@ void cache_insert(struct cache *c, const uint8_t digest[DIGEST_SIZE], const void
 void cache_set_limit(struct cache *c, size_t limit_bytes);
 void cache_drop(struct cache *c);
 const struct cache_stats *cache_stats(const struct cache *c);
+void cache_stats_clear(struct cache *c); /* hits, misses */
 
 #endif

@@ -327,6 +327,14 @@ static void on_stats(json_t *stats, void *arg)
     json_decref(o);
 }
 
+static void on_stats_clear(void *arg)
+{
+    struct manager *m = arg;
+
+    cache_stats_clear(m->cache);
+    worker_stats_clear(m->worker);
+}
+
 static int on_config(const json_t *config, void *arg, flux_error_t *error)
 {
     struct manager *m = arg;
@@ -358,6 +366,7 @@ const struct service_desc content_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_stats_clear = on_stats_clear,
     .on_config = on_config,
     .on_stop = on_stop,
 };

@@ -249,3 +249,10 @@ struct worker_stats worker_stats(struct worker *wk)
     (void)pthread_mutex_unlock(&wk->mutex);
     return stats;
 }
+
+void worker_stats_clear(struct worker *wk)
+{
+    (void)pthread_mutex_lock(&wk->mutex);
+    wk->stats = (struct worker_stats){ .queued_bytes = wk->stats.queued_bytes };
+    (void)pthread_mutex_unlock(&wk->mutex);
+}

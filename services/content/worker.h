@@ -52,5 +52,6 @@ int worker_fd(const struct worker *wk); /* readable when work is done */
 int worker_dispatch(struct worker *wk);
 size_t worker_pending(const struct worker *wk); /* submitted and not yet dispatched */
 struct worker_stats worker_stats(struct worker *wk);
+void worker_stats_clear(struct worker *wk); /* count anew; what is queued stays counted */
 
 #endif

@@ -124,6 +124,13 @@ static void on_stats(json_t *stats, void *arg)
     (void)json_object_set_new(stats, "unanswered", json_integer((json_int_t)in->naccepted));
 }
 
+static void on_stats_clear(void *arg)
+{
+    struct ingest *in = arg;
+
+    in->nsubmitted = in->nrefused = in->ncommits = 0;
+}
+
 static int on_stop(void *arg)
 {
     struct ingest *in = arg;
@@ -137,6 +144,7 @@ const struct service_desc ingest_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_stats_clear = on_stats_clear,
     .on_stop = on_stop,
 };
 

@@ -447,3 +447,10 @@ const struct committer_stats *commit_stats(const struct kvs *k)
 {
     return &k->committer->stats;
 }
+
+void commit_stats_clear(struct kvs *k)
+{
+    struct committer *c = k->committer;
+
+    c->stats = (struct committer_stats){ .queued = c->stats.queued };
+}

@@ -21,5 +21,6 @@ void commit_submit(struct kvs *k, struct txn *t);
 void commit_pump(struct kvs *k);
 bool commit_idle(const struct kvs *k);
 const struct committer_stats *commit_stats(const struct kvs *k);
+void commit_stats_clear(struct kvs *k); /* count anew; what is queued stays counted */
 
 #endif

@@ -109,6 +109,15 @@ static void on_stats(json_t *stats, void *arg)
     json_decref(o);
 }
 
+static void on_stats_clear(void *arg)
+{
+    struct manager *m = arg;
+
+    m->nlookups = 0;
+    commit_stats_clear(m->kvs);
+    objcache_stats_clear(m->kvs->cache);
+}
+
 static int on_config(const json_t *config, void *arg, flux_error_t *error)
 {
     struct manager *m = arg;
@@ -132,6 +141,7 @@ const struct service_desc kvs_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_stats_clear = on_stats_clear,
     .on_config = on_config,
     .on_stop = on_stop,
 };

@@ -242,6 +242,11 @@ const struct objcache_stats *objcache_stats(const struct objcache *c)
     return &c->stats;
 }
 
+void objcache_stats_clear(struct objcache *c)
+{
+    c->stats.hits = c->stats.misses = c->stats.evictions = 0;
+}
+
 int pins_reserve(struct pins *p)
 {
     if (p->count == p->cap) {

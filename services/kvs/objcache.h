@@ -50,6 +50,7 @@ void obj_unpin(struct objcache *c, struct obj *o);
 void objcache_set_limit(struct objcache *c, size_t limit_bytes);
 void objcache_drop(struct objcache *c); /* everything that is not pinned */
 const struct objcache_stats *objcache_stats(const struct objcache *c);
+void objcache_stats_clear(struct objcache *c); /* hits, misses, evictions */
 
 /* A list of pins. */
 struct pins {

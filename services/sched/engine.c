@@ -306,3 +306,8 @@ const struct engine_counts *engine_counts(const struct engine *e)
 {
     return &e->counts;
 }
+
+void engine_counts_clear(struct engine *e)
+{
+    e->counts = (struct engine_counts){ 0 };
+}

@@ -54,5 +54,6 @@ size_t engine_pending(const struct engine *e);
 size_t engine_running(const struct engine *e);
 const struct pool *engine_pool(const struct engine *e);
 const struct engine_counts *engine_counts(const struct engine *e);
+void engine_counts_clear(struct engine *e);
 
 #endif

@@ -467,6 +467,14 @@ static void on_stats(json_t *stats, void *arg)
                   (json_int_t)c->bad_frees));
 }
 
+static void on_stats_clear(void *arg)
+{
+    struct manager *m = arg;
+
+    if (m && m->engine)
+        engine_counts_clear(m->engine);
+}
+
 static const struct rpc_method methods[] = {
     { .topic = "sched.alloc", .roles = ROLE_OWNER, .in = "id:I", .fn = rpc_alloc },
     { .topic = "sched.alloc-batch", .roles = ROLE_OWNER, .in = "jobs:a", .fn = rpc_alloc_batch },
@@ -494,5 +502,6 @@ const struct service_desc sched_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_stats_clear = on_stats_clear,
     .allow_guests = true,
 };

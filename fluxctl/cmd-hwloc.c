@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* fluxctl hwloc: the hardware topology of the nodes, asked of the resource service of each rank, or
+ * read here with --local. The objects are counted in the XML as hwloc wrote it: an object is an
+ * element of that name, and text in attributes has no '<' in it. */
+#include <string.h>
+
+#include "base/number.h"
+#include "client.h"
+#include "families.h"
+#include "hwloc-local.h"
+
+DEFINE_CLEANUP(struct idset *, idset_destroy)
+
+struct counts {
+    size_t machines, cores, pus;
+};
+
+typedef void (*topology_f)(const char *xml, void *arg);
+
+static size_t count_objects(const char *xml, const char *type)
+{
+    char element[64];
+    size_t n = 0;
+
+    snprintf(element, sizeof(element), "<object type=\"%s\"", type);
+    for (const char *s = xml; (s = strstr(s, element)); s++)
+        n++;
+    return n;
+}
+
+static void add_counts(const char *xml, void *arg)
+{
+    struct counts *n = arg;
+
+    n->machines += count_objects(xml, "Machine");
+    n->cores += count_objects(xml, "Core");
+    n->pus += count_objects(xml, "PU");
+}
+
+static void print_topology(const char *xml, void *arg)
+{
+    size_t len = strlen(xml);
+
+    printf("%s%s", xml, len > 0 && xml[len - 1] == '\n' ? "" : "\n");
+}
+
+/* The ranks that --rank names. NULL: has complained. */
+static struct idset *parse_ranks(const char *s, uint32_t size)
+{
+    CLEANUP(idset_destroyp) struct idset *ranks = NULL;
+
+    if (strcmp(s, "all") == 0) {
+        ranks = idset_create(size, 0);
+        if (!ranks || idset_range_set(ranks, 0, size - 1) < 0) {
+            complain("out of memory");
+            return NULL;
+        }
+        return TAKE(ranks);
+    }
+    if (!(ranks = idset_decode(s)) || idset_count(ranks) == 0) {
+        complain("--rank must be ranks such as 0, 0-3 or 2,4-5, or all, not '%s'", s);
+        return NULL;
+    }
+    if (idset_last(ranks) >= size) {
+        complain("there is no rank %u: the instance has %u rank%s, from 0", idset_last(ranks), size,
+                 size == 1 ? "" : "s");
+        return NULL;
+    }
+    return TAKE(ranks);
+}
+
+static int ask_rank(flux_t *h, uint32_t rank, topology_f fn, void *arg)
+{
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    const char *xml;
+    char what[64];
+
+    snprintf(what, sizeof(what), "get the topology of rank %u", rank);
+    if (!(answer = client_call_rank(h, "resource.topo-get", rank, NULL, what)))
+        return EXIT_FAILURE;
+    if (!(xml = json_string_value(json_object_get(answer, "xml"))))
+        return complain("the answer of rank %u is malformed", rank);
+    fn(xml, arg);
+    return EXIT_SUCCESS;
+}
+
+static int ask_ranks(const char *which, topology_f fn, void *arg)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(idset_destroyp) struct idset *ranks = NULL;
+    int status = EXIT_SUCCESS;
+    uint32_t size;
+
+    if (!h)
+        return EXIT_FAILURE;
+    if (flux_get_size(h, &size) < 0)
+        return complain("cannot get the size of the instance: %s", strerror(errno));
+    if (!(ranks = parse_ranks(which, size)))
+        return EXIT_FAILURE;
+    for (unsigned int i = idset_first(ranks); status == EXIT_SUCCESS && i != IDSET_INVALID_ID;
+         i = idset_next(ranks, i))
+        status = ask_rank(h, i, fn, arg);
+    return status;
+}
+
+static int for_each_topology(const struct cmdline *c, topology_f fn, void *arg)
+{
+    CLEANUP(freep) char *xml = NULL;
+    const char *ranks = cmdline_string(c, "rank", cmdline_string(c, "ranks", NULL));
+
+    if (!cmdline_has(c, "local"))
+        return ask_ranks(ranks ? ranks : "all", fn, arg);
+    if (ranks)
+        return complain("--local and --rank exclude each other");
+    if (!(xml = hwloc_local_xml()))
+        return EXIT_FAILURE;
+    fn(xml, arg);
+    return EXIT_SUCCESS;
+}
+
+static int run_info(const struct cmdline *c)
+{
+    struct counts n = { 0 };
+
+    if (for_each_topology(c, add_counts, &n) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    if (cmdline_has(c, "json"))
+        printf("{\"machines\":%zu,\"cores\":%zu,\"pus\":%zu}\n", n.machines, n.cores, n.pus);
+    else
+        printf("%zu Machine%s, %zu Core%s, %zu PU%s\n", n.machines, n.machines == 1 ? "" : "s",
+               n.cores, n.cores == 1 ? "" : "s", n.pus, n.pus == 1 ? "" : "s");
+    return EXIT_SUCCESS;
+}
+
+static int run_topology(const struct cmdline *c)
+{
+    return for_each_topology(c, print_topology, NULL);
+}
+
+#define WHERE_OPTIONS                                                                  \
+    { 'l', "local", NULL, "Look at this node, as this process sees it" },              \
+        { 'r', "rank", "NODESET", "These ranks: 0, 0-3, 2,4-5 ... or all (default)" }, \
+    {                                                                                  \
+        0, "ranks", "NODESET", "Same", OPTION_HIDDEN                                   \
+    }
+static const struct option info_options[] = {
+    WHERE_OPTIONS,
+    { 0, "json", NULL, "Print JSON" },
+    { 0 },
+};
+static const struct option topology_options[] = { WHERE_OPTIONS, { 0 } };
+
+const struct command cmd_hwloc[] = {
+    { "hwloc info", NULL, "Count machines, cores and processing units", info_options, 0, 0, 0,
+      run_info },
+    { "hwloc topology", NULL, "Print the topology of nodes as XML", topology_options, 0, 0, 0,
+      run_topology },
+    { 0 },
+};
