@@ -5,7 +5,9 @@
 
 #include "base/jsonx.h"
 #include "base/monotime.h"
+#include "base/number.h"
 #include "client.h"
+#include "datetime.h"
 #include "families.h"
 #include "job-fields.h"
 
@@ -55,7 +57,7 @@ static int parse_filter(const char *s, struct filter *ret)
     bool every_result = false;
 
     *ret = (struct filter){ 0 };
-    while (*s) {
+    do {
         size_t len = strcspn(s, ",");
         const struct filter_word *w = find_word(s, len);
 
@@ -67,7 +69,7 @@ static int parse_filter(const char *s, struct filter *ret)
         ret->results |= w->results;
         every_result |= w->states == FLUX_JOB_STATE_INACTIVE && !w->results;
         s += len + (s[len] == ',');
-    }
+    } while (*s);
     if (every_result)
         ret->results = 0;
     return 0;
@@ -75,29 +77,64 @@ static int parse_filter(const char *s, struct filter *ret)
 
 /* --- what to ask for --- */
 
+/* "-2h": so long ago; seconds since the epoch; or what datetime_parse() knows. Never the future. */
+static int parse_since(const char *s, double *ret)
+{
+    flux_error_t error = { "" };
+    double now = walltime(), ago;
+
+    if (s[0] == '-') {
+        if (parse_duration(s + 1, "what follows the '-' of --since", &ago) < 0)
+            return -1;
+        *ret = now - ago;
+    } else if (number_parse_double(s, ret) < 0 && datetime_parse(s, now, ret, &error) < 0) {
+        complain("--since: %s", error.text);
+        return -1;
+    }
+    if (*ret <= now)
+        return 0;
+    complain("--since: '%s' is in the future; -2h is two hours ago", s);
+    return -1;
+}
+
+static int ask_for_text(const struct cmdline *c, const char *key, json_t *request)
+{
+    const char *s = cmdline_string(c, key, NULL);
+
+    if (!s || json_object_set_new(request, key, json_string(s)) == 0)
+        return 0;
+    complain("--%s: '%s' is not valid UTF-8", key, s);
+    return -1;
+}
+
 static json_t *list_request(const struct cmdline *c)
 {
     bool everybody = cmdline_has(c, "A");
-    const char *words =
-        everybody || cmdline_has(c, "a") ? "pending,running,inactive" : "pending,running";
+    const char *words = everybody || cmdline_has(c, "a") || cmdline_has(c, "since")
+                            ? "pending,running,inactive"
+                            : "pending,running";
     const char *user = cmdline_string(c, "user", NULL);
     uint32_t userid = everybody ? FLUX_USERID_UNKNOWN : getuid();
+    double since = 0;
     struct filter filter;
+    CLEANUP(json_decrefp) json_t *o = NULL;
     int count;
-    json_t *o;
 
     if (parse_count(cmdline_string(c, "count", "1000"), "--count", 0, &count) < 0 ||
         parse_filter(cmdline_string(c, "filter", words), &filter) < 0 ||
-        (user && parse_user(user, &userid) < 0))
+        (user && parse_user(user, &userid) < 0) ||
+        (cmdline_has(c, "since") && parse_since(cmdline_string(c, "since", ""), &since) < 0))
         return NULL;
     o = json_pack("{s:i s:[s] s:i}", "max_entries", count, "attrs", "all", "states", filter.states);
     if (userid != FLUX_USERID_UNKNOWN)
         (void)json_object_set_new(o, "userid", json_integer(userid));
     if (filter.results)
         (void)json_object_set_new(o, "results", json_integer(filter.results));
-    if (cmdline_has(c, "name"))
-        (void)json_object_set_new(o, "name", json_string(cmdline_string(c, "name", "")));
-    return o;
+    if (since > 0)
+        (void)json_object_set_new(o, "since", json_real(since));
+    if (ask_for_text(c, "name", o) < 0 || ask_for_text(c, "queue", o) < 0)
+        return NULL;
+    return TAKE(o);
 }
 
 static json_t *fetch_listed(flux_t *h, const struct cmdline *c)
@@ -147,13 +184,16 @@ static const char *color_of(const json_t *job)
     return NULL;
 }
 
-static bool use_color(const struct cmdline *c)
+static int parse_color(const struct cmdline *c, bool *ret)
 {
     const char *when = cmdline_string(c, "color", "auto");
 
-    if (strcmp(when, "auto") == 0)
-        return isatty(STDOUT_FILENO);
-    return strcmp(when, "always") == 0;
+    if (strcmp(when, "always") != 0 && strcmp(when, "never") != 0 && strcmp(when, "auto") != 0) {
+        complain("--color must be never, always or auto, not '%s'", when);
+        return -1;
+    }
+    *ret = strcmp(when, "auto") == 0 ? isatty(STDOUT_FILENO) : strcmp(when, "always") == 0;
+    return 0;
 }
 
 static int check_fields(const struct format *f)
@@ -179,17 +219,16 @@ static int parse_format(const struct cmdline *c, struct format **ret)
     return check_fields(*ret);
 }
 
-static void print_table(const struct cmdline *c, const struct format *f, const json_t *jobs)
+static void print_table(const struct format *f, const json_t *jobs, bool heading, bool colors)
 {
     struct job_fields fields = { .now = walltime() };
     struct format_source source = { .get = job_field_get,
                                     .heading = job_field_heading,
                                     .arg = &fields };
-    bool colors = use_color(c);
     size_t i;
     json_t *job;
 
-    if (!cmdline_has(c, "suppress-header"))
+    if (heading)
         format_print_heading(f, &source, stdout);
     json_array_foreach ((json_t *)jobs, i, job) {
         const char *color = colors ? color_of(job) : NULL;
@@ -197,7 +236,7 @@ static void print_table(const struct cmdline *c, const struct format *f, const j
         fields.job = job;
         fputs(color ? color : "", stdout);
         format_print(f, &source, stdout);
-        fputs(color ? "\033[0m" : "", stdout);
+        fputs(color ? "\033[0m\n" : "\n", stdout);
     }
     job_fields_deinit(&fields);
 }
@@ -244,8 +283,9 @@ static int run_jobs(const struct cmdline *c)
     CLEANUP(format_freep) struct format *f = NULL;
     CLEANUP(json_decrefp) json_t *jobs = NULL;
     int status = EXIT_SUCCESS;
+    bool colors;
 
-    if (parse_format(c, &f) < 0 || !(h = client_open()))
+    if (parse_format(c, &f) < 0 || parse_color(c, &colors) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
     if (cmdline_has(c, "stats-only"))
         return print_stats(h) > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -257,7 +297,8 @@ static int run_jobs(const struct cmdline *c)
     if (cmdline_has(c, "json"))
         print_json(jobs);
     else
-        print_table(c, f, jobs);
+        print_table(f, jobs, !cmdline_has(c, "suppress-header") && !cmdline_has(c, "no-header"),
+                    colors);
     return status;
 }
 
@@ -265,11 +306,14 @@ static const struct option jobs_options[] = {
     { 'a', NULL, NULL, "All jobs of yours, ended ones too" },
     { 'A', NULL, NULL, "All jobs of all users, ended ones too" },
     { 'n', "suppress-header", NULL, "No line of headings" },
+    { 0, "no-header", NULL, "Same", OPTION_HIDDEN },
     { 'u', "user", "USER", "Jobs of a user, by name or number, or all" },
     { 'c', "count", "N", "At most N jobs (default 1000, 0 for no limit)" },
     { 'f', "filter", "STATE|RESULT", "Comma-separated: pending, running, inactive, failed ..." },
     { 'o', "format", "FORMAT", "Output format in the manner of Python's format strings" },
     { 0, "name", "NAME", "Jobs of this name" },
+    { 0, "queue", "NAME", "Jobs of this queue" },
+    { 0, "since", "WHEN", "Ended jobs since -2h, 2026-01-31 8am, ...; implies -a" },
     { 0, "color", "WHEN", "never, always or auto" },
     { 0, "stats", NULL, "Begin with the numbers of jobs" },
     { 0, "stats-only", NULL, "Print the numbers only; exit 1 if no job is active" },

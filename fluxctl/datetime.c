@@ -16,6 +16,8 @@
 #include "base/fsd.h"
 #include "base/number.h"
 
+#define END_OF_TIME 253402300800. /* the year 10000 */
+
 struct when {
     struct tm tm; /* now, then the result */
     bool has_day, has_time;
@@ -208,7 +210,7 @@ static int parse_point(char **words, size_t n, double now, double *ret, flux_err
     return 0;
 }
 
-int datetime_parse(const char *s, double now, double *ret, flux_error_t *error)
+static int parse_any(const char *s, double now, double *ret, flux_error_t *error)
 {
     CLEANUP(freep) char *copy = strdup(s);
     char *words[8], *save = NULL;
@@ -240,4 +242,17 @@ int datetime_parse(const char *s, double now, double *ret, flux_error_t *error)
         return 0;
     }
     return parse_point(words, n, now, ret, error);
+}
+
+int datetime_parse(const char *s, double now, double *ret, flux_error_t *error)
+{
+    double t = 0;
+    int rc = parse_any(s, now, &t, error);
+
+    if (rc < 0)
+        return rc;
+    if (!(t < END_OF_TIME))
+        return errorx_fail(error, EINVAL, "'%s' is after the year 9999", s);
+    *ret = t;
+    return 0;
 }

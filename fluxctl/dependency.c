@@ -21,6 +21,8 @@ static int add_parameters(json_t *dependency, char *query, flux_error_t *error)
         if (!equals || equals == word)
             return errorx_fail(error, EINVAL, "'%s' is not of the form key=val", word);
         *equals = '\0';
+        if (json_object_get(dependency, word))
+            return errorx_fail(error, EINVAL, "'%s' is given twice", word);
         if (json_object_set_new(dependency, word, json_string(equals + 1)) < 0)
             return errorx_fail(error, EINVAL, "'%s' is not valid UTF-8", word);
     }
@@ -37,7 +39,7 @@ int dependency_add(json_t *jobspec, const char *uri, flux_error_t *error)
 
     if (!copy)
         return -ENOMEM;
-    if (!(colon = strchr(copy, ':')) || colon == copy || !colon[1])
+    if (!(colon = strchr(copy, ':')) || colon == copy || !colon[1] || colon[1] == '?')
         return errorx_fail(error, EINVAL, "'%s' is not of the form SCHEME:VALUE", uri);
     *colon = '\0';
     if ((query = strchr(colon + 1, '?')))

@@ -15,8 +15,9 @@
 #include "base/cleanup.h"
 #include "base/errorx.h"
 
-#define WIDTH_MAX 4096
-#define TEXT_MAX  512 /* of a number or a time */
+#define WIDTH_MAX  4096
+#define TIME_LIMIT 253402300800. /* the year 10000 */
+#define TEXT_MAX   512           /* of a number or a time */
 
 struct spec {
     char fill;
@@ -243,6 +244,12 @@ void format_duration(char *buf, size_t size, double seconds)
         snprintf(buf, size, "%.4gd", seconds / 86400);
 }
 
+/* Nothing after the year 9999 is a time, nothing longer a duration that hours can tell. */
+static double bounded(double x)
+{
+    return fmin(fmax(x, -TIME_LIMIT), TIME_LIMIT - 1);
+}
+
 static double number_of(const struct value *v)
 {
     return v->type == VALUE_INTEGER ? (double)v->integer : v->real;
@@ -250,7 +257,7 @@ static double number_of(const struct value *v)
 
 static void format_time(char *buf, size_t size, const char *fmt, double t)
 {
-    time_t seconds = (time_t)t;
+    time_t seconds = (time_t)bounded(t);
     struct tm tm;
 
     if (!localtime_r(&seconds, &tm) || strftime(buf, size, fmt, &tm) == 0)
@@ -274,7 +281,7 @@ static void convert(char *buf, size_t size, const struct piece *p, const struct 
     else if (p->conversion == 'F')
         format_duration(buf, size, x);
     else if (p->conversion == 'H') {
-        long long s = llround(x);
+        long long s = llround(bounded(x));
 
         if (s >= 86400)
             snprintf(buf, size, "%lld day%s, %lld:%02lld:%02lld", s / 86400,
@@ -408,7 +415,6 @@ void format_print(const struct format *f, const struct format_source *source, FI
         if (f->pieces[i].field)
             print_field(&f->pieces[i], source->get(f->pieces[i].field, source->arg), file);
     }
-    fputc('\n', file);
 }
 
 /* Headings are text: those of numbers keep the alignment of numbers. */

@@ -32,8 +32,9 @@ struct format_source {
     void *arg;
 };
 
-/* One line, with its newline. */
+/* One line, without its newline. */
 void format_print(const struct format *f, const struct format_source *source, FILE *file);
+/* Likewise, with it. */
 void format_print_heading(const struct format *f, const struct format_source *source, FILE *file);
 
 /* Seconds as flux jobs shows them: "0.123s", "1.5m"; "0s" below a millisecond. */

@@ -63,9 +63,19 @@ static void a_time_alone_is_the_next_one(void **state)
 
 static void what_is_not_understood_is_refused(void **state)
 {
-    static const char *const wrong[] = { "",           "soon",       "+1x",           "25:00",
-                                         "13pm",       "8",          "8am 9am",       "2026-02-30",
-                                         "2026-13-01", "in 5 moons", "tomorrow today" };
+    static const char *const wrong[] = { "",
+                                         "soon",
+                                         "+1x",
+                                         "25:00",
+                                         "13pm",
+                                         "8",
+                                         "8am 9am",
+                                         "2026-02-30",
+                                         "2026-13-01",
+                                         "in 5 moons",
+                                         "tomorrow today",
+                                         "+inf",
+                                         "in 1e300 days" };
     double t;
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

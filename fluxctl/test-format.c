@@ -36,10 +36,12 @@ static char *print(const char *format, const char *text, bool heading)
     assert_non_null(job);
     if (format_parse(format, &f, &e) < 0)
         fail_msg("%s: %s", format, e.text);
-    if (heading)
+    if (heading) {
         format_print_heading(f, &source, file);
-    else
+    } else {
         format_print(f, &source, file);
+        fputc('\n', file);
+    }
     fclose(file);
     format_free(f);
     job_fields_deinit(&fields);

@@ -12,7 +12,7 @@
      FLUX_JOB_RESULT_TIMEOUT)
 
 static const char shape[] =
-    "max_entries?:i attrs?:a userid?:I states?:i results?:i since?:n name?:s";
+    "max_entries?:i attrs?:a userid?:I states?:i results?:i since?:n name?:s queue?:s";
 
 static unsigned int get_mask(const json_t *o, const char *key, unsigned int any)
 {
@@ -51,10 +51,12 @@ int query_parse(const json_t *o, struct query *ret, flux_error_t *error)
         return rc;
     q.states = get_mask(o, "states", STATES_ANY);
     q.results = get_mask(o, "results", RESULTS_ANY);
-    if ((q.results & RESULTS_ANY) != RESULTS_ANY)
-        q.states &= FLUX_JOB_STATE_INACTIVE;
+    if ((q.results & RESULTS_ANY) != RESULTS_ANY &&
+        !json_integer_value(json_object_get(o, "states")))
+        q.states = FLUX_JOB_STATE_INACTIVE;
     q.since = json_number_value(json_object_get(o, "since"));
     q.name = json_string_value(json_object_get(o, "name"));
+    q.queue = json_string_value(json_object_get(o, "queue"));
     *ret = q;
     return 0;
 }
@@ -64,6 +66,8 @@ bool query_matches(const struct query *q, const struct job *job)
     if (!(q->states & job->state) || (!q->any_user && q->userid != job->userid))
         return false;
     if (q->name && (!job->name || strcmp(q->name, job->name) != 0))
+        return false;
+    if (q->queue && (!job->queue || strcmp(q->queue, job->queue) != 0))
         return false;
     if (job->state != FLUX_JOB_STATE_INACTIVE)
         return true;

@@ -15,11 +15,12 @@ struct query {
     unsigned int states;  /* mask, never 0 */
     unsigned int results; /* mask, never 0 */
     double since;         /* inactive jobs: t_inactive > since */
-    const char *name;     /* lent by the request; NULL: any */
+    const char *name;     /* lent by the request, as the next; NULL: any */
+    const char *queue;
 };
 
-/* {max_entries?, attrs?, userid?, states?, results?, since?, name?}. 0, -EINVAL with a sentence.
- * Asking for results means asking for inactive jobs only. */
+/* {max_entries?, attrs?, userid?, states?, results?, since?, name?, queue?}. 0, -EINVAL with a
+ * sentence. Asking for results and for no states means asking for inactive jobs only. */
 int query_parse(const json_t *o, struct query *ret, flux_error_t *error);
 bool query_matches(const struct query *q, const struct job *job);
 

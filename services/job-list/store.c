@@ -363,9 +363,10 @@ static int prepare_list(struct store *s, const struct query *q, size_t limit, sq
     char text[400];
 
     (void)snprintf(text, sizeof(text),
-                   "SELECT attrs FROM jobs WHERE t_inactive > ?1 AND (result & ?2) != 0%s%s"
+                   "SELECT attrs FROM jobs WHERE t_inactive > ?1 AND (result & ?2) != 0%s%s%s"
                    " ORDER BY t_inactive DESC, id DESC LIMIT ?5",
-                   q->any_user ? "" : " AND userid = ?3", q->name ? " AND name = ?4" : "");
+                   q->any_user ? "" : " AND userid = ?3", q->name ? " AND name = ?4" : "",
+                   q->queue ? " AND json_extract(attrs, '$.queue') = ?6" : "");
     if (sqlite3_prepare_v2(s->db, text, -1, ret, NULL) != SQLITE_OK)
         return -EIO;
     (void)sqlite3_bind_double(*ret, 1, q->since);
@@ -374,6 +375,8 @@ static int prepare_list(struct store *s, const struct query *q, size_t limit, sq
         (void)sqlite3_bind_int64(*ret, 3, q->userid);
     if (q->name)
         (void)sqlite3_bind_text(*ret, 4, q->name, -1, SQLITE_STATIC);
+    if (q->queue)
+        (void)sqlite3_bind_text(*ret, 6, q->queue, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(*ret, 5, (sqlite3_int64)limit);
     return 0;
 }
