@@ -407,6 +407,19 @@ static void test_guests_leave_no_links_for_those_who_may_more(void **state)
     }
 }
 
+/* They were written into the store as a number that it could not read, which ended the daemon. */
+static void test_a_namespace_has_no_flags(void **state)
+{
+    flux_error_t error;
+    struct txn *t;
+
+    for (int flags = -1; flags <= 1; flags += 2) {
+        assert_int_equal(txn_new_create(fake_kvs(*state), "new", 7, flags, NULL, &t, &error),
+                         -EINVAL);
+        assert_non_null(strstr(error.text, "flags"));
+    }
+}
+
 static void test_bad_operations_are_refused_with_a_sentence(void **state)
 {
     static const char *const bad[] = {
@@ -637,6 +650,7 @@ int main(void)
         T(test_archive_moves_a_namespace_under_a_key),
         T(test_guests_reach_their_own_namespaces_only),
         T(test_guests_leave_no_links_for_those_who_may_more),
+        T(test_a_namespace_has_no_flags),
         T(test_bad_operations_are_refused_with_a_sentence),
         T(test_a_lost_blob_is_eio_for_those_who_need_it),
         T(test_lookups_that_wait_do_not_hold_up_others),

@@ -204,6 +204,8 @@ int txn_new_create(struct kvs *k, const char *ns, uint32_t owner, int flags, con
     errorx_set(error, "out of memory");
     if (!*ns || strlen(ns) > NAMESPACE_NAME_MAX)
         return errorx_fail(error, EINVAL, "not a name for a namespace");
+    if (flags != 0)
+        return errorx_fail(error, EINVAL, "flags: none is known for a namespace");
     if ((rc = txn_new(TXN_NAMESPACE_CREATE, ns, &t)) < 0)
         return rc;
     t->create.owner = owner;
