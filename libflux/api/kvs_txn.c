@@ -137,6 +137,13 @@ int flux_kvs_txn_put_treeobj(flux_kvs_txn_t *txn, int flags, const char *key, co
     return append_op(txn, flags, key, "dirent", o);
 }
 
+int flux_kvs_txn_prune(flux_kvs_txn_t *txn, int flags, const char *key)
+{
+    if (!txn || !key_ok(key) || flags)
+        return fail(EINVAL);
+    return append_op(txn, flags, key, "prune", json_true());
+}
+
 int flux_kvs_txn_archive(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns)
 {
     json_t *name;

@@ -138,12 +138,17 @@ static int walk_to(struct effects *fx, struct dir *root, const char *key, bool o
     return 0;
 }
 
+static bool op_removes(const struct op *op)
+{
+    return op->type == OP_UNLINK || op->type == OP_PRUNE;
+}
+
 /* As walk_to(), following links within the namespace. *ret_key: where the last one led, or NULL. */
 static int find_place(struct effects *fx, struct dir *root, const struct op *op, struct place *ret,
                       char **ret_key)
 {
     const char *key = op->key;
-    bool only = op->type == OP_UNLINK;
+    bool only = op_removes(op);
 
     for (int links = 0; links <= LOOKUP_LINKS_MAX; links++) {
         char *link = NULL;
@@ -365,6 +370,37 @@ static int op_unlink(struct effects *fx, struct place *p)
     return rc == -ENOENT ? 0 : need_dir(fx, rc);
 }
 
+/* Unlinks the directories on the way to key, from the last one up, as long as they are empty. Key
+ * holds no link, its directories are loaded and belong to the transaction. */
+static int unlink_empty(struct effects *fx, struct dir *root, const char *key)
+{
+    CLEANUP(freep) char *path = strdup(key);
+    char *dot;
+
+    if (!path)
+        return -ENOMEM;
+    while ((dot = strrchr(path, '.'))) {
+        char *link = NULL;
+        struct place p;
+        struct node *n;
+        struct dir *d;
+        int rc;
+
+        *dot = '\0';
+        if ((rc = need_dir(fx, walk_to(fx, root, path, true, &p, &link))) < 0)
+            return rc;
+        free(link);
+        if (link || (rc = dir_find(&fx->k->source, p.dir, p.name, p.len, &n)) < 0 ||
+            (rc = dir_of_node(&fx->k->source, n, &d)) < 0)
+            return 0;
+        if (d->count > 0)
+            return 0;
+        if ((rc = op_unlink(fx, &p)) < 0)
+            return rc;
+    }
+    return 0;
+}
+
 static int op_archive(struct effects *fx, struct txn *t, const struct op *op, struct place *p)
 {
     struct namespace *ns = namespace_find(fx->k->namespaces, op->ns);
@@ -422,6 +458,7 @@ static int op_act(struct effects *fx, struct txn *t, struct op *op, struct place
     case OP_APPEND:
         return op_append(fx, op, p);
     case OP_UNLINK:
+    case OP_PRUNE:
         return op_unlink(fx, p);
     case OP_ARCHIVE:
         return op_archive(fx, t, op, p);
@@ -439,13 +476,16 @@ static int op_apply(struct effects *fx, struct txn *t, struct op *op, struct dir
         return rc;
     if (key_is_root(op->key))
         return op_replace_root(fx, op, root);
-    if (op->type == OP_UNLINK && (rc = need_dir(fx, unlink_needed(fx, *root, op->key))) < 0)
+    if (op_removes(op) && (rc = need_dir(fx, unlink_needed(fx, *root, op->key))) < 0)
         return rc == -ENOENT ? 0 : rc;
     if ((rc = find_place(fx, *root, op, &p, &resolved)) < 0)
-        return rc == -ENOENT && op->type == OP_UNLINK ? 0 : rc;
+        return rc == -ENOENT && op_removes(op) ? 0 : rc;
     if (resolved && (rc = touch(fx, t->ns, resolved)) < 0)
         return rc;
-    return op_act(fx, t, op, &p);
+    rc = op_act(fx, t, op, &p);
+    if (rc == 0 && op->type == OP_PRUNE && !resolved)
+        rc = unlink_empty(fx, *root, op->key);
+    return rc;
 }
 
 static void remove_namespace(struct kvs *k, struct namespace *ns)

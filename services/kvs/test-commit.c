@@ -317,6 +317,29 @@ static void test_namespaces_come_and_go(void **state)
     assert_error(f, "job", 0, "a", ENOENT);
 }
 
+static void test_prune_removes_a_key_and_the_directories_that_this_leaves_empty(void **state)
+{
+    struct fake *f = *state;
+
+    fake_put(f, "primary", "j.a.b.c.x", "1");
+    fake_put(f, "primary", "j.a.b.d.x", "2");
+    fake_restart(f); /* nothing is in memory */
+    assert_int_equal(fake_commit(f, "primary", "[{'key':'j.a.b.c','flags':0,'prune':true}]"), 0);
+    assert_error(f, "primary", FLUX_KVS_READDIR, "j.a.b.c", ENOENT);
+    assert_value(f, "primary", "j.a.b.d.x", "2");
+    fake_put(f, "primary", "j.z", "3");
+    assert_int_equal(fake_commit(f, "primary",
+                                 "[{'key':'j.a.b.d','flags':0,'prune':true},"
+                                 "{'key':'j.a.no.such','flags':0,'prune':true}]"),
+                     0);
+    assert_error(f, "primary", FLUX_KVS_READDIR, "j.a", ENOENT);
+    assert_value(f, "primary", "j.z", "3");
+    assert_int_equal(fake_commit(f, "primary", "[" OP("l", LINK("j")) "]"), 0);
+    assert_int_equal(fake_commit(f, "primary", "[{'key':'l.z','flags':0,'prune':true}]"), 0);
+    assert_error(f, "primary", 0, "j.z", ENOENT);
+    assert_int_equal(fake_commit(f, "primary", "[{'key':'.','flags':0,'prune':true}]"), -EINVAL);
+}
+
 static void test_archive_moves_a_namespace_under_a_key(void **state)
 {
     struct fake *f = *state;
@@ -647,6 +670,7 @@ int main(void)
         T(test_large_directories_keep_every_name),
         T(test_links_are_followed_to_a_limit),
         T(test_namespaces_come_and_go),
+        T(test_prune_removes_a_key_and_the_directories_that_this_leaves_empty),
         T(test_archive_moves_a_namespace_under_a_key),
         T(test_guests_reach_their_own_namespaces_only),
         T(test_guests_leave_no_links_for_those_who_may_more),

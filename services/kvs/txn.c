@@ -160,10 +160,13 @@ static int op_decode(struct kvs *k, struct op *op, const json_t *o, const struct
         op->type = OP_ARCHIVE;
         op->ns = strdup(archive);
         rc = op->ns ? 0 : -ENOMEM;
+    } else if (json_is_true(json_object_get(o, "prune"))) {
+        op->type = OP_PRUNE;
+        rc = flags ? -EINVAL : 0;
     } else if ((dirent = json_object_get(o, "dirent"))) {
         rc = op_decode_dirent(k, op, dirent, flags, who, error);
     } else {
-        return errorx_fail(error, EPROTO, "%s: neither dirent nor archive", op->key);
+        return errorx_fail(error, EPROTO, "%s: neither dirent, prune nor archive", op->key);
     }
     return rc < 0 ? rc : op_check_root(op, who, error);
 }

@@ -12,7 +12,7 @@
 
 enum txn_type { TXN_COMMIT, TXN_NAMESPACE_CREATE, TXN_NAMESPACE_REMOVE };
 
-enum op_type { OP_PUT, OP_APPEND, OP_UNLINK, OP_ARCHIVE };
+enum op_type { OP_PUT, OP_APPEND, OP_UNLINK, OP_PRUNE, OP_ARCHIVE };
 
 struct op {
     enum op_type type;

@@ -70,6 +70,8 @@ int flux_kvs_txn_symlink(flux_kvs_txn_t *txn, int flags, const char *key, const 
 int flux_kvs_txn_put_raw(flux_kvs_txn_t *txn, int flags, const char *key, const void *data,
                          int len);
 int flux_kvs_txn_put_treeobj(flux_kvs_txn_t *txn, int flags, const char *key, const char *treeobj);
+/* Ours: unlink key, and every directory above it that is empty then. */
+int flux_kvs_txn_prune(flux_kvs_txn_t *txn, int flags, const char *key);
 /* Ours: within the same commit, set key to a snapshot of namespace ns (its root dirref at that
  * moment) and remove the namespace. Instance owner only. Fails the whole commit with ENOTSUP if ns
  * is unknown. */
