@@ -190,6 +190,14 @@ int parse_user(const char *s, uint32_t *ret)
     return 0;
 }
 
+int refuse_both(const struct cmdline *c, const char *a, const char *b)
+{
+    if (!cmdline_has(c, a) || !cmdline_has(c, b))
+        return 0;
+    complain("--%s and --%s exclude each other", a, b);
+    return -1;
+}
+
 const char *jobid_text(flux_jobid_t id)
 {
     static char buf[64];

@@ -38,6 +38,8 @@ int parse_count(const char *s, const char *what, int min, int *ret);
 int parse_duration(const char *s, const char *what, double *ret);
 int parse_signal(const char *s, int *ret);    /* "TERM", "SIGTERM", "15" */
 int parse_user(const char *s, uint32_t *ret); /* a name, a number, or "all": unknown */
+/* At most one of two options may be given. */
+int refuse_both(const struct cmdline *c, const char *a, const char *b);
 
 /* A job id in the encoding for people; the text is static, for one use at a time. */
 const char *jobid_text(flux_jobid_t id);

@@ -241,9 +241,9 @@ static int dir_below(const struct listing *l, const char *key)
 static int run_dir(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    struct listing l = { .c = c, .at = cmdline_string(c, "at", NULL) };
+    struct listing l = { .c = c };
 
-    if (terminal_width(c, &l.width) < 0 || !(h = client_open()))
+    if (kvs_option_at(c, &l.at) < 0 || terminal_width(c, &l.width) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
     l.h = h;
     return dir_below(&l, c->argc ? c->argv[0] : ".");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* fluxctl kvs ...: single keys and namespaces. Directories are listed in cmd-kvs-list.c, eventlogs
- * handled in cmd-kvs-eventlog.c. */
+/* fluxctl kvs ...: single keys. Directories are listed in cmd-kvs-list.c; cmd-kvs-eventlog.c has
+ * eventlogs, cmd-kvs-namespace.c the store as a whole. */
 #include <string.h>
 
+#include "api/treeobj.h"
 #include "client.h"
 #include "families.h"
 #include "kvs-common.h"
@@ -14,15 +15,28 @@ const char *kvs_option_namespace(const struct cmdline *c)
     return cmdline_string(c, "namespace", NULL);
 }
 
+int kvs_option_at(const struct cmdline *c, const char **ret)
+{
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    const char *s = *ret = cmdline_string(c, "at", NULL);
+
+    if (!s || (o = treeobj_decode(s, strlen(s))))
+        return 0;
+    complain("--at: '%.80s' is not a tree object (RFC 11); `fluxctl kvs getroot` prints one", s);
+    return -1;
+}
+
 /* Commit, then print what -O or -s ask for. Consumes nothing. */
 static int commit(flux_t *h, const struct cmdline *c, const char *ns, int flags,
                   flux_kvs_txn_t *txn)
 {
-    CLEANUP(flux_future_destroyp) flux_future_t *f = flux_kvs_commit(h, ns, flags, txn);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
     const char *treeobj;
     int seq;
 
-    if (!f || flux_future_get(f, NULL) < 0)
+    if (refuse_both(c, "treeobj-root", "sequence") < 0)
+        return EXIT_FAILURE;
+    if (!(f = flux_kvs_commit(h, ns, flags, txn)) || flux_future_get(f, NULL) < 0)
         return complain_future(f, "cannot commit");
     if (cmdline_has(c, "treeobj-root")) {
         if (flux_kvs_commit_get_treeobj(f, &treeobj) < 0)
@@ -104,14 +118,18 @@ static int get_one(flux_t *h, const struct cmdline *c, const char *key, int flag
 static int run_get(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    int status = EXIT_SUCCESS;
-    int count;
+    int status = EXIT_SUCCESS, flags = lookup_flags(c), count;
+    const char *at;
 
+    if (kvs_option_at(c, &at) < 0 || refuse_both(c, "raw", "treeobj") < 0)
+        return EXIT_FAILURE;
+    if (at && (flags & (FLUX_KVS_WATCH | FLUX_KVS_WAITCREATE)))
+        return complain("a snapshot (--at) never changes: there is nothing to wait for");
     if (parse_count(cmdline_string(c, "count", "0"), "--count", 0, &count) < 0 ||
         !(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++)
-        status |= get_one(h, c, c->argv[i], lookup_flags(c), count);
+        status |= get_one(h, c, c->argv[i], flags, count);
     return status;
 }
 
@@ -163,15 +181,20 @@ static int run_put(const struct cmdline *c)
 
     if (!txn)
         return complain("out of memory");
+    if (refuse_both(c, "raw", "treeobj") < 0 || refuse_both(c, "append", "treeobj") < 0)
+        return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++) {
         CLEANUP(freep) char *key = strdup(c->argv[i]);
         char *equals = key ? strchr(key, '=') : NULL;
 
-        if (!equals)
+        if (!equals || equals == key)
             return complain("'%s' is not of the form KEY=VALUE", c->argv[i]);
         *equals = '\0';
         if (put_value(c, txn, key, equals + 1) < 0)
-            return complain("%s: %s", key, strerror(errno));
+            return complain("%s: %s", key,
+                            cmdline_has(c, "treeobj") && errno == EINVAL
+                                ? "the value is not a tree object (RFC 11)"
+                                : strerror(errno));
     }
     if (!(h = client_open()))
         return EXIT_FAILURE;
@@ -181,13 +204,25 @@ static int run_put(const struct cmdline *c)
 
 /* --- unlink, mkdir, link --- */
 
-/* 0 if the key may be removed: it is there, and is no directory with content unless -R. */
+static bool is_symlink(flux_t *h, const struct cmdline *c, const char *key)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_lookup(h, kvs_option_namespace(c), FLUX_KVS_READLINK, key);
+    const char *ns, *target;
+
+    return f && flux_kvs_lookup_get_symlink(f, &ns, &target) == 0;
+}
+
+/* 0 if the key may be removed: it is there, and is no directory with content unless -R. Of a link
+ * the link is removed, wherever it points. */
 static int check_unlink(flux_t *h, const struct cmdline *c, const char *key)
 {
     CLEANUP(flux_future_destroyp)
     flux_future_t *f = flux_kvs_lookup(h, kvs_option_namespace(c), FLUX_KVS_READDIR, key);
     const flux_kvsdir_t *dir;
 
+    if (is_symlink(h, c, key))
+        return 0;
     if (f && flux_kvs_lookup_get_dir(f, &dir) == 0) {
         if (cmdline_has(c, "recursive") || flux_kvsdir_get_size(dir) == 0)
             return 0;
@@ -269,10 +304,12 @@ static int readlink_one(flux_t *h, const struct cmdline *c, const char *key)
 
 static int run_readlink(const struct cmdline *c)
 {
-    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(flux_closep) flux_t *h = NULL;
     int status = EXIT_SUCCESS;
+    const char *at;
 
-    if (!h)
+    if (kvs_option_at(c, &at) < 0 || refuse_both(c, "namespace-only", "key-only") < 0 ||
+        !(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++)
         status |= readlink_one(h, c, c->argv[i]);
@@ -281,163 +318,66 @@ static int run_readlink(const struct cmdline *c)
 
 /* --- copy, move --- */
 
-/* A tree object is put under the new key: nothing below it is read. */
-static int copy(flux_t *h, const struct cmdline *c)
+/* The namespace of a key of copy or move. */
+static const char *namespace_of(const struct cmdline *c, const char *option)
+{
+    const char *ns = cmdline_string(c, option, getenv("FLUX_KVS_NAMESPACE"));
+
+    return ns ? ns : "primary";
+}
+
+/* Is b the key a, or below it? */
+static bool contains(const char *a, const char *b)
+{
+    size_t len = strlen(a);
+
+    return strncmp(a, b, len) == 0 && (!b[len] || b[len] == '.');
+}
+
+/* A tree object is put under the new key: nothing below it is read. Within a namespace a move is
+ * one commit; between two it is a copy, then the removal. */
+static int copy(flux_t *h, const struct cmdline *c, bool unlink)
 {
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    const char *source = namespace_of(c, "src-namespace");
+    const char *destination = namespace_of(c, "dst-namespace");
     CLEANUP(flux_future_destroyp)
-    flux_future_t *f =
-        flux_kvs_lookup(h, cmdline_string(c, "src-namespace", NULL), FLUX_KVS_TREEOBJ, c->argv[0]);
+    flux_future_t *f = flux_kvs_lookup(h, source, FLUX_KVS_TREEOBJ, c->argv[0]);
     const char *treeobj;
 
     if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0)
         return complain_future(f, "%s", c->argv[0]);
     if (!txn || flux_kvs_txn_put_treeobj(txn, 0, c->argv[1], treeobj) < 0)
         return complain("%s: %s", c->argv[1], strerror(errno));
-    return commit(h, c, cmdline_string(c, "dst-namespace", NULL), 0, txn);
+    if (unlink && strcmp(source, destination) == 0 && flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
+        return complain("%s: %s", c->argv[0], strerror(errno));
+    return commit(h, c, destination, 0, txn);
 }
 
 static int run_copy(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
 
-    return h ? copy(h, c) : EXIT_FAILURE;
+    return h ? copy(h, c, false) : EXIT_FAILURE;
 }
 
 static int run_move(const struct cmdline *c)
 {
-    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = NULL;
+    const char *source = namespace_of(c, "src-namespace");
+    bool same = strcmp(source, namespace_of(c, "dst-namespace")) == 0;
 
-    if (!h || copy(h, c) != EXIT_SUCCESS)
+    if (same && (contains(c->argv[0], c->argv[1]) || contains(c->argv[1], c->argv[0])))
+        return complain("cannot move '%s' to '%s': one is the other or contains it", c->argv[0],
+                        c->argv[1]);
+    if (!(h = client_open()) || copy(h, c, true) != EXIT_SUCCESS)
         return EXIT_FAILURE;
+    if (same)
+        return EXIT_SUCCESS;
     if (!(txn = flux_kvs_txn_create()) || flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
         return complain("%s: %s", c->argv[0], strerror(errno));
-    return commit(h, c, cmdline_string(c, "src-namespace", NULL), 0, txn);
-}
-
-/* --- roots, namespaces --- */
-
-static int run_version(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = client_open();
-    int version;
-
-    if (!h)
-        return EXIT_FAILURE;
-    if (flux_kvs_get_version(h, kvs_option_namespace(c), &version) < 0)
-        return complain("cannot get the version: %s", strerror(errno));
-    printf("%d\n", version);
-    return EXIT_SUCCESS;
-}
-
-static int run_wait(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = NULL;
-    int version;
-
-    if (parse_count(c->argv[0], "the version", 0, &version) < 0 || !(h = client_open()))
-        return EXIT_FAILURE;
-    if (flux_kvs_wait_version(h, kvs_option_namespace(c), version) < 0)
-        return complain("cannot wait for version %d: %s", version, strerror(errno));
-    return EXIT_SUCCESS;
-}
-
-static int run_getroot(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f = h ? flux_kvs_getroot(h, kvs_option_namespace(c), 0) : NULL;
-    const char *treeobj = NULL;
-    uint32_t owner = 0;
-    int seq = 0;
-
-    if (!h)
-        return EXIT_FAILURE;
-    if (!f || flux_kvs_getroot_get_treeobj(f, &treeobj) < 0 ||
-        flux_kvs_getroot_get_owner(f, &owner) < 0 || flux_kvs_getroot_get_sequence(f, &seq) < 0)
-        return complain_future(f, "cannot get the root");
-    if (cmdline_has(c, "owner"))
-        printf("%u\n", owner);
-    else if (cmdline_has(c, "sequence"))
-        printf("%d\n", seq);
-    else
-        puts(treeobj);
-    return EXIT_SUCCESS;
-}
-
-static int run_dropcache(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = client_open();
-
-    if (!h)
-        return EXIT_FAILURE;
-    if (cmdline_has(c, "all")) {
-        CLEANUP(flux_future_destroyp)
-        flux_future_t *f = flux_event_publish(h, "kvs.dropcache", 0, NULL);
-
-        return f && flux_future_get(f, NULL) == 0 ? EXIT_SUCCESS
-                                                  : complain_future(f, "cannot drop the caches");
-    }
-    if (flux_kvs_dropcache(h) < 0)
-        return complain("cannot drop the cache: %s", strerror(errno));
-    return EXIT_SUCCESS;
-}
-
-static int run_namespace_create(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = NULL;
-    const char *user = cmdline_string(c, "owner", NULL);
-    uint32_t owner = FLUX_USERID_UNKNOWN;
-    int status = EXIT_SUCCESS;
-
-    if ((user && parse_user(user, &owner) < 0) || !(h = client_open()))
-        return EXIT_FAILURE;
-    for (int i = 0; i < c->argc; i++) {
-        CLEANUP(flux_future_destroyp)
-        flux_future_t *f = flux_kvs_namespace_create(h, c->argv[i], owner, 0);
-
-        if (!f || flux_future_get(f, NULL) < 0)
-            status = complain_future(f, "cannot create namespace '%s'", c->argv[i]);
-    }
-    return status;
-}
-
-static int run_namespace_remove(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = client_open();
-    int status = EXIT_SUCCESS;
-
-    if (!h)
-        return EXIT_FAILURE;
-    for (int i = 0; i < c->argc; i++) {
-        CLEANUP(flux_future_destroyp) flux_future_t *f = flux_kvs_namespace_remove(h, c->argv[i]);
-
-        if (!f || flux_future_get(f, NULL) < 0)
-            status = complain_future(f, "cannot remove namespace '%s'", c->argv[i]);
-    }
-    return status;
-}
-
-static int run_namespace_list(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(json_decrefp)
-    json_t *answer = h ? client_call(h, "kvs.namespace-list", NULL, "list the namespaces") : NULL;
-    size_t i;
-    json_t *o;
-
-    if (!answer)
-        return EXIT_FAILURE;
-    printf("%-36s %10s %10s\n", "NAMESPACE", "OWNER", "FLAGS");
-    json_array_foreach (json_object_get(answer, "namespaces"), i, o) {
-        const char *ns = json_string_value(json_object_get(o, "namespace"));
-
-        printf("%-36s %10" JSON_INTEGER_FORMAT " 0x%08x\n", ns ? ns : "?",
-               json_integer_value(json_object_get(o, "owner")),
-               (unsigned)json_integer_value(json_object_get(o, "flags")));
-    }
-    return EXIT_SUCCESS;
+    return commit(h, c, source, 0, txn);
 }
 
 #define PRINT_ROOT                                                  \
@@ -495,21 +435,6 @@ static const struct option copy_options[] = {
     { 'D', "dst-namespace", "NS", "Namespace of the destination" },
     { 0 },
 };
-static const struct option namespace_options[] = { KVS_NAMESPACE_OPTION, { 0 } };
-static const struct option getroot_options[] = {
-    KVS_NAMESPACE_OPTION,
-    { 's', "sequence", NULL, "Print the sequence" },
-    { 'o', "owner", NULL, "Print the owner of the namespace" },
-    { 0 },
-};
-static const struct option dropcache_options[] = {
-    { 'a', "all", NULL, "On all ranks" },
-    { 0 },
-};
-static const struct option create_options[] = {
-    { 'o', "owner", "USER", "Who may use the namespace (default: the instance owner)" },
-    { 0 },
-};
 
 const struct command cmd_kvs[] = {
     { "kvs get", "KEY...", "Print values", get_options, 1, -1, 0, run_get },
@@ -521,17 +446,5 @@ const struct command cmd_kvs[] = {
       run_readlink },
     { "kvs copy", "SOURCE DESTINATION", "Copy a key", copy_options, 2, 2, 0, run_copy },
     { "kvs move", "SOURCE DESTINATION", "Move a key", copy_options, 2, 2, 0, run_move },
-    { "kvs version", NULL, "Print the sequence of the root", namespace_options, 0, 0, 0,
-      run_version },
-    { "kvs wait", "VERSION", "Wait until the root has reached a sequence", namespace_options, 1, 1,
-      0, run_wait },
-    { "kvs getroot", NULL, "Print the root", getroot_options, 0, 0, 0, run_getroot },
-    { "kvs dropcache", NULL, "Drop what the store has cached", dropcache_options, 0, 0, 0,
-      run_dropcache },
-    { "kvs namespace create", "NAME...", "Create namespaces", create_options, 1, -1, 0,
-      run_namespace_create },
-    { "kvs namespace remove", "NAME...", "Remove namespaces", NULL, 1, -1, 0,
-      run_namespace_remove },
-    { "kvs namespace list", NULL, "List namespaces", NULL, 0, 0, 0, run_namespace_list },
     { 0 },
 };

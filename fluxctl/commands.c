@@ -27,6 +27,7 @@ static const struct family {
     { "Services", cmd_ping },
     { "Data", cmd_content },
     { "Data", cmd_kvs },
+    { "Data", cmd_kvs_namespace },
     { "Data", cmd_kvs_list },
     { "Data", cmd_kvs_eventlog },
     { "Events and logs", cmd_event },

@@ -16,6 +16,7 @@ extern const struct command cmd_instance[];
 extern const struct command cmd_job[];
 extern const struct command cmd_jobs[];
 extern const struct command cmd_kvs[];
+extern const struct command cmd_kvs_namespace[];
 extern const struct command cmd_kvs_eventlog[];
 extern const struct command cmd_kvs_list[];
 extern const struct command cmd_log[];

@@ -12,4 +12,7 @@
 
 const char *kvs_option_namespace(const struct cmdline *c);
 
+/* The snapshot of --at in *ret, NULL if there is none. -1: it is no tree object, complained. */
+int kvs_option_at(const struct cmdline *c, const char **ret);
+
 #endif

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""flux kvs: each command and option of flux-kvs(1), through a live instance. Keys are below one directory per test."""
+import itertools
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+serial = itertools.count()
+
+
+@pytest.fixture
+def dir(instance):
+    """The name of a directory that no other test has."""
+    return f"d{next(serial)}"
+
+
+@pytest.fixture
+def ns(instance):
+    name = f"ns{next(serial)}"
+    instance.flux("kvs", "namespace", "create", name)
+    return name
+
+
+def kvs(i, *args, **kw):
+    return i.flux("kvs", *args, **kw)
+
+
+def refused(i, *args, **kw):
+    """Its sentence."""
+    r = i.run("kvs", *args, check=False, **kw)
+    assert r.returncode == 1 and r.stderr.startswith("fluxctl kvs ") and r.stderr.count("\n") == 1, r
+    return r.stderr
+
+
+class Watch:
+    """A command that prints values as they come; next() is the next line."""
+
+    def __init__(self, i, *args):
+        self.p = i.popen("kvs", *args)
+        self.timer = threading.Timer(60, self.p.kill)
+        self.timer.start()
+
+    def next(self):
+        return self.p.stdout.readline().rstrip("\n")
+
+    def end(self):
+        """What else it printed, its errors, its exit status."""
+        out, err = self.p.communicate(timeout=60)
+        self.timer.cancel()
+        return out, err, self.p.returncode
+
+
+# --- put, get
+
+
+def test_get_prints_values_with_a_newline_unless_they_are_empty_or_raw(instance, dir):
+    kvs(instance, "put", f"{dir}.a=1", f"{dir}.b=two words", f"{dir}.e=")
+    keys = [f"{dir}.{k}" for k in "abe"]
+    assert instance.run("kvs", "get", *keys).stdout == "1\ntwo words\n"
+    assert instance.run("kvs", "get", "-r", *keys).stdout == "1two words"
+    assert instance.run("kvs", "get", "-l", *keys[:2]).stdout == f"{dir}.a=1\n{dir}.b=two words\n"
+    assert json.loads(kvs(instance, "get", "--treeobj", keys[0])) == {"ver": 1, "type": "val", "data": "MQ=="}
+
+
+def test_get_prints_what_it_finds_and_fails_for_what_it_does_not(instance, dir):
+    kvs(instance, "put", f"{dir}.a=1")
+    r = instance.run("kvs", "get", f"{dir}.a", f"{dir}.nothing", dir, check=False)
+    assert (r.returncode, r.stdout) == (1, "1\n")
+    assert f"{dir}.nothing: No such file or directory" in r.stderr and f"{dir}: the key is a directory" in r.stderr
+
+
+def test_put_takes_bytes_and_tree_objects_from_standard_input(instance, dir):
+    data = b"a\0\xffb\n" * 100000
+    env = instance.environ()
+    subprocess.run([instance.fluxctl, "kvs", "put", "-r", f"{dir}.x=-"], input=data, env=env, check=True)
+    assert subprocess.run([instance.fluxctl, "kvs", "get", "-r", f"{dir}.x"], env=env, stdout=subprocess.PIPE, check=True).stdout == data
+    instance.run("kvs", "put", "-t", f"{dir}.y=-", input=kvs(instance, "get", "-t", f"{dir}.x"))
+    assert subprocess.run([instance.fluxctl, "kvs", "get", "-r", f"{dir}.y"], env=env, stdout=subprocess.PIPE, check=True).stdout == data
+    kvs(instance, "put", f"{dir}.z=-")
+    assert kvs(instance, "get", f"{dir}.z") == "-"
+
+
+def test_put_appends_and_tells_the_root_and_its_sequence(instance, dir):
+    kvs(instance, "put", f"{dir}.a=1")
+    kvs(instance, "put", "-A", f"{dir}.a=2")
+    root = kvs(instance, "put", "-O", f"{dir}.b=3")
+    assert json.loads(root)["type"] == "dirref" and kvs(instance, "get", "-a", root, f"{dir}.a", f"{dir}.b") == "12\n3"
+    seq = int(kvs(instance, "put", "-s", "-n", f"{dir}.b=4"))
+    assert seq == int(kvs(instance, "version")) == int(kvs(instance, "getroot", "-s"))
+    assert [int(kvs(instance, c, "-s", *a)) for c, a in (("mkdir", [f"{dir}.m"]), ("link", ["x", f"{dir}.l"]), ("unlink", [f"{dir}.b"]))] == [
+        seq + 1, seq + 2, seq + 3]
+    assert kvs(instance, "unlink", "-O", f"{dir}.l") == kvs(instance, "getroot")
+
+
+@pytest.mark.parametrize("args, words", [
+    (["put", "novalue"], "'novalue' KEY=VALUE"), (["put", "=1"], "'=1' KEY=VALUE"), (["put", ".=1"], ".:"), (["put", "-t", "k=x"], "k tree object"),
+    (["put", "-rt", "k=x"], "--raw --treeobj"), (["put", "-At", "k=x"], "--append --treeobj"), (["put", "-Os", "k=x"], "--treeobj-root --sequence"),
+    (["get", "-rt", "k"], "--raw --treeobj"), (["get", "-a", "x", "k"], "--at 'x' getroot"), (["get", "-c", "x", "k"], "--count 'x'"),
+    (["get", "-w", "-a", '{"ver":1,"type":"dir","data":{}}', "k"], "--at wait"), (["dir", "-a", "x"], "--at 'x'"), (["readlink", "-a", "x", "k"], "--at 'x'"),
+    (["readlink", "-ok", "k"], "--namespace-only --key-only"), (["getroot", "-so"], "--sequence --owner"), (["wait", "x"], "version 'x'"),
+    (["ls", "-w", "x"], "--width 'x'"), (["get", "-N", "none", "k"], "k: no such namespace"), (["put", "-N", "none", "k=1"], "none no such namespace"),
+    (["version", "-N", "none"], "no such namespace"), (["getroot", "-N", "none"], "no such namespace"), (["wait", "-N", "none", "1"], "no such namespace"),
+    (["ls", "-N", "none"], "no such namespace"), (["namespace", "create", "primary"], "'primary' exists"), (["namespace", "remove", "none"], "'none' no such"),
+    (["namespace", "remove", "primary"], "'primary' cannot"), (["namespace", "create", "-o", "no one", "x"], "'no one'"), (["eventlog", "append", "k", "e", "word"], "JSON object"),
+    (["eventlog", "append", "-t", "x", "k", "e"], "--timestamp"), (["eventlog", "wait-event", "-t", "x", "k", "e"], "--timeout 'x'"),
+    (["eventlog", "get", "-c", "x", "k"], "--count 'x'"), (["eventlog", "get", "none"], "none: No such"), (["readlink", "none"], "none: No such"),
+    (["unlink", "none"], "none: No such"), (["copy", "none", "x"], "none: No such"), (["move", "none", "x"], "none: No such"),
+], ids=lambda x: " ".join(x) if isinstance(x, list) else "")
+def test_what_is_wrong_is_named(instance, args, words):
+    sentence = refused(instance, *args)
+    assert all(w.lower() in sentence.lower() for w in words.split(" ")), sentence
+
+
+# --- waiting and watching
+
+
+def test_waitcreate_waits_for_the_key(instance, dir):
+    w = Watch(instance, "get", "-W", f"{dir}.a")
+    kvs(instance, "put", f"{dir}.a=now")
+    assert w.end() == ("now\n", "", 0)
+
+
+def test_watch_prints_every_write_and_stops_after_count(instance, dir):
+    kvs(instance, "put", f"{dir}.a=0")
+    w = Watch(instance, "get", "-w", "-c", 4, f"{dir}.a")
+    assert w.next() == "0"
+    for value in "112":
+        kvs(instance, "put", f"{dir}.a={value}")
+        assert w.next() == value
+    assert w.end() == ("", "", 0)
+
+
+def test_watch_uniq_leaves_out_writes_that_change_nothing(instance, dir):
+    kvs(instance, "put", f"{dir}.a=0")
+    w = Watch(instance, "get", "-w", "-u", "-c", 3, f"{dir}.a")
+    assert w.next() == "0"
+    for value in ("0", "1", "1", "2"):
+        kvs(instance, "put", f"{dir}.a={value}")
+    assert w.end() == ("1\n2\n", "", 0)
+
+
+def test_watch_append_prints_what_is_appended(instance, dir):
+    kvs(instance, "put", f"{dir}.a=begin")
+    w = Watch(instance, "get", "-w", "-A", "-l", "-c", 3, f"{dir}.a")
+    assert w.next() == f"{dir}.a=begin"
+    for value in ("x", "y"):
+        kvs(instance, "put", "-A", f"{dir}.a={value}")
+        assert w.next() == f"{dir}.a={value}"
+    assert w.end() == ("", "", 0)
+
+
+def test_watch_full_notices_that_a_directory_above_was_replaced(instance, dir):
+    kvs(instance, "put", f"{dir}.old.a=0", f"{dir}.new.a=1")
+    w = Watch(instance, "get", "-w", "-f", "-c", 2, f"{dir}.old.a")
+    assert w.next() == "0"
+    kvs(instance, "copy", f"{dir}.new", f"{dir}.old")
+    assert w.end() == ("1\n", "", 0)
+
+
+def test_a_watch_ends_when_the_key_or_the_namespace_goes(instance, dir, ns):
+    kvs(instance, "put", f"{dir}.a=0")
+    w = Watch(instance, "get", "-w", f"{dir}.a")
+    assert w.next() == "0"
+    kvs(instance, "unlink", f"{dir}.a")
+    assert w.end() == ("", f"fluxctl kvs get: {dir}.a: No such file or directory\n", 1)
+    w = Watch(instance, "get", "-N", ns, "-W", "a")
+    kvs(instance, "namespace", "remove", ns)
+    out, err, status = w.end()
+    assert (out, status) == ("", 1) and "no such namespace, or it was removed" in err
+
+
+def test_wait_waits_for_the_version(instance, dir):
+    version = int(kvs(instance, "version"))
+    kvs(instance, "wait", version)
+    w = Watch(instance, "wait", version + 1)
+    kvs(instance, "put", f"{dir}.a=1")
+    assert w.end() == ("", "", 0)
+
+
+# --- directories
+
+
+@pytest.fixture
+def tree(instance, dir):
+    kvs(instance, "put", f"{dir}.b.x=1", f"{dir}.b.y.z=long value", f"{dir}.a=one\ntwo\x7f", f"{dir}.e=")
+    kvs(instance, "link", "other", f"{dir}.l")
+    return dir
+
+
+def test_ls_lists_as_ls_does(instance, tree):
+    def ls(*args):
+        return instance.run("kvs", "ls", *args).stdout
+
+    assert ls(tree) == ls("-1", tree) == "a\nb\ne\nl\n"
+    assert ls("-F", tree) == "a\nb.\ne\nl@\n"
+    assert ls("-w", 80, tree) == "a  b  e  l\n" and ls("-w", 7, tree) == "a  e\nb  l\n" and ls("-1", "-w", 80, tree) == ls(tree)
+    assert ls("-R", tree) == f"{tree}:\na\nb\ne\nl\n\n{tree}.b:\nx\ny\n\n{tree}.b.y:\nz\n"
+    assert ls("-d", tree) == f"{tree}\n" and ls("-dF", tree) == f"{tree}.\n" and ls("-d", ".") == ".\n"
+    assert ls(f"{tree}.a", f"{tree}.b") == f"{tree}.a\n{tree}.b:\nx\ny\n"
+    assert tree in ls().split() and ls() == ls(".")
+    assert "No such file" in refused(instance, "ls", f"{tree}.nothing")
+
+
+def test_dir_shows_keys_with_values_cut_to_the_width(instance, tree):
+    def dir(*args):
+        return instance.run("kvs", "dir", *args).stdout
+
+    assert dir(tree) == f"{tree}.a = one.two.\n{tree}.b.\n{tree}.e = \n{tree}.l -> other\n"
+    assert dir("-R", f"{tree}.b") == f"{tree}.b.x = 1\n{tree}.b.y.z = long value\n"
+    assert dir("-R", "-d", f"{tree}.b") == f"{tree}.b.x\n{tree}.b.y.z\n"
+    width = len(f"{tree}.b.y.z = long...")
+    assert dir("-R", "-w", width, f"{tree}.b").splitlines()[1] == f"{tree}.b.y.z = long..."
+    assert dir("-R", "-w", 0, f"{tree}.b").splitlines()[1] == f"{tree}.b.y.z = long value"
+    root = kvs(instance, "getroot")
+    kvs(instance, "put", f"{tree}.b.x=2")
+    assert dir("-a", root, f"{tree}.b").splitlines()[0] == f"{tree}.b.x = 1"
+    refused(instance, "dir", f"{tree}.a")
+    refused(instance, "dir", f"{tree}.nothing")
+
+
+def test_mkdir_makes_empty_directories_and_replaces_what_is_there(instance, tree):
+    kvs(instance, "mkdir", f"{tree}.new.deep", f"{tree}.b")
+    assert kvs(instance, "ls", "-F", f"{tree}.new") == "deep." and kvs(instance, "ls", f"{tree}.b") == ""
+
+
+def test_unlink_spares_directories_with_content_unless_told(instance, tree):
+    assert "--recursive" in refused(instance, "unlink", f"{tree}.b")
+    kvs(instance, "unlink", "-f", f"{tree}.nothing", f"{tree}.a")
+    kvs(instance, "mkdir", f"{tree}.empty")
+    kvs(instance, "link", f"{tree}.b", f"{tree}.to-a-directory")
+    kvs(instance, "unlink", f"{tree}.empty", f"{tree}.l", f"{tree}.to-a-directory")
+    assert kvs(instance, "ls", tree) == "b\ne" and kvs(instance, "ls", f"{tree}.b") == "x\ny"
+    kvs(instance, "unlink", "-R", tree)
+    assert f"{tree}: No such" in refused(instance, "get", tree)
+
+
+def test_links_are_followed_and_read(instance, tree, ns):
+    kvs(instance, "put", "-N", ns, "k.v=there")
+    kvs(instance, "link", "-T", ns, "k.v", f"{tree}.far")
+    kvs(instance, "link", f"{tree}.a", f"{tree}.near")
+    kvs(instance, "link", "-N", ns, "k", "in")
+    far, near = f"{tree}.far", f"{tree}.near"
+    assert kvs(instance, "get", far, near) == "there\none\ntwo\x7f" and kvs(instance, "get", "-N", ns, "in.v") == "there"
+    assert kvs(instance, "readlink", far, near) == f"{ns}::k.v\n{tree}.a"
+    assert kvs(instance, "readlink", "-o", far, near) == ns and kvs(instance, "readlink", "-k", far, near) == f"k.v\n{tree}.a"
+    root = kvs(instance, "getroot")
+    kvs(instance, "link", "elsewhere", near)
+    assert kvs(instance, "readlink", near) == "elsewhere" and kvs(instance, "readlink", "-a", root, near) == f"{tree}.a"
+    assert "not a symbolic link" in refused(instance, "readlink", f"{tree}.a")
+    kvs(instance, "link", f"{tree}.loop", f"{tree}.loop")
+    assert "too many symbolic links" in refused(instance, "get", f"{tree}.loop")
+
+
+def test_copy_and_move_go_across_namespaces(instance, tree, ns):
+    kvs(instance, "copy", f"{tree}.b", f"{tree}.c")
+    assert kvs(instance, "get", f"{tree}.c.y.z") == "long value"
+    kvs(instance, "copy", "-D", ns, f"{tree}.b", "b")
+    kvs(instance, "move", "-S", ns, "-D", ns, "b", "moved")
+    assert kvs(instance, "ls", "-N", ns) == "moved"
+    kvs(instance, "move", "-S", ns, "moved", f"{tree}.back")
+    assert kvs(instance, "ls", "-N", ns) == "" and kvs(instance, "get", f"{tree}.back.x") == "1"
+    kvs(instance, "move", f"{tree}.a", f"{tree}.b.x", env={"FLUX_KVS_NAMESPACE": "primary"})
+    assert kvs(instance, "get", f"{tree}.b.x").startswith("one") and "a" not in kvs(instance, "ls", tree).split()
+
+
+def test_a_move_within_a_namespace_is_one_commit(instance, dir):
+    kvs(instance, "put", f"{dir}.a=1")
+    version = int(kvs(instance, "version"))
+    kvs(instance, "move", f"{dir}.a", f"{dir}.b")
+    assert int(kvs(instance, "version")) == version + 1
+
+
+@pytest.mark.parametrize("source, destination", [("a.b", "a.b"), ("a", "a.b.c"), ("a.b", "a")])
+def test_nothing_is_lost_by_moving_a_key_to_itself_or_into_itself(instance, dir, source, destination):
+    kvs(instance, "put", f"{dir}.a.b=1")
+    sentence = refused(instance, "move", f"{dir}.{source}", f"{dir}.{destination}")
+    assert f"'{dir}.{source}'" in sentence and kvs(instance, "get", f"{dir}.a.b") == "1"
+
+
+# --- namespaces, roots, caches
+
+
+def test_namespaces_have_an_owner_and_are_listed(instance, ns):
+    kvs(instance, "namespace", "create", "-o", "1234", f"{ns}-a", f"{ns}-b")
+    listed = {l.split()[0]: l.split()[1:] for l in kvs(instance, "namespace", "list").splitlines()}
+    assert listed["NAMESPACE"] == ["OWNER", "FLAGS"] and listed[f"{ns}-a"][0] == listed[f"{ns}-b"][0] == "1234"
+    assert listed[ns][0] == listed["primary"][0] == str(os.getuid())
+    assert kvs(instance, "getroot", "-N", f"{ns}-a", "-o") == "1234"
+    assert {"namespace": f"{ns}-a", "owner": 1234} in [
+        {k: o[k] for k in ("namespace", "owner")} for o in json.loads(kvs(instance, "namespace", "list", "--json"))["namespaces"]]
+    kvs(instance, "namespace", "remove", f"{ns}-a", f"{ns}-b")
+    assert f"{ns}-a" not in kvs(instance, "namespace", "list")
+
+
+def test_the_environment_names_the_namespace_unless_the_option_does(instance, ns, dir):
+    kvs(instance, "put", "-N", ns, "k=inside")
+    kvs(instance, "put", "k=outside")
+    env = {"FLUX_KVS_NAMESPACE": ns}
+    assert kvs(instance, "get", "k", env=env) == "inside" and kvs(instance, "get", "-N", "primary", "k", env=env) == "outside"
+    assert kvs(instance, "version", env=env) == kvs(instance, "version", "-N", ns) == "1"
+    for command in (["mkdir", "m"], ["link", "k", "l"], ["eventlog", "append", "e", "x"], ["unlink", "m"]):
+        kvs(instance, command[0], *command[1:], env=env)
+    assert kvs(instance, "ls", "-N", ns) == "e\nk\nl" and kvs(instance, "dir", "-N", ns, "-R").startswith("e = ")
+
+
+def test_values_outlive_the_caches(instance, dir):
+    kvs(instance, "put", f"{dir}.a=kept")
+    kvs(instance, "dropcache")
+    assert kvs(instance, "get", f"{dir}.a") == "kept"
+    kvs(instance, "dropcache", "--all")
+    assert kvs(instance, "get", f"{dir}.a") == "kept"
+
+
+# --- eventlogs
+
+
+def test_events_are_appended_with_their_context_and_time(instance, dir):
+    kvs(instance, "eventlog", "append", "-t", "1.5", f"{dir}.log", "first")
+    kvs(instance, "eventlog", "append", "-t", "2", f"{dir}.log", "second", '{"a":', '"b c",', '"n":1}')
+    kvs(instance, "eventlog", "append", f"{dir}.log", "third")
+    lines = kvs(instance, "eventlog", "get", f"{dir}.log").splitlines()
+    assert lines[:2] == ["1.500000 first", '2.000000 second a="b c" n=1'] and float(lines[2].split()[0]) > 1.7e9
+    raw = kvs(instance, "eventlog", "get", "-u", f"{dir}.log")
+    assert raw == kvs(instance, "get", "-r", f"{dir}.log") and json.loads(raw.splitlines()[1])["context"] == {"a": "b c", "n": 1}
+    assert kvs(instance, "eventlog", "get", "-c", 2, f"{dir}.log").splitlines() == lines[:2]
+
+
+def test_eventlog_get_goes_on_with_what_is_appended(instance, dir):
+    w = Watch(instance, "eventlog", "get", "-W", "-w", "-c", 3, f"{dir}.log")
+    for n in range(3):
+        kvs(instance, "eventlog", "append", "-t", n + 1, f"{dir}.log", f"e{n}")
+        assert w.next() == f"{n + 1}.000000 e{n}"
+    assert w.end() == ("", "", 0)
+
+
+def test_wait_event_prints_the_event_and_what_was_asked_for_besides(instance, dir):
+    log = f"{dir}.log"
+    for n in range(3):
+        kvs(instance, "eventlog", "append", "-t", n + 1, log, f"e{n}")
+    assert kvs(instance, "eventlog", "wait-event", log, "e1") == "2.000000 e1"
+    assert kvs(instance, "eventlog", "wait-event", "-v", log, "e1") == "1.000000 e0\n2.000000 e1"
+    assert kvs(instance, "eventlog", "wait-event", "-q", log, "e1") == ""
+    assert json.loads(kvs(instance, "eventlog", "wait-event", "-u", log, "e1"))["name"] == "e1"
+    assert "timed out waiting for event 'e9'" in refused(instance, "eventlog", "wait-event", "-t", "0.1", log, "e9")
+    assert "timed out" in refused(instance, "eventlog", "wait-event", "-W", "-t", "0.1", f"{dir}.none", "e9")
+    w = Watch(instance, "eventlog", "wait-event", "-W", "-t", "50", f"{dir}.later", "x")
+    kvs(instance, "eventlog", "append", "-t", 9, f"{dir}.later", "x")
+    assert w.end() == ("9.000000 x\n", "", 0)
