@@ -327,7 +327,7 @@ static int append_to_bytes(struct effects *fx, struct op *op, struct place *p, c
     if (size > 0)
         memcpy(b->data, data, size);
     memcpy(b->data + size, op->blob->data, op->blob->size);
-    if (b->size <= VALUE_INLINE_MAX) {
+    if (b->size <= APPEND_INLINE_MAX) {
         n = node_new_val(p->name, p->len, b->data, b->size);
         blob_unref(b);
     } else if ((rc = make_blob(fx, b, &ref)) < 0) {

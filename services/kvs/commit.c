@@ -237,19 +237,28 @@ static bool group_gather(struct committer *c)
 
 /* --- storing */
 
-static int emit_dir(struct dir *d, const void *text, size_t size, void *arg)
+static int on_sealed_dir(struct dir *d, const void *text, size_t size, void *arg)
 {
     return group_add_blob(arg, d->digest, text, size, put_dir, OBJ_DIR, d);
 }
 
+static int on_sealed_value(const uint8_t digest[DIGEST_SIZE], const void *data, size_t size,
+                           void *arg)
+{
+    CLEANUP(blob_unrefp) struct blob *b = blob_new(data, size);
+
+    return b ? group_add_blob(arg, digest, data, size, put_blob, OBJ_BLOB, b) : -ENOMEM;
+}
+
 static int seal_root(struct committer *c, struct node **root)
 {
+    const struct seal_sink sink = { on_sealed_dir, on_sealed_value, c };
     struct node *ref;
     int rc;
 
     if ((*root)->type != NODE_DIR)
         return 0;
-    if ((rc = dir_seal((*root)->dir, c->k->params.hash, emit_dir, c)) < 0)
+    if ((rc = dir_seal((*root)->dir, c->k->params.hash, &sink)) < 0)
         return rc;
     if (!(ref = node_new_dirref("", 0, (*root)->dir->digest)))
         return -ENOMEM;

@@ -6,8 +6,9 @@
  * sealed directory is never changed. A directory decoded from one long "dir" object may be larger
  * than DIR_MAX until the next change of it.
  *
- * hdir: "func" is "fnv1a32/D" where D is the depth; the bucket of a name is bits 5*D .. 5*D+4 of
- * the 32-bit FNV-1a hash of the name. "bucket" has DIR_BUCKETS members, null where empty.
+ * hdir: "func" is "fnv1a32/D" where D is the depth; "size" is 2^B, the same in all levels of a
+ * directory; the bucket of a name is the B bits from B*D on of the (mixed) 32-bit FNV-1a hash of
+ * the name. "bucket" has as many members, null where empty.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,14 +16,14 @@
 
 static const char *const hdir_func = "fnv1a32/";
 
-static unsigned int bucket_of(const char *name, size_t len, unsigned int depth)
+static unsigned int bucket_of(const struct dir *d, const char *name, size_t len)
 {
     uint32_t h = 2166136261u;
 
     for (size_t i = 0; i < len; i++)
         h = (h ^ (unsigned char)name[i]) * 16777619u;
     h ^= h >> 15; /* the low bits of FNV are poorly mixed for names that differ at the end */
-    return h >> (5 * depth) & (DIR_BUCKETS - 1);
+    return h >> (d->bits * d->depth) & ((1u << d->bits) - 1);
 }
 
 struct dir *dir_new(uint64_t owner, unsigned int depth)
@@ -33,6 +34,7 @@ struct dir *dir_new(uint64_t owner, unsigned int depth)
         d->refs = 1;
         d->owner = owner;
         d->depth = (uint8_t)depth;
+        d->bits = DIR_BITS;
     }
     return d;
 }
@@ -43,9 +45,9 @@ struct dir *dir_ref(struct dir *d)
     return d;
 }
 
-static uint32_t slots(const struct dir *d)
+uint32_t dir_slots(const struct dir *d)
 {
-    return d->hashed ? DIR_BUCKETS : d->count;
+    return d->hashed ? 1u << d->bits : d->count;
 }
 
 static void ents_free(struct node **ents, uint32_t n)
@@ -58,16 +60,16 @@ static void ents_free(struct node **ents, uint32_t n)
 struct dir *dir_unref(struct dir *d)
 {
     if (d && --d->refs == 0) {
-        ents_free(d->ents, slots(d));
+        ents_free(d->ents, dir_slots(d));
         free(d);
     }
     return NULL;
 }
 
-static struct dir *dir_copy(const struct dir *d, uint64_t owner)
+struct dir *dir_copy(const struct dir *d, uint64_t owner)
 {
     struct dir *copy = dir_new(owner, d->depth);
-    uint32_t n = slots(d);
+    uint32_t n = dir_slots(d);
 
     if (!copy)
         return NULL;
@@ -77,6 +79,7 @@ static struct dir *dir_copy(const struct dir *d, uint64_t owner)
         return NULL;
     }
     copy->hashed = d->hashed;
+    copy->bits = d->bits;
     copy->count = d->count;
     for (uint32_t i = 0; i < n; i++)
         copy->ents[i] = d->ents[i] ? node_ref(d->ents[i]) : NULL;
@@ -137,7 +140,7 @@ int dir_find(struct dir_source *src, struct dir *d, const char *name, size_t len
     int rc;
 
     while (d->hashed) {
-        struct node *bucket = d->ents[bucket_of(name, len, d->depth)];
+        struct node *bucket = d->ents[bucket_of(d, name, len)];
 
         if (!bucket)
             return -ENOENT;
@@ -169,8 +172,10 @@ static int slot_enter(struct dir_source *src, uint64_t owner, struct dir *d, uin
         node_unref(n);
     }
     /* A leaf does not say at which depth it hangs: equal leaves are one blob wherever they are. */
-    if (d->hashed && !mine->hashed)
+    if (d->hashed && !mine->hashed) {
         mine->depth = (uint8_t)(d->depth + 1);
+        mine->bits = d->bits;
+    }
     *ret = mine;
     return 0;
 }
@@ -195,7 +200,7 @@ static int array_insert(struct dir *d, uint32_t at, struct node *n)
 /* Puts a node into the bucket it belongs to. */
 static int hashed_put(struct dir_source *src, uint64_t owner, struct dir *d, struct node *n)
 {
-    unsigned int slot = bucket_of(n->name, n->name_len, d->depth);
+    unsigned int slot = bucket_of(d, n->name, n->name_len);
     struct dir *child;
     int rc;
 
@@ -215,7 +220,8 @@ static int dir_split(struct dir_source *src, uint64_t owner, struct dir *d)
 {
     struct node **names = d->ents;
     uint32_t count = d->count;
-    struct node **buckets = calloc(DIR_BUCKETS, sizeof(buckets[0]));
+    uint32_t nbuckets = 1u << d->bits;
+    struct node **buckets = calloc(nbuckets, sizeof(buckets[0]));
     int rc = 0;
 
     if (!buckets)
@@ -223,20 +229,17 @@ static int dir_split(struct dir_source *src, uint64_t owner, struct dir *d)
     d->ents = buckets;
     d->hashed = true;
     d->count = 0;
-    d->cap = DIR_BUCKETS;
+    d->cap = nbuckets;
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = hashed_put(src, owner, d, names[i]);
     ents_free(names, count);
     return rc;
 }
 
-int dir_put(struct dir_source *src, uint64_t owner, struct dir *d, struct node *n)
+int dir_put_plain(struct dir *d, struct node *n)
 {
     uint32_t i;
-    int rc;
 
-    if (d->hashed)
-        return hashed_put(src, owner, d, n);
     if (array_find(d, n->name, n->name_len, &i)) {
         struct node *old = d->ents[i];
 
@@ -244,7 +247,16 @@ int dir_put(struct dir_source *src, uint64_t owner, struct dir *d, struct node *
         node_unref(old);
         return 0;
     }
-    if ((rc = array_insert(d, i, n)) < 0)
+    return array_insert(d, i, n);
+}
+
+int dir_put(struct dir_source *src, uint64_t owner, struct dir *d, struct node *n)
+{
+    int rc;
+
+    if (d->hashed)
+        return hashed_put(src, owner, d, n);
+    if ((rc = dir_put_plain(d, n)) < 0)
         return rc;
     return d->count > DIR_MAX && d->depth < DIR_DEPTH_MAX ? dir_split(src, owner, d) : 0;
 }
@@ -252,7 +264,7 @@ int dir_put(struct dir_source *src, uint64_t owner, struct dir *d, struct node *
 static int hashed_remove(struct dir_source *src, uint64_t owner, struct dir *d, const char *name,
                          size_t len)
 {
-    unsigned int slot = bucket_of(name, len, d->depth);
+    unsigned int slot = bucket_of(d, name, len);
     struct dir *child;
     int rc;
 
@@ -310,7 +322,7 @@ int dir_enter(struct dir_source *src, uint64_t owner, struct dir *d, const char 
     if (rc < 0)
         return rc;
     while (d->hashed) {
-        if ((rc = slot_enter(src, owner, d, bucket_of(name, len, d->depth), &d)) < 0)
+        if ((rc = slot_enter(src, owner, d, bucket_of(d, name, len), &d)) < 0)
             return rc;
     }
     if (!array_find(d, name, len, &i))
@@ -320,7 +332,7 @@ int dir_enter(struct dir_source *src, uint64_t owner, struct dir *d, const char 
 
 int dir_walk(struct dir_source *src, struct dir *d, int (*fn)(struct node *n, void *arg), void *arg)
 {
-    uint32_t n = slots(d);
+    uint32_t n = dir_slots(d);
     int rc = 0;
 
     for (uint32_t i = 0; i < n && rc == 0; i++) {
@@ -334,26 +346,37 @@ int dir_walk(struct dir_source *src, struct dir *d, int (*fn)(struct node *n, vo
     return rc;
 }
 
+/* -1: not a number of buckets. */
+static int bits_of_size(const json_t *size)
+{
+    for (int bits = 1; bits <= DIR_BITS_MAX; bits++) {
+        if (json_is_integer(size) && json_integer_value(size) == 1 << bits)
+            return bits;
+    }
+    return -1;
+}
+
 static int hdir_decode(const json_t *o, enum digest_algorithm alg, struct dir **ret)
 {
     const json_t *data = json_object_get(o, "data");
     const char *func = json_string_value(json_object_get(data, "func"));
     const json_t *buckets = json_object_get(data, "bucket");
-    const json_t *size = json_object_get(data, "size");
+    int bits = bits_of_size(json_object_get(data, "size"));
+    size_t nbuckets = bits < 0 ? 0 : (size_t)1 << bits;
     CLEANUP(dir_unrefp) struct dir *d = NULL;
     size_t func_len = strlen(hdir_func);
 
-    if (!json_is_integer(size) || json_integer_value(size) != DIR_BUCKETS ||
-        json_array_size(buckets) != DIR_BUCKETS || !func ||
+    if (bits < 0 || json_array_size(buckets) != nbuckets || !func ||
         strncmp(func, hdir_func, func_len) != 0 || func[func_len] < '0' ||
         func[func_len] >= '0' + DIR_DEPTH_MAX || func[func_len + 1])
         return -EPROTO;
     if (!(d = dir_new(0, (unsigned int)(func[func_len] - '0'))) ||
-        !(d->ents = calloc(DIR_BUCKETS, sizeof(d->ents[0]))))
+        !(d->ents = calloc(nbuckets, sizeof(d->ents[0]))))
         return -ENOMEM;
     d->hashed = true;
-    d->cap = DIR_BUCKETS;
-    for (size_t i = 0; i < DIR_BUCKETS; i++) {
+    d->bits = (uint8_t)bits;
+    d->cap = (uint32_t)nbuckets;
+    for (size_t i = 0; i < nbuckets; i++) {
         const json_t *bucket = json_array_get(buckets, i);
         int rc;
 
@@ -404,12 +427,12 @@ void dir_encode(const struct dir *d, enum digest_algorithm alg, struct strbuf *s
         return;
     }
     strbuf_puts(sb, "{\"ver\":1,\"type\":\"hdir\",\"data\":{\"size\":");
-    strbuf_number(sb, DIR_BUCKETS);
+    strbuf_number(sb, dir_slots(d));
     strbuf_puts(sb, ",\"func\":\"");
     strbuf_puts(sb, hdir_func);
     strbuf_number(sb, d->depth);
     strbuf_puts(sb, "\",\"bucket\":[");
-    for (uint32_t i = 0; i < DIR_BUCKETS; i++) {
+    for (uint32_t i = 0; i < dir_slots(d); i++) {
         if (i > 0)
             strbuf_puts(sb, ",");
         if (d->ents[i])
@@ -418,41 +441,4 @@ void dir_encode(const struct dir *d, enum digest_algorithm alg, struct strbuf *s
             strbuf_puts(sb, "null");
     }
     strbuf_puts(sb, "]}}");
-}
-
-int dir_seal(struct dir *d, enum digest_algorithm alg,
-             int (*emit)(struct dir *d, const void *text, size_t size, void *arg), void *arg)
-{
-    struct strbuf sb = { 0 };
-    uint32_t n = slots(d);
-    int rc;
-
-    if (d->sealed)
-        return 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct node *child = d->ents[i];
-        struct node *ref;
-
-        CLEANUP(dir_unrefp) struct dir *sub = NULL;
-
-        if (!child || child->type != NODE_DIR)
-            continue;
-        /* A directory of nobody's may be part of an object in the cache: seal a copy. */
-        if (!(sub = child->dir->owner ? dir_ref(child->dir) : dir_copy(child->dir, d->owner)))
-            return -ENOMEM;
-        if ((rc = dir_seal(sub, alg, emit, arg)) < 0)
-            return rc;
-        if (!(ref = node_new_dirref(child->name, child->name_len, sub->digest)))
-            return -ENOMEM;
-        d->ents[i] = ref;
-        node_unref(child);
-    }
-    dir_encode(d, alg, &sb);
-    if ((rc = strbuf_error(&sb)) == 0) {
-        digest_compute(alg, sb.data, sb.len, d->digest);
-        d->sealed = true;
-        rc = emit(d, sb.data, sb.len, arg);
-    }
-    strbuf_deinit(&sb);
-    return rc;
 }

@@ -494,3 +494,20 @@ void watching_free(struct watching *w)
     strbuf_deinit(&w->said);
     free(w);
 }
+
+size_t fake_nblobs(const struct fake *f)
+{
+    return HASH_COUNT(f->blobs);
+}
+
+size_t fake_largest_blob(const struct fake *f)
+{
+    const struct fake_blob *b, *tmp;
+    size_t largest = 0;
+
+    HASH_ITER (hh, f->blobs, b, tmp) {
+        if (b->size > largest)
+            largest = b->size;
+    }
+    return largest;
+}

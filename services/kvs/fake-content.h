@@ -61,4 +61,7 @@ struct watching *fake_watch(struct fake *f, const char *ns, int flags, const cha
 const char *watching_said(struct watching *w);
 void watching_free(struct watching *w); /* cancels if it lives */
 
+size_t fake_nblobs(const struct fake *f); /* ever stored */
+size_t fake_largest_blob(const struct fake *f);
+
 #endif

@@ -186,7 +186,7 @@ static int node_decode_nested(const json_t *o, const char *name, size_t name_len
 static int decode_entries(const json_t *data, enum digest_algorithm alg, int nesting,
                           struct dir **ret)
 {
-    CLEANUP(dir_unrefp) struct dir *d = dir_new(UINT64_MAX, 0);
+    CLEANUP(dir_unrefp) struct dir *d = dir_new(0, 0);
     const char *name;
     json_t *o;
     int rc;
@@ -199,10 +199,9 @@ static int decode_entries(const json_t *data, enum digest_algorithm alg, int nes
         if (!*name || strchr(name, '.'))
             return -EPROTO;
         if ((rc = node_decode_nested(o, name, strlen(name), alg, nesting + 1, &n)) < 0 ||
-            (rc = dir_put(NULL, UINT64_MAX, d, n)) < 0)
+            (rc = dir_put_plain(d, n)) < 0)
             return rc;
     }
-    d->owner = 0;
     *ret = TAKE(d);
     return 0;
 }

@@ -116,13 +116,22 @@ static void key_set(struct obj_key *key, enum obj_kind kind, const uint8_t *dige
     key->kind = (uint8_t)kind;
 }
 
+/* A digest is as good a hash as any. */
+static unsigned int key_hash(const uint8_t *digest)
+{
+    unsigned int hash;
+
+    memcpy(&hash, digest, sizeof(hash));
+    return hash;
+}
+
 struct obj *objcache_find(struct objcache *c, enum obj_kind kind, const uint8_t digest[DIGEST_SIZE])
 {
     struct obj_key key;
     struct obj *o;
 
     key_set(&key, kind, digest);
-    HASH_FIND(hh, c->table, &key, sizeof(key), o);
+    HASH_FIND_BYHASHVALUE(hh, c->table, &key, sizeof(key), key_hash(digest), o);
     if (!o) {
         c->stats.misses++;
         return NULL;
@@ -149,7 +158,7 @@ static struct obj *objcache_put(struct objcache *c, enum obj_kind kind, const ui
     if (!(o = calloc(1, sizeof(*o))))
         return NULL;
     key_set(&o->key, kind, digest);
-    HASH_ADD(hh, c->table, key, sizeof(o->key), o);
+    HASH_ADD_BYHASHVALUE(hh, c->table, key, sizeof(o->key), key_hash(digest), o);
     if (!o->hh.tbl) {
         free(o);
         return NULL;

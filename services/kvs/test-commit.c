@@ -47,6 +47,17 @@ static void assert_error(struct fake *f, const char *ns, int flags, const char *
 #define OP(key, dirent)     "{'key':'" key "','flags':0,'dirent':" dirent "}"
 #define APPEND(key, dirent) "{'key':'" key "','flags':32,'dirent':" dirent "}"
 
+/* Names enough under a directory that it has a blob of its own. */
+static void fill(struct fake *f, const char *dir)
+{
+    char key[64];
+
+    for (int i = 0; i < 12; i++) {
+        snprintf(key, sizeof(key), "%s.filler%d", dir, i);
+        assert_int_equal(fake_put(f, "primary", key, "a value of some thirty bytes or so"), 0);
+    }
+}
+
 static void test_what_was_committed_can_be_read(void **state)
 {
     assert_int_equal(fake_put(*state, "primary", "a.b.c", "hello"), 0);
@@ -219,6 +230,11 @@ static void test_directories_list_names_in_order(void **state)
                               "\"b\":{\"ver\":1,\"type\":\"val\",\"data\":\"MQ==\"}}}");
     free(text);
     text = fake_lookup(*state, "primary", FLUX_KVS_TREEOBJ, "d", &err);
+    assert_non_null(
+        strstr(text, "\"type\":\"dir\",\"data\":{\"a\":{")); /* small: inside the root */
+    free(text);
+    fill(*state, "d");
+    text = fake_lookup(*state, "primary", FLUX_KVS_TREEOBJ, "d", &err);
     assert_non_null(strstr(text, "\"type\":\"dirref\",\"data\":[\"blake2b-"));
     free(text);
     assert_int_equal(
@@ -226,6 +242,107 @@ static void test_directories_list_names_in_order(void **state)
     text = fake_lookup(*state, "primary", FLUX_KVS_READDIR, "e", &err);
     assert_string_equal(text, "{\"ver\":1,\"type\":\"dir\",\"data\":{}}");
     free(text);
+}
+
+/* Blobs cost: many small things below one key are few blobs, and none of them is long. */
+static void test_what_is_small_is_stored_with_what_holds_it(void **state)
+{
+    struct fake *f = *state;
+    char key[64], value[240];
+    size_t before;
+
+    assert_int_equal(fake_put(f, "primary", "a.b.c.d.e", "1"), 0);
+    before = fake_nblobs(f);
+    assert_int_equal(fake_put(f, "primary", "a.b.c.d.e", "2"), 0);
+    assert_int_equal(fake_nblobs(f), before + 1); /* the root has it all */
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (int i = 0; i < 30; i++) {
+        snprintf(key, sizeof(key), "long.k%d", i);
+        assert_int_equal(fake_put(f, "primary", key, value), 0);
+        value[0]++;
+    }
+    assert_true(fake_largest_blob(f) < 6000);
+    value[0]--;
+    assert_value(f, "primary", key, value);
+    fake_restart(f);
+    assert_value(f, "primary", key, value);
+    assert_value(f, "primary", "a.b.c.d.e", "2");
+}
+
+/* Directories within directories within one blob, as deep as keys go. */
+static void test_deep_keys_survive_a_restart(void **state)
+{
+    char key[2 * 128];
+
+    for (int i = 0; i < 127; i++)
+        memcpy(&key[2 * i], "a.", 2);
+    memcpy(&key[2 * 127], "z", 2);
+    assert_int_equal(fake_put(*state, "primary", key, "deep"), 0);
+    fake_restart(*state);
+    assert_value(*state, "primary", key, "deep");
+    key[2 * 127] = 'y';
+    assert_int_equal(fake_put(*state, "primary", key, "deeper"), 0);
+    fake_restart(*state);
+    assert_value(*state, "primary", key, "deeper");
+}
+
+static void test_an_appended_line_is_no_blob_until_the_log_is_long(void **state)
+{
+    struct fake *f = *state;
+    CLEANUP(freep) char *text = NULL;
+    int err;
+
+    for (int i = 0; i < 5; i++) { /* 100 bytes each */
+        char line[] =
+            "[" APPEND("log", VAL("MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Nj"
+                                  "c4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw"
+                                  "MTIzNDU2Nzg5MA==")) "]";
+
+        assert_int_equal(fake_commit(f, "primary", line), 0);
+    }
+    text = fake_lookup(f, "primary", FLUX_KVS_TREEOBJ, "log", &err);
+    assert_memory_equal(text, "1234567890", 10); /* no reference to blobs */
+    free(TAKE(text));
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(
+            fake_commit(
+                f, "primary",
+                "[" APPEND("log",
+                           VAL("MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Nj"
+                               "c4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw"
+                               "MTIzNDU2Nzg5MA==")) "]"),
+            0);
+    text = fake_lookup(f, "primary", FLUX_KVS_TREEOBJ, "log", &err);
+    assert_non_null(strstr(text, "\"type\":\"valref\""));
+}
+
+/* What an older release stored: 32 buckets, up to 64 names in one. */
+static void test_directories_of_other_bucket_sizes_are_read_and_changed(void **state)
+{
+    struct fake *f = *state;
+    json_t *dir = json_object();
+    CLEANUP(freep) char *ops = NULL;
+    char name[16];
+
+    for (int i = 0; i < 64; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        json_object_set_new(dir, name,
+                            json_pack("{s:i s:s s:s}", "ver", 1, "type", "val", "data", "MQ=="));
+    }
+    dir = json_pack("[{s:s s:i s:{s:i s:s s:o}}]", "key", "old", "flags", 0, "dirent", "ver", 1,
+                    "type", "dir", "data", dir);
+    ops = json_dumps(dir, 0);
+    json_decref(dir);
+    assert_int_equal(fake_commit(f, "primary", ops), 0);
+    fake_restart(f);
+    assert_value(f, "primary", "old.n63", "1");
+    assert_int_equal(fake_put(f, "primary", "old.n64", "2"), 0);
+    assert_int_equal(fake_unlink(f, "primary", "old.n3"), 0);
+    fake_restart(f);
+    assert_value(f, "primary", "old.n63", "1");
+    assert_value(f, "primary", "old.n64", "2");
+    assert_error(f, "primary", 0, "old.n3", ENOENT);
 }
 
 static void test_large_directories_keep_every_name(void **state)
@@ -483,6 +600,7 @@ static void test_a_lost_blob_is_eio_for_those_who_need_it(void **state)
     big[sizeof(big) - 1] = '\0';
     fake_put(f, "primary", "d.big", big);
     fake_put(f, "primary", "d.small", "1");
+    fill(f, "d");
     text = fake_lookup(f, "primary", FLUX_KVS_TREEOBJ, "d.big", &err);
     o = json_loads(text, 0, NULL);
     ref = json_string_value(json_array_get(json_object_get(o, "data"), 0));
@@ -513,6 +631,7 @@ static void test_lookups_that_wait_do_not_hold_up_others(void **state)
     int err;
 
     fake_put(f, "primary", "cold.a", "1");
+    fill(f, "cold");
     fake_restart(f);
     fake_put(f, "primary", "warm.a", "2");
     fake_hold(f, true);
@@ -667,6 +786,10 @@ int main(void)
         T(test_conflicting_keys_are_overwritten),
         T(test_unlink_removes_all_below_and_does_not_mind_absence),
         T(test_directories_list_names_in_order),
+        T(test_what_is_small_is_stored_with_what_holds_it),
+        T(test_deep_keys_survive_a_restart),
+        T(test_an_appended_line_is_no_blob_until_the_log_is_long),
+        T(test_directories_of_other_bucket_sizes_are_read_and_changed),
         T(test_large_directories_keep_every_name),
         T(test_links_are_followed_to_a_limit),
         T(test_namespaces_come_and_go),

@@ -45,6 +45,24 @@ static int emit(struct dir *d, const void *text, size_t size, void *arg)
     return 0;
 }
 
+static int emit_value(const uint8_t digest[DIGEST_SIZE], const void *data, size_t size, void *arg)
+{
+    struct source *src = arg;
+    CLEANUP(blob_unrefp) struct blob *b = blob_new(data, size);
+
+    assert_non_null(objcache_put_blob(src->cache, digest, b));
+    src->emitted++;
+    src->bytes += size;
+    return 0;
+}
+
+static void seal(struct source *src, struct dir *d)
+{
+    const struct seal_sink sink = { emit, emit_value, src };
+
+    assert_int_equal(dir_seal(d, DIGEST_BLAKE2B, &sink), 0);
+}
+
 static int setup(void **state)
 {
     struct source *src = calloc(1, sizeof(*src));
@@ -183,12 +201,12 @@ static void test_a_change_of_a_large_directory_writes_little(void **state)
         snprintf(name, sizeof(name), "name-%d", i);
         put(src, 1, d, name, i);
     }
-    assert_int_equal(dir_seal(d, DIGEST_BLAKE2B, emit, src), 0);
+    seal(src, d);
     assert_true(src->emitted > 100);
     src->emitted = src->bytes = 0;
     assert_int_equal(dir_writable(2, d, &next), 0);
     put(src, 2, next, "name-777", 1);
-    assert_int_equal(dir_seal(next, DIGEST_BLAKE2B, emit, src), 0);
+    seal(src, next);
     assert_true(src->emitted <= 5);
     assert_true(src->bytes < 20000); /* a plain directory of this size has 1.5 MB */
     assert_int_equal(get(src, d, "name-777"), 777);
@@ -206,11 +224,42 @@ static void test_what_was_sealed_reads_the_same_from_its_blobs(void **state)
         snprintf(name, sizeof(name), "odd \"name\\ %d \xc3\xa4\n", i);
         put(src, 1, d, name, i);
     }
-    assert_int_equal(dir_seal(d, DIGEST_BLAKE2B, emit, src), 0);
+    seal(src, d);
     assert_int_equal(src->base.get(&src->base, d->digest, &loaded), 0);
     assert_int_equal(count(src, loaded), 3000);
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof(name), "odd \"name\\ %d \xc3\xa4\n", i);
+        assert_int_equal(get(src, loaded, name), i);
+    }
+}
+
+/* An hdir of an older release: five bits of the hash for each level. */
+static void test_an_hdir_says_its_number_of_buckets(void **state)
+{
+    struct source *src = *state;
+    CLEANUP(dir_unrefp) struct dir *d = dir_new(1, 0);
+    CLEANUP(dir_unrefp) struct dir *next = NULL;
+    struct dir *loaded;
+    char name[32];
+
+    d->bits = 5;
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), "name-%d", i);
+        put(src, 1, d, name, i);
+    }
+    seal(src, d);
+    assert_int_equal(src->base.get(&src->base, d->digest, &loaded), 0);
+    assert_int_equal(dir_slots(loaded), 32);
+    assert_int_equal(dir_writable(2, loaded, &next), 0);
+    for (int i = 3000; i < 6000; i++) {
+        snprintf(name, sizeof(name), "name-%d", i);
+        put(src, 2, next, name, i);
+    }
+    seal(src, next);
+    assert_int_equal(src->base.get(&src->base, next->digest, &loaded), 0);
+    assert_int_equal(count(src, loaded), 6000);
+    for (int i = 0; i < 6000; i++) {
+        snprintf(name, sizeof(name), "name-%d", i);
         assert_int_equal(get(src, loaded, name), i);
     }
 }
@@ -228,8 +277,8 @@ static void test_the_same_names_in_any_order_are_the_same_blob(void **state)
         snprintf(name, sizeof(name), "%d", 999 - i);
         put(src, 1, down, name, 999 - i);
     }
-    assert_int_equal(dir_seal(up, DIGEST_BLAKE2B, emit, src), 0);
-    assert_int_equal(dir_seal(down, DIGEST_BLAKE2B, emit, src), 0);
+    seal(src, up);
+    seal(src, down);
     assert_memory_equal(up->digest, down->digest, DIGEST_SIZE);
 }
 
@@ -316,6 +365,7 @@ int main(void)
         T(test_a_copy_does_not_change_the_original),
         T(test_a_change_of_a_large_directory_writes_little),
         T(test_what_was_sealed_reads_the_same_from_its_blobs),
+        T(test_an_hdir_says_its_number_of_buckets),
         T(test_the_same_names_in_any_order_are_the_same_blob),
         T(test_a_missing_directory_is_named),
         cmocka_unit_test(test_malformed_blobs_are_refused),

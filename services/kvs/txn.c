@@ -69,7 +69,7 @@ static bool leads_elsewhere(const struct node *n)
         return true;
     if (n->type != NODE_DIR)
         return false;
-    for (uint32_t i = 0; i < (n->dir->hashed ? DIR_BUCKETS : n->dir->count); i++) {
+    for (uint32_t i = 0; i < dir_slots(n->dir); i++) {
         if (n->dir->ents[i] && leads_elsewhere(n->dir->ents[i]))
             return true;
     }

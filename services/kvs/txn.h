@@ -7,8 +7,11 @@
 #include "base/list.h"
 #include "kvs/loader.h"
 
-#define VALUE_INLINE_MAX 128 /* bytes: a longer value becomes a blob (RFC 11 valref) */
-#define VALREF_BLOBS_MAX 64  /* appended values are compacted beyond */
+/* A longer value becomes a blob (RFC 11 valref). What is appended to is rewritten inside its
+ * directory up to a larger size: that is cheaper than a blob for each line of an eventlog. */
+#define VALUE_INLINE_MAX  256  /* bytes */
+#define APPEND_INLINE_MAX 1024 /* bytes */
+#define VALREF_BLOBS_MAX  64   /* appended values are compacted beyond */
 
 enum txn_type { TXN_COMMIT, TXN_NAMESPACE_CREATE, TXN_NAMESPACE_REMOVE };
 
