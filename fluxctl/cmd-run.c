@@ -31,6 +31,7 @@ static int run_job(const struct cmdline *c, const struct job_request *req)
                       (struct follow_options){ .label = cmdline_has(c, "label-io"),
                                                .input = !cmdline_has(c, "input"),
                                                .interrupts = true,
+                                               .unread = true,
                                                .verbose = verbose });
 }
 

@@ -17,7 +17,7 @@ static int next_copy(void *arg, struct job_plan *ret)
 
     if (!copies_next(&s->copies, &cc))
         return 0;
-    return job_plan_init(ret, s->c, cc, s->copies.set_cc) < 0 ? -1 : 1;
+    return job_plan_init(ret, s->c, cc ? cc : "", s->copies.set_cc) < 0 ? -1 : 1;
 }
 
 static int print_jobspecs(struct source *s)

@@ -233,7 +233,8 @@ static int create_parts(struct follow *fo)
         return -1;
     if (fo->options.input && !(fo->input = input_new(fo->h, fo->id)))
         return -1;
-    if (fo->options.interrupts && !(fo->interrupt = interrupt_new(fo->h, fo->id)))
+    if (fo->options.interrupts &&
+        !(fo->interrupt = interrupt_new(fo->h, fo->id, fo->options.unread)))
         return -1;
     if (fo->options.verbose >= 3 &&
         !(fo->exec = watch_new(fo->h, fo->id, "guest.exec.eventlog", &exec_ops, fo)))

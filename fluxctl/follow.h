@@ -13,6 +13,7 @@ struct follow_options {
     bool label;      /* begin lines of output with the rank */
     bool input;      /* forward standard input */
     bool interrupts; /* Ctrl-C signals, then cancels, the job */
+    bool unread;     /* so does the end of whoever reads our output; with interrupts */
     int verbose;     /* 2: job events, 3: execution events too */
     FILE *out, *err; /* NULL: standard output, standard error */
     /* Once, when the job has ended and its output was printed. status: what to exit with. The

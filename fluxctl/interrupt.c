@@ -10,7 +10,7 @@
 #include "base/monotime.h"
 #include "client.h"
 
-static const int signums[] = { SIGINT, SIGTERM, SIGHUP };
+static const int signums[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
 
 struct interrupt {
     flux_t *h;
@@ -57,7 +57,7 @@ static void send(flux_future_t *f, const char *what)
 static void cancel(struct interrupt *in, const char *reason)
 {
     in->canceled = true;
-    complain("canceling job %s", jobid_text(in->id));
+    complain("canceling job %s: %s", jobid_text(in->id), reason);
     send(flux_job_cancel(in->h, in->id, reason), "cancel");
 }
 
@@ -85,15 +85,19 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     struct interrupt *in = arg;
     int signum = flux_signal_watcher_get_signum(w);
 
+    if (in->canceled && signum == SIGPIPE)
+        return;
     if (in->canceled)
         _exit(128 + signum);
     if (signum == SIGINT)
         on_ctrl_c(in);
+    else if (signum == SIGPIPE)
+        cancel(in, "nobody reads its output");
     else
         cancel(in, signum == SIGTERM ? "fluxctl was terminated" : "the terminal was closed");
 }
 
-struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id)
+struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool unread)
 {
     CLEANUP(interrupt_freep) struct interrupt *in = calloc(1, sizeof(*in));
 
@@ -102,6 +106,8 @@ struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id)
     in->h = h;
     in->id = id;
     for (size_t i = 0; i < ARRAY_SIZE(signums); i++) {
+        if (signums[i] == SIGPIPE && !unread)
+            continue;
         in->watchers[i] =
             flux_signal_watcher_create(flux_get_reactor(h), signums[i], on_signal, in);
         if (!in->watchers[i])

@@ -2,19 +2,21 @@
 /* Signals to a command that is attached to a job.
  *
  * Ctrl-C (SIGINT): the job's tasks get SIGINT; a second one within INTERRUPT_SECONDS cancels the
- * job. A job that does not run yet is left alone the first time. SIGTERM and SIGHUP cancel the job.
- * In all cases the command goes on until the job has ended. Once the job has been canceled, a
- * further Ctrl-C or SIGTERM ends the command. */
+ * job. A job that does not run yet is left alone the first time. SIGTERM and SIGHUP cancel the job,
+ * and with `unread` so does SIGPIPE: nobody reads our output any more. In all cases the command
+ * goes on until the job has ended. Once the job has been canceled, a further Ctrl-C or SIGTERM ends
+ * the command. */
 #ifndef FLUXCTL_INTERRUPT_H
 #define FLUXCTL_INTERRUPT_H
 
+#include <stdbool.h>
 #include <flux/core.h>
 
 #define INTERRUPT_SECONDS 2.0
 
 struct interrupt;
 
-struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id);
+struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool unread);
 struct interrupt *interrupt_free(struct interrupt *in);
 void interrupt_set_running(struct interrupt *in); /* NULL is fine */
 

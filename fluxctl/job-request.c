@@ -202,7 +202,7 @@ static int set_attribute(const struct builder *b, char *arg)
     if (!from_file) {
         value = value_from_text(equals + 1);
     } else if (!(value = json_load_file(equals + 1, JSON_DECODE_ANY, &e))) {
-        complain("--setattr: %s: line %d: %s", equals + 1, e.line, e.text);
+        complain("--setattr: %s: %s", equals + 1, e.line < 0 ? strerror(errno) : e.text);
         return -1;
     }
     snprintf(path, sizeof(path), "%s%s", prefix, key);
@@ -218,6 +218,10 @@ static int set_stream(const struct builder *b, const char *option, const char *s
 
     if (!s)
         return 0;
+    if (!s[0]) {
+        complain("--%s: the name of the file is empty", option);
+        return -1;
+    }
     if (strcmp(s, "none") == 0 || strcmp(s, "kvs") == 0)
         return 0; /* the default */
     snprintf(path, sizeof(path), "attributes.system.shell.options.%s.%s.type", side, stream);
@@ -229,6 +233,20 @@ static int set_stream(const struct builder *b, const char *option, const char *s
     if (strcmp(side, "output") == 0 && cmdline_has(b->c, "label-io")) {
         snprintf(path, sizeof(path), "attributes.system.shell.options.%s.%s.label", side, stream);
         return set(b, option, path, json_true());
+    }
+    return 0;
+}
+
+static int set_unbuffered(const struct builder *b)
+{
+    static const char *const paths[] = {
+        "attributes.system.shell.options.output.stdout.buffer.type",
+        "attributes.system.shell.options.output.stderr.buffer.type",
+    };
+
+    for (size_t i = 0; cmdline_has(b->c, "unbuffered") && i < ARRAY_SIZE(paths); i++) {
+        if (set(b, "unbuffered", paths[i], json_string("none")) < 0)
+            return -1;
     }
     return 0;
 }
@@ -323,8 +341,9 @@ int job_request_init(struct job_request *req, const struct cmdline *c, const cha
         set_string(&b, "queue", "attributes.system.queue") == 0 &&
         set_stream(&b, "input", "input", "stdin") == 0 &&
         set_stream(&b, "output", "output", "stdout") == 0 &&
-        set_stream(&b, "error", "output", "stderr") == 0 && set_repeatable(&b) == 0 &&
-        set_begin_time(&b) == 0) {
+        set_stream(&b, "error", "output", "stderr") == 0 && set_unbuffered(&b) == 0 &&
+        set_string(&b, "signal", "attributes.system.shell.options.signal") == 0 &&
+        set_repeatable(&b) == 0 && set_begin_time(&b) == 0) {
         if ((req->jobspec = jsonx_encode(b.jobspec, NULL)))
             rc = 0;
         else

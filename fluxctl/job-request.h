@@ -28,6 +28,8 @@
         { 0, "output", "TEMPLATE", "File for standard output; {{id}} is the job id" },             \
         { 0, "error", "TEMPLATE", "File for standard error" },                                     \
         { 'l', "label-io", NULL, "Begin lines of output with the rank of the task" },              \
+        { 'u', "unbuffered", NULL, "Pass output on at once, not line by line" },                   \
+        { 0, "signal", "SIG@TIME", "Signal (default USR1) so long (60s) before the time limit" },  \
         { 'o', "setopt", "KEY[=VAL]", "Set an option of the job shell" },                          \
         { 0, "setattr", "KEY=VAL", "Set an attribute of the jobspec; ^KEY=FILE reads JSON" },      \
         { 0, "flags", "LIST", "Comma-separated: debug, waitable, novalidate" },                    \

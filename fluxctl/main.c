@@ -12,6 +12,18 @@
 #include "commands.h"
 #include "parent.h"
 
+/* What was printed has arrived, or the command failed. What went wrong earlier is not known. */
+static int check_output(void)
+{
+    bool failed = ferror(stdout);
+    bool fails = fflush(stdout) != 0;
+
+    if (!failed && !fails)
+        return EXIT_SUCCESS;
+    return complain("cannot write to standard output%s%s", fails ? ": " : "",
+                    fails ? strerror(errno) : "");
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct cmdline c;
@@ -31,9 +43,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         status = command->run(&c);
     }
     cmdline_deinit(&c);
-    if (fflush(stdout) != 0 && status == EXIT_SUCCESS)
-        status = complain("cannot write to standard output: %s", strerror(errno));
-    return status;
+    return status == EXIT_SUCCESS ? check_output() : status;
 }
 
 /* "kvs --help", "kvs", "kvs nosuch", "nosuch" */

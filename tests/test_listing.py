@@ -33,7 +33,7 @@ def zoo(build, tmp_path_factory):
             i.run("job", "attach", jobs[name], check=False)
         submit("gone", "--urgency=hold", "true")
         i.flux("job", "cancel", jobs["gone"], "not", "needed")
-        submit("runs", "-n2", "-t", "1h", "--queue=batch", "sleep", "300")
+        submit("runs", "-n2", "-t", "1h", "--queue=batch", "--flags=novalidate", "sleep", "300")
         submit("waits", "-n2", "--urgency=20", "true")
         submit("held", "--urgency=hold", "true")
         submit("depends", f"--dependency=afterok:{jobs['runs']}", "true")

@@ -135,8 +135,11 @@ static int check_jobspec(json_t *o, int flags, flux_error_t *error)
     rc = jobspec_parse(o, &js, error);
     if (rc < 0)
         return rc;
+    if (js.queue)
+        rc = errorx_fail(error, EINVAL,
+                         "there is no queue '%.64s': this instance has no named queues", js.queue);
     jobspec_deinit(&js);
-    return check_dependencies(o, error);
+    return rc < 0 ? rc : check_dependencies(o, error);
 }
 
 static int set_texts(struct submission *s, json_t *o, const char *J)
