@@ -377,6 +377,7 @@ static void a_fence_is_one_commit_when_all_have_come(void **state)
     assert_int_equal(flux_kvs_commit_get_sequence(f2, &seq2), 0);
     assert_int_equal(seq1, seq2);
     assert_int_equal(lookup_error(NULL, 0, "fence.b"), 0);
+    assert_int_equal(outcome(flux_kvs_fence(h, NULL, 0, "conf-fence", 2, a)), EOVERFLOW);
     assert_int_equal(outcome(flux_kvs_fence(h, NULL, 0, "f", 0, a)), EINVAL);
     flux_future_destroy(f1);
     flux_future_destroy(f2);

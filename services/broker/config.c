@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Loading TOML. Refuses a file that is not TOML, and keys of [access] that are not booleans, since
- * they open doors. The rest of the tables belongs to the services, which check their own. */
+/* Loading TOML. Refuses a file that is not TOML, keys of [access] that are not booleans, since
+ * they open doors, and a [heartbeat] that is none. The rest of the tables belongs to the services,
+ * which check their own. */
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/errorx.h"
 #include "base/toml.h"
 #include "broker/config.h"
+#include "broker/heartbeat.h"
 #include <config.h>
 
 #define SYSTEM_RUNDIR "/run/flux"
@@ -17,6 +19,7 @@ static const char *const access_keys[] = { "allow-guest-user", "allow-root-owner
 static int check(const json_t *o, flux_error_t *error)
 {
     const json_t *table = json_object_get(o, "access");
+    double period;
 
     if (table && !json_is_object(table))
         return errorx_fail(error, EINVAL, "access: must be a table");
@@ -26,7 +29,7 @@ static int check(const json_t *o, flux_error_t *error)
         if (value && !json_is_boolean(value))
             return errorx_fail(error, EINVAL, "access.%s: must be true or false", access_keys[i]);
     }
-    return 0;
+    return heartbeat_period(o, &period, error);
 }
 
 static int load(const char *path, json_t **ret, flux_error_t *error)

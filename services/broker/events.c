@@ -147,3 +147,13 @@ void events_match(struct events *ev, const char *topic,
         }
     }
 }
+
+bool events_wanted(const struct events *ev, const char *topic)
+{
+    const size_t len = strlen(topic);
+
+    for (size_t n = 0; n <= len && n <= MSG_TOPIC_MAX; n++)
+        if (ev->lengths[n] && prefix_find(ev, topic, n))
+            return true;
+    return false;
+}

@@ -45,4 +45,7 @@ const char *subscription_topic(const struct subscription *s);
 void events_match(struct events *ev, const char *topic,
                   void (*cb)(struct subscriber *sub, void *arg), void *arg);
 
+/* Does anybody subscribe to a prefix of topic? */
+bool events_wanted(const struct events *ev, const char *topic);
+
 #endif

@@ -21,9 +21,14 @@ static const char *const woken_services[] = { "job-manager", "resource" };
 
 static void apply_config(struct manager *m)
 {
+    flux_error_t error;
+    double period;
+
     m->router.clients.allow_guests = broker_config_flag(&m->config, "access", "allow-guest-user");
     m->router.clients.allow_root_owner =
         broker_config_flag(&m->config, "access", "allow-root-owner");
+    if (heartbeat_period(m->config.o, &period, &error) == 0) /* config.c has refused what is not */
+        heartbeat_set_period(&m->heartbeat, period);
 }
 
 int manager_reload(struct manager *m, flux_error_t *error)
@@ -168,13 +173,16 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     m->svc = svc;
     log_set_rank(0);
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
-        (rc = router_init(&m->router, svc, 0, 1)) < 0 || (rc = add_own_services(m)) < 0 ||
-        (rc = set_attributes(m)) < 0 || (rc = make_watchers(m)) < 0) {
+        (rc = router_init(&m->router, svc, 0, 1)) < 0 ||
+        (rc = heartbeat_init(&m->heartbeat, &m->router, service_reactor(svc))) < 0 ||
+        (rc = add_own_services(m)) < 0 || (rc = set_attributes(m)) < 0 ||
+        (rc = make_watchers(m)) < 0) {
         log_err("flux-broker cannot start: %s", strerror(-rc));
         return rc;
     }
     apply_config(m);
     (void)handover_restore(m);
+    heartbeat_wake(&m->heartbeat);
     *ret = TAKE(m);
     return 0;
 }
@@ -186,6 +194,7 @@ struct manager *manager_free(struct manager *m)
         flux_watcher_destroy(m->start);
         flux_watcher_destroy(m->hangup);
         attrs_deinit(&m->attrs);
+        heartbeat_deinit(&m->heartbeat);
         router_deinit(&m->router);
         broker_config_deinit(&m->config);
         broker_options_deinit(&m->options);

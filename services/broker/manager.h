@@ -5,6 +5,7 @@
 
 #include "broker/attr.h"
 #include "broker/config.h"
+#include "broker/heartbeat.h"
 #include "broker/options.h"
 #include "broker/router.h"
 #include "service/service.h"
@@ -15,6 +16,7 @@ struct manager {
     struct broker_options options;
     struct attrs attrs;
     struct router router;
+    struct heartbeat heartbeat;
     flux_watcher_t *hangup; /* SIGHUP: reload */
     flux_watcher_t *start;  /* first pass of the loop: wake who must run */
     flux_watcher_t *drain;  /* while stopping */

@@ -94,6 +94,7 @@ static int rpc_event_subscribe(struct request *req, void *arg)
     if (rc == -ENOSPC)
         return request_explain(req, ENOSPC, "a client may have %u event subscriptions",
                                SUBSCRIPTIONS_MAX);
+    heartbeat_wake(&m->heartbeat);
     return rc < 0 ? rc : request_respond(req, NULL);
 }
 

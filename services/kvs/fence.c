@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Gathering fences. The operations of those who came are kept in order of arrival; the last one's
  * arrival makes one transaction of all. Participants who left still count: the others wait for a
- * number, not for persons. Fences of different users are different, also by the same name. */
+ * number, not for persons. Fences of different users are different, also by the same name.
+ *
+ * A name is used once: it is remembered when its fence was stored, so that one participant too many
+ * is told and does not wait for others who never come. Of these the latest FENCES_DONE_MAX are
+ * kept; the name of a fence that failed is free again. Invariant: a fence is gathering (count <
+ * nprocs), being stored (merged handed over), or done (in the list, nothing but its name left). */
 #include <errno.h>
 #include <string.h>
 #include "base/errorx.h"
@@ -13,17 +18,21 @@ TAILQ_HEAD(participants, txn);
 
 struct fence {
     UT_hash_handle hh;
+    TAILQ_ENTRY(fence) done_entry;
     struct fences *fences;
     char *key; /* userid and name */
     int nprocs;
     int count;
     struct participants txns;
-    struct txn *merged; /* once complete: owns all operations */
+    struct txn *merged; /* owns all operations; NULL once it is being stored */
 };
+TAILQ_HEAD(fence_list, fence);
 
 struct fences {
     struct kvs *k;
     struct fence *table;
+    struct fence_list done; /* oldest first */
+    size_t ndone;
 };
 
 static void fence_free(struct fence *f)
@@ -46,6 +55,7 @@ int fences_new(struct kvs *k, struct fences **ret)
     if (!fs)
         return -ENOMEM;
     fs->k = k;
+    TAILQ_INIT(&fs->done);
     *ret = fs;
     return 0;
 }
@@ -77,9 +87,9 @@ static int fence_get(struct fences *fs, uint32_t userid, const char *name, struc
         *ret = f;
         return 0;
     }
-    if (HASH_COUNT(fs->table) >= FENCES_MAX || !(f = calloc(1, sizeof(*f)))) {
+    if (HASH_COUNT(fs->table) - fs->ndone >= FENCES_MAX || !(f = calloc(1, sizeof(*f)))) {
         free(key);
-        return HASH_COUNT(fs->table) >= FENCES_MAX ? -EAGAIN : -ENOMEM;
+        return HASH_COUNT(fs->table) - fs->ndone >= FENCES_MAX ? -EAGAIN : -ENOMEM;
     }
     f->fences = fs;
     f->key = key;
@@ -91,6 +101,26 @@ static int fence_get(struct fences *fs, uint32_t userid, const char *name, struc
     }
     *ret = f;
     return 0;
+}
+
+static void fence_forget(struct fence *f)
+{
+    HASH_DEL(f->fences->table, f);
+    fence_free(f);
+}
+
+static void fence_remember(struct fence *f)
+{
+    struct fences *fs = f->fences;
+    struct fence *oldest;
+
+    TAILQ_INSERT_TAIL(&fs->done, f, done_entry);
+    if (++fs->ndone <= FENCES_DONE_MAX)
+        return;
+    oldest = TAILQ_FIRST(&fs->done);
+    TAILQ_REMOVE(&fs->done, oldest, done_entry);
+    fs->ndone--;
+    fence_forget(oldest);
 }
 
 /* The whole is stored, or failed: tell everybody. */
@@ -107,8 +137,11 @@ static void on_merged_done(struct txn *merged, void *arg)
         t->rootseq = merged->rootseq;
         t->done(t, t->arg);
     }
+    if (merged->err == 0)
+        fence_remember(f);
+    else
+        fence_forget(f);
     txn_free(merged);
-    fence_free(f);
 }
 
 /* Moves the operations of t to the end of to's. */
@@ -131,6 +164,10 @@ static int fence_check(const struct fence *f, int nprocs, const struct txn *t, f
 {
     if (f->count == 0)
         return 0;
+    if (f->count == f->nprocs)
+        return errorx_fail(error, EOVERFLOW,
+                           "all %d of this fence have come already: a name is used once",
+                           f->nprocs);
     if (f->nprocs != nprocs)
         return errorx_fail(error, EINVAL, "the others of this fence said nprocs is %d", f->nprocs);
     if (f->merged->flags != t->flags || strcmp(f->merged->ns, t->ns) != 0)
@@ -144,10 +181,12 @@ static int fence_add(struct fence *f, int nprocs, struct txn *t, flux_error_t *e
     CLEANUP(json_decrefp) json_t *none = json_array();
     int rc;
 
+    if ((rc = fence_check(f, nprocs, t, error)) < 0)
+        return rc;
     if (!f->merged &&
         (rc = txn_new_commit(f->fences->k, t->ns, t->flags, none, &t->who, &f->merged, error)) < 0)
         return rc;
-    if ((rc = fence_check(f, nprocs, t, error)) < 0 || (rc = move_ops(f->merged, t)) < 0)
+    if ((rc = move_ops(f->merged, t)) < 0)
         return rc;
     f->nprocs = nprocs;
     f->count++;
@@ -167,14 +206,11 @@ int fence_submit(struct kvs *k, const char *name, int nprocs, struct txn *t, flu
     if ((rc = fence_get(fs, t->who.userid, name, &f)) < 0)
         return rc == -EAGAIN ? errorx_fail(error, EAGAIN, "too many incomplete fences") : rc;
     if ((rc = fence_add(f, nprocs, t, error)) < 0) {
-        if (f->count == 0) {
-            HASH_DEL(fs->table, f);
-            fence_free(f);
-        }
+        if (f->count == 0)
+            fence_forget(f);
         return rc;
     }
     if (f->count == f->nprocs) {
-        HASH_DEL(fs->table, f);
         f->merged->done = on_merged_done;
         f->merged->arg = f;
         commit_submit(k, TAKE(f->merged));

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <flux/core.h>
 #include "base/cleanup.h"
+#include "kvs/fence.h"
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
@@ -251,6 +252,43 @@ static void test_fences_commit_when_all_have_come(void **state)
     flux_kvs_txn_destroy(b);
 }
 
+static int fence(flux_t *h, const char *name, int nprocs)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_fence(h, NULL, 0, name, nprocs, NULL);
+
+    assert_non_null(f);
+    return flux_future_get(f, NULL) < 0 ? errno : 0;
+}
+
+static void test_one_too_many_for_a_fence_is_told_at_once(void **state)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_fence(*state, NULL, 0, "many", 1, NULL);
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *g = flux_kvs_fence(*state, NULL, 0, "many", 1, NULL);
+
+    assert_int_equal(flux_future_get(f, NULL), 0);
+    assert_int_equal(flux_future_get(g, NULL), -1); /* came while the first was being stored */
+    assert_int_equal(errno, EOVERFLOW);
+    assert_non_null(strstr(flux_future_error_string(g), "used once"));
+    assert_int_equal(fence(*state, "many", 1), EOVERFLOW); /* and after it */
+    assert_int_equal(fence(*state, "many", 2), EOVERFLOW);
+}
+
+static void test_the_names_of_the_latest_fences_are_remembered(void **state)
+{
+    char name[32];
+
+    for (int i = 0; i <= FENCES_DONE_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "seq-%d", i);
+        assert_int_equal(fence(*state, name, 1), 0);
+    }
+    assert_int_equal(fence(*state, "seq-1", 1), EOVERFLOW);
+    assert_int_equal(fence(*state, "seq-0", 1), 0); /* long ago */
+    assert_int_equal(fence(*state, "seq-1", 1), 0); /* which made it the oldest, and forgotten */
+}
+
 static void test_blobs_are_stored_and_loaded(void **state)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
@@ -285,6 +323,8 @@ static int all_tests(void)
         cmocka_unit_test(test_a_namespace_is_archived_under_a_key),
         cmocka_unit_test(test_copy_and_move),
         cmocka_unit_test(test_fences_commit_when_all_have_come),
+        cmocka_unit_test(test_one_too_many_for_a_fence_is_told_at_once),
+        cmocka_unit_test(test_the_names_of_the_latest_fences_are_remembered),
         cmocka_unit_test(test_blobs_are_stored_and_loaded),
     };
 
