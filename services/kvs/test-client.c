@@ -252,21 +252,26 @@ static void test_fences_commit_when_all_have_come(void **state)
     flux_kvs_txn_destroy(b);
 }
 
-static int fence(flux_t *h, const char *name, int nprocs)
+static flux_future_t *fence_start(flux_t *h, const char *name, int nprocs)
 {
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f = flux_kvs_fence(h, NULL, 0, name, nprocs, NULL);
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    flux_future_t *f = flux_kvs_fence(h, NULL, 0, name, nprocs, txn);
 
     assert_non_null(f);
+    return f;
+}
+
+static int fence(flux_t *h, const char *name, int nprocs)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = fence_start(h, name, nprocs);
+
     return flux_future_get(f, NULL) < 0 ? errno : 0;
 }
 
 static void test_one_too_many_for_a_fence_is_told_at_once(void **state)
 {
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f = flux_kvs_fence(*state, NULL, 0, "many", 1, NULL);
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *g = flux_kvs_fence(*state, NULL, 0, "many", 1, NULL);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = fence_start(*state, "many", 1);
+    CLEANUP(flux_future_destroyp) flux_future_t *g = fence_start(*state, "many", 1);
 
     assert_int_equal(flux_future_get(f, NULL), 0);
     assert_int_equal(flux_future_get(g, NULL), -1); /* came while the first was being stored */
