@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* fluxctl module: the services of this node. A module, in the words of the manual, is a service
- * here: a daemon of its own. To load one is to call its socket, which starts it; to remove one is
- * to ask it to end, and the next request to it starts it again. Refuses arguments, files, and to
- * end the router. */
+/* fluxctl module: the services of this node. Each is a process of its own. To load a daemon of Flux
+ * is to call its socket, which starts it; to remove it is to ask it to end, and the next request to
+ * it starts it again: it takes no arguments. A module of somebody else is a file, which a unit of
+ * its own runs (module-unit.c). Refuses to end the router. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "base/number.h"
 #include "client.h"
 #include "families.h"
+#include "module-unit.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -40,19 +41,34 @@ static void print_service(const json_t *o)
     printf("%10" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(o, "messages")));
 }
 
+/* Leave this one only. */
+static void select_service(json_t *list, const char *name)
+{
+    for (size_t i = json_array_size(list); i-- > 0;) {
+        const char *s = json_string_value(json_object_get(json_array_get(list, i), "name"));
+
+        if (!s || strcmp(s, name) != 0)
+            (void)json_array_remove(list, i);
+    }
+}
+
 static int run_list(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
     CLEANUP(json_decrefp)
     json_t *answer = h ? client_call(h, "broker.service-list", NULL, "list the services") : NULL;
     json_t *list = json_object_get(answer, "services");
-    size_t n = json_array_size(list);
-    CLEANUP(freep) json_t **services = calloc(n + 1, sizeof(*services));
+    CLEANUP(freep) json_t **services = calloc(json_array_size(list) + 1, sizeof(*services));
+    size_t n = 0;
 
     if (!answer || !services)
         return EXIT_FAILURE;
-    for (size_t i = 0; i < n; i++)
-        services[i] = json_array_get(list, i);
+    if (c->argc > 0)
+        select_service(list, c->argv[0]);
+    for (; n < json_array_size(list); n++)
+        services[n] = json_array_get(list, n);
+    if (c->argc > 0 && n == 0)
+        return complain("there is no service '%s'", c->argv[0]);
     if (cmdline_has(c, "json")) {
         (void)json_dumpf(list, stdout, JSON_COMPACT);
         putchar('\n');
@@ -152,23 +168,23 @@ static int check_removal(flux_t *h, const struct cmdline *c)
     return running;
 }
 
-static int check_name(const struct cmdline *c)
+/* --- daemons of Flux: what is called starts --- */
+
+static int check_daemon(const struct cmdline *c)
 {
-    if (strchr(c->argv[0], '/'))
-        return complain("'%s' is a file; modules are daemons here, installed with a socket unit",
-                        c->argv[0]);
     if (c->argc > 1)
-        return complain("modules take no arguments here; set them in the configuration of "
-                        "the instance, see flux-config(5)");
+        return complain("%s is a daemon of Flux and takes no arguments; set it up in the "
+                        "configuration of the instance, see flux-config(5)",
+                        c->argv[0]);
     return EXIT_SUCCESS;
 }
 
-static int run_load(const struct cmdline *c)
+static int load_daemon(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     int running;
 
-    if (check_name(c) != EXIT_SUCCESS || !(h = client_open()) ||
+    if (check_daemon(c) != EXIT_SUCCESS || !(h = client_open()) ||
         (running = is_running(h, c->argv[0])) < 0)
         return EXIT_FAILURE;
     if (running)
@@ -176,38 +192,184 @@ static int run_load(const struct cmdline *c)
     return start_service(h, c->argv[0]);
 }
 
-static int run_remove(const struct cmdline *c)
+static int remove_daemon(const struct cmdline *c)
 {
-    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_closep) flux_t *h = client_open();
     int rc;
 
-    if (check_name(c) != EXIT_SUCCESS || !(h = client_open()) || (rc = check_removal(h, c)) < 0)
+    if (!h || (rc = check_removal(h, c)) < 0)
         return EXIT_FAILURE;
     return rc > 0 ? end_service(h, c->argv[0]) : EXIT_SUCCESS;
 }
 
-static int run_reload(const struct cmdline *c)
+static int reload_daemon(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     int rc;
 
-    if (check_name(c) != EXIT_SUCCESS || !(h = client_open()) || (rc = check_removal(h, c)) < 0 ||
+    if (check_daemon(c) != EXIT_SUCCESS || !(h = client_open()) || (rc = check_removal(h, c)) < 0 ||
         (rc > 0 && end_service(h, c->argv[0]) != EXIT_SUCCESS))
         return EXIT_FAILURE;
     return start_service(h, c->argv[0]);
 }
 
-static int run_info(const struct cmdline *c)
+/* --- modules of others: units --- */
+
+static json_t *arguments_of(const struct cmdline *c)
+{
+    json_t *args = json_array();
+
+    for (int i = 1; i < c->argc; i++)
+        (void)json_array_append_new(args, json_string(c->argv[i]));
+    return args;
+}
+
+/* What a name or path is: its name and path, lent by *ret. */
+static int look_up(const struct manager *m, const char *what, json_t **ret, const char **ret_name,
+                   const char **ret_path)
+{
+    json_t *o = module_describe(m, what);
+
+    if (!o)
+        return EXIT_FAILURE;
+    *ret = o;
+    if (json_unpack(o, "{s:s s:s}", "name", ret_name, "path", ret_path) < 0)
+        return complain("%s: the description of the module is malformed", what);
+    if (manager_has_daemon(m, *ret_name))
+        return complain("%s: there is a daemon of Flux of the name %s", *ret_path, *ret_name);
+    return EXIT_SUCCESS;
+}
+
+static int load_module(const struct manager *m, const struct cmdline *c)
+{
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    CLEANUP(json_decrefp) json_t *args = NULL;
+    const char *name, *path;
+    int loaded;
+
+    if (look_up(m, c->argv[0], &o, &name, &path) != EXIT_SUCCESS ||
+        (loaded = module_is_loaded(m, name)) < 0)
+        return EXIT_FAILURE;
+    if (loaded)
+        return complain("%s runs already; `fluxctl module reload` starts it anew", name);
+    args = arguments_of(c);
+    return args ? module_start(m, name, path, args) : complain("out of memory");
+}
+
+/* Not ours to stop: the owner of the instance asks it himself. */
+static int ask_to_end(const struct cmdline *c, const char *name)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(json_decrefp) json_t *o = NULL;
-    int rc = h ? find_service(h, c->argv[0], &o) : -1;
 
-    if (rc <= 0)
-        return rc < 0 ? EXIT_FAILURE : complain("there is no service '%s'", c->argv[0]);
+    return h ? end_service(h, name) : EXIT_FAILURE;
+}
+
+/* A module is named by its name, its path, or what finds it. */
+static const char *name_of(const struct manager *m, const char *what, json_t **ret)
+{
+    const char *name = what, *path;
+
+    if (strchr(what, '/') && look_up(m, what, ret, &name, &path) != EXIT_SUCCESS)
+        return NULL;
+    return name;
+}
+
+static int remove_module(const struct manager *m, const struct cmdline *c, const char *name)
+{
+    int status = module_stop(m, name);
+
+    if (status == MODULE_NOT_PERMITTED)
+        return ask_to_end(c, name);
+    if (status == MODULE_NOT_LOADED)
+        return cmdline_has(c, "force") ? EXIT_SUCCESS : complain("%s is not loaded", name);
+    return status;
+}
+
+/* With no arguments those it was loaded with; a name finds the file that it was loaded from. */
+static int reload_module(const struct manager *m, const struct cmdline *c)
+{
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    CLEANUP(json_decrefp) json_t *record = NULL;
+    CLEANUP(json_decrefp) json_t *args = NULL;
+    const char *name = name_of(m, c->argv[0], &o);
+    const char *path;
+    int status;
+
+    if (!name)
+        return EXIT_FAILURE;
+    record = module_record(m, name);
+    path = json_string_value(json_object_get(o ? o : record, "path"));
+    if (!path) {
+        if (look_up(m, name, &o, &name, &path) != EXIT_SUCCESS)
+            return EXIT_FAILURE;
+    }
+    args = c->argc > 1 ? arguments_of(c) : json_incref(json_object_get(record, "args"));
+    if (!args)
+        args = json_array();
+    if ((status = remove_module(m, c, name)) != EXIT_SUCCESS)
+        return status;
+    return module_start(m, name, path, args);
+}
+
+/* --- load, remove, reload --- */
+
+static bool is_daemon(const struct manager *m, const struct cmdline *c)
+{
+    const char *what = c->argv[0];
+
+    return !strchr(what, '/') && (strcmp(what, "broker") == 0 || manager_has_daemon(m, what));
+}
+
+static int run_load(const struct cmdline *c)
+{
+    CLEANUP(manager_deinit) struct manager m = { .rundir = NULL };
+
+    if (manager_find(&m) < 0)
+        return EXIT_FAILURE;
+    return is_daemon(&m, c) ? load_daemon(c) : load_module(&m, c);
+}
+
+static int run_remove(const struct cmdline *c)
+{
+    CLEANUP(manager_deinit) struct manager m = { .rundir = NULL };
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    const char *name;
+
+    if (manager_find(&m) < 0)
+        return EXIT_FAILURE;
+    if (is_daemon(&m, c))
+        return remove_daemon(c);
+    return (name = name_of(&m, c->argv[0], &o)) ? remove_module(&m, c, name) : EXIT_FAILURE;
+}
+
+static int run_reload(const struct cmdline *c)
+{
+    CLEANUP(manager_deinit) struct manager m = { .rundir = NULL };
+
+    if (manager_find(&m) < 0)
+        return EXIT_FAILURE;
+    return is_daemon(&m, c) ? reload_daemon(c) : reload_module(&m, c);
+}
+
+static int print_object(const json_t *o)
+{
     (void)json_dumpf(o, stdout, JSON_INDENT(1) | JSON_SORT_KEYS);
     putchar('\n');
     return EXIT_SUCCESS;
+}
+
+/* A service that the router knows, else a file. */
+static int run_info(const struct cmdline *c)
+{
+    const char *what = c->argv[0];
+    CLEANUP(flux_closep) flux_t *h = strchr(what, '/') ? NULL : client_open();
+    CLEANUP(manager_deinit) struct manager m = { .rundir = NULL };
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    int rc = h ? find_service(h, what, &o) : strchr(what, '/') ? 0 : -1;
+
+    if (rc < 0 || (rc == 0 && (manager_find(&m) < 0 || !(o = module_describe(&m, what)))))
+        return EXIT_FAILURE;
+    return print_object(o);
 }
 
 /* o at a period-delimited path. */
@@ -390,14 +552,15 @@ static const struct option remove_options[] = {
 const struct command cmd_module[] = {
     { "module debug", "[SERVICE]", "Show or set the debug flags of a service", debug_options, 0, 1,
       0, run_debug },
-    { "module info", "SERVICE", "Print what the router knows of a service", NULL, 1, 1, 0,
-      run_info },
-    { "module list", NULL, "List the services of this node", list_options, 0, 0, 0, run_list },
-    { "module load", "SERVICE", "Start the daemon of a service", NULL, 1, -1, 0, run_load },
-    { "module reload", "SERVICE", "End the daemon of a service and start it again", remove_options,
-      1, -1, 0, run_reload },
-    { "module remove", "SERVICE", "End the daemon of a service", remove_options, 1, 1, 0,
-      run_remove },
+    { "module info", "SERVICE|PATH", "Print what is known of a service or of a module's file", NULL,
+      1, 1, 0, run_info },
+    { "module list", "[SERVICE]", "List the services of this node", list_options, 0, 1, 0,
+      run_list },
+    { "module load", "NAME|PATH [ARGS...]", "Start a module, or the daemon of a service", NULL, 1,
+      -1, COMMAND_STOP_AT_ARGUMENT, run_load },
+    { "module reload", "NAME|PATH [ARGS...]", "End a module or daemon and start it again",
+      remove_options, 1, -1, COMMAND_STOP_AT_ARGUMENT, run_reload },
+    { "module remove", "NAME|PATH", "End a module or daemon", remove_options, 1, 1, 0, run_remove },
     { "module stats", "[SERVICE]", "Print the counters of a service", stats_options, 0, 1, 0,
       run_stats },
     { 0 },

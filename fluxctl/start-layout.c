@@ -83,12 +83,36 @@ int start_layout_find(struct start_layout *ret)
     return find_exec_path(build, &ret->exec_path);
 }
 
+void start_layout_deinit(struct start_layout *l)
+{
+    free(l->supervise);
+    free(l->units);
+    free(l->exec_path);
+    free(l->shell);
+    *l = (struct start_layout){ .supervise = NULL };
+}
+
+char *start_layout_program(const struct start_layout *l, const char *name)
+{
+    char *path;
+
+    for (const char *dir = l->exec_path; dir && *dir;) {
+        size_t len = strcspn(dir, ":");
+
+        if (asprintf(&path, "%.*s/%s", (int)len, dir, name) < 0)
+            return NULL;
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+        dir += len;
+        dir += *dir == ':';
+    }
+    return format(&path, FLUX_LIBEXECDIR, name) < 0 ? NULL : path;
+}
+
 void start_options_deinit(struct start_options *o)
 {
-    free(o->layout.supervise);
-    free(o->layout.units);
-    free(o->layout.exec_path);
-    free(o->layout.shell);
+    start_layout_deinit(&o->layout);
     free(o->rundir);
     free(o->statedir);
     free(o->confdir);

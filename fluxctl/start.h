@@ -22,6 +22,9 @@ struct start_options {
 };
 
 int start_layout_find(struct start_layout *ret); /* 0 or -ENOMEM */
+void start_layout_deinit(struct start_layout *l);
+/* The path of a program of libexec or of the build tree; malloc'd. */
+char *start_layout_program(const struct start_layout *l, const char *name);
 void start_options_deinit(struct start_options *o);
 
 #endif

@@ -350,7 +350,10 @@ void daemon_on_exit(struct daemon *d, int status)
     if (d->state == DAEMON_STARTING || (killed_by_us && !d->final))
         on_failure(d);
     fdstore_drop_dead(&d->store);
-    if (!d->final && clean && d->store.count > 0 && d->unit->restart != UNIT_RESTART_NO) {
+    if (WIFEXITED(status) && !killed_by_us &&
+        (d->unit->final_statuses[WEXITSTATUS(status) / 64] >> (WEXITSTATUS(status) % 64) & 1)) {
+        become_idle(d);
+    } else if (!d->final && clean && d->store.count > 0 && d->unit->restart != UNIT_RESTART_NO) {
         set_state(d, DAEMON_WAITING); /* it left something to its successor: no delay */
         daemon_start(d);
     } else if (d->final || d->unit->restart == UNIT_RESTART_NO ||

@@ -17,6 +17,7 @@
 
 #include "base/errorx.h"
 #include "service/log.h"
+#include "supervise/control.h"
 #include "supervise/daemon.h"
 #include "supervise/rundir.h"
 #include "supervise/sockets.h"
@@ -46,6 +47,8 @@ struct supervisor {
     flux_watcher_t *signals[2];
     flux_watcher_t *timer;
     struct notify_socket *notify;
+    struct control *control;
+    struct unit_paths paths;
     struct daemon_common common;
     size_t ndaemons;
     struct daemon **daemons;
@@ -163,9 +166,32 @@ static bool all_wanted_ready(const struct supervisor *s)
     return true;
 }
 
+static bool is_module(const struct daemon *d)
+{
+    return strchr(daemon_unit(d)->name, '@') != NULL;
+}
+
+/* Whoever asked for it is told how it went. */
+static void on_module(struct supervisor *s, struct daemon *d, enum daemon_event event)
+{
+    const char *name = daemon_unit(d)->name;
+    const char *why = daemon_status(d);
+
+    if (event == DAEMON_EVENT_READY) {
+        control_started(s->control, name, NULL);
+        return;
+    }
+    control_started(s->control, name, why[0] ? why : "it ended before it was ready");
+    if (event == DAEMON_EVENT_GONE)
+        control_stopped(s->control, name);
+}
+
 static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
 {
     struct supervisor *s = arg;
+
+    if (is_module(d))
+        on_module(s, d, event);
 
     if (s->phase == PHASE_BOOT && daemon_unit(d)->wanted) {
         if (event == DAEMON_EVENT_READY && all_wanted_ready(s))
@@ -178,6 +204,35 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
     } else if (event == DAEMON_EVENT_GONE) {
         advance(s);
     }
+}
+
+static struct daemon *find_by_name(const struct supervisor *s, const char *name)
+{
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        if (strcmp(daemon_unit(s->daemons[i])->name, name) == 0)
+            return s->daemons[i];
+    }
+    return NULL;
+}
+
+/* Forget modules that have ended for good. Not from within what is called by a daemon. */
+static void sweep(struct supervisor *s)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        struct daemon *d = s->daemons[i];
+        struct service_unit *unit = (struct service_unit *)daemon_unit(d);
+
+        if (is_module(d) && daemon_state(d) == DAEMON_IDLE) {
+            (void)daemon_free(d);
+            TAILQ_REMOVE(&s->units->services, unit, entry);
+            (void)service_unit_free(unit);
+        } else {
+            s->daemons[k++] = d;
+        }
+    }
+    s->ndaemons = k;
 }
 
 static struct daemon *find_by_pid(const struct supervisor *s, pid_t pid)
@@ -224,7 +279,76 @@ static void on_child(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         daemon_on_exit(d, status);
     else if (pid == s->program)
         on_program_exit(s, status);
+    sweep(s);
     advance(s);
+}
+
+/* --- modules --- */
+
+static int add_module(struct supervisor *s, const char *name, struct daemon **ret,
+                      flux_error_t *error)
+{
+    struct daemon **bigger = realloc(s->daemons, (s->ndaemons + 1) * sizeof(*bigger));
+    struct service_unit *unit;
+    int rc;
+
+    if (!bigger)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    s->daemons = bigger;
+    if ((rc = units_instantiate(s->opts->units, name, &s->paths, &unit, error)) < 0)
+        return rc;
+    TAILQ_INSERT_TAIL(&s->units->services, unit, entry);
+    if ((rc = daemon_new(&s->common, unit, ret)) < 0) {
+        TAILQ_REMOVE(&s->units->services, unit, entry);
+        (void)service_unit_free(unit);
+        return errorx_fail(error, -rc, "%s: %s", name, strerror(-rc));
+    }
+    s->daemons[s->ndaemons++] = *ret;
+    return 0;
+}
+
+static int start_module(const char *name, void *arg, flux_error_t *error)
+{
+    struct supervisor *s = arg;
+    struct daemon *d;
+    int rc;
+
+    sweep(s);
+    if (s->phase >= PHASE_STOP)
+        return errorx_fail(error, ESHUTDOWN, "the instance is ending");
+    if (find_by_name(s, name))
+        return errorx_fail(error, EEXIST, "%s runs already", name);
+    if ((rc = add_module(s, name, &d, error)) < 0)
+        return rc;
+    daemon_start(d);
+    if (daemon_state(d) != DAEMON_STARTING)
+        return errorx_fail(error, EIO, "%s cannot be executed", daemon_unit(d)->argv[0]);
+    return 0;
+}
+
+static int stop_module(const char *name, void *arg, flux_error_t *error)
+{
+    struct supervisor *s = arg;
+    struct daemon *d;
+    int rc;
+
+    sweep(s);
+    d = find_by_name(s, name);
+    if (!d || !is_module(d))
+        return errorx_fail(error, ENOENT, "%s is not loaded", name);
+    daemon_stop(d, STOP_LIMIT_USEC);
+    rc = daemon_state(d) == DAEMON_IDLE;
+    sweep(s);
+    return rc;
+}
+
+static int module_status(const char *name, void *arg, flux_error_t *error)
+{
+    const struct daemon *d = find_by_name(arg, name);
+
+    if (!d || !is_module(d) || daemon_state(d) == DAEMON_IDLE)
+        return errorx_fail(error, ENOENT, "%s is not loaded", name);
+    return 1;
 }
 
 /* --- building --- */
@@ -288,13 +412,14 @@ static int make_environments(struct supervisor *s)
 
 static int load_units(struct supervisor *s, flux_error_t *error)
 {
-    const struct unit_paths paths = { .rundir = s->rundir,
-                                      .statedir = s->statedir ? s->statedir : s->rundir,
-                                      .logdir = s->logdir,
-                                      .confdir = s->opts->confdir };
-    int rc = units_load(s->opts->units, &paths, &s->units, error);
     struct service_unit *broker;
+    int rc;
 
+    s->paths = (struct unit_paths){ .rundir = s->rundir,
+                                    .statedir = s->statedir ? s->statedir : s->rundir,
+                                    .logdir = s->logdir,
+                                    .confdir = s->opts->confdir };
+    rc = units_load(s->opts->units, &s->paths, &s->units, error);
     if (rc < 0)
         return rc;
     broker = units_find_service(s->units, "flux-broker");
@@ -303,6 +428,17 @@ static int load_units(struct supervisor *s, flux_error_t *error)
             return rc;
     }
     return 0;
+}
+
+static int make_control(struct supervisor *s)
+{
+    static const struct control_ops ops = { .start = start_module,
+                                            .stop = stop_module,
+                                            .status = module_status };
+    CLEANUP(freep) char *path = NULL;
+    int rc = set_string(&path, "%s/%s", s->rundir, "control");
+
+    return rc < 0 ? rc : control_new(s->r, path, &ops, s, &s->control);
 }
 
 static int make_watchers(struct supervisor *s)
@@ -325,6 +461,8 @@ static int make_watchers(struct supervisor *s)
         flux_watcher_start(s->signals[i]);
     }
     rc = notify_socket_new(s->r, s->notify_path, on_notify, s, &s->notify);
+    if (rc == 0)
+        rc = make_control(s);
     s->common = (struct daemon_common){ .r = s->r,
                                         .spawn = { .exec_path = s->opts->exec_path,
                                                    .notify_path = s->notify_path,
@@ -333,15 +471,6 @@ static int make_watchers(struct supervisor *s)
                                         .cb = on_daemon,
                                         .arg = s };
     return rc;
-}
-
-static struct daemon *find_by_name(const struct supervisor *s, const char *name)
-{
-    for (size_t i = 0; i < s->ndaemons; i++) {
-        if (strcmp(daemon_unit(s->daemons[i])->name, name) == 0)
-            return s->daemons[i];
-    }
-    return NULL;
 }
 
 static int make_daemons(struct supervisor *s, flux_error_t *error)
@@ -435,6 +564,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
     for (size_t i = 0; i < s->ndaemons; i++)
         (void)daemon_free(s->daemons[i]);
     free(s->daemons);
+    (void)control_free(s->control);
     (void)notify_socket_free(s->notify);
     for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
         flux_watcher_destroy(s->signals[i]);

@@ -177,6 +177,46 @@ static void test_a_directory_is_loaded_and_its_target_wants_services(void **stat
     rundir_remove(dir);
 }
 
+static void test_a_template_is_instantiated_by_name(void **state)
+{
+    CLEANUP(units_freep) struct units *u = NULL;
+    CLEANUP(service_unit_freep) struct service_unit *svc = NULL;
+    static const char *const wrong[] = { "flux-module@",
+                                         "flux-module@../x",
+                                         "flux-module@a b",
+                                         "flux-module@a@b",
+                                         "flux-imp@x",
+                                         "flux-kvs",
+                                         "" };
+    char dir[] = "/tmp/test-unit-XXXXXX";
+    flux_error_t error;
+
+    assert_non_null(mkdtemp(dir));
+    write_file(dir, "flux-a.service", "[Service]\nExecStart=/bin/a\n");
+    write_file(dir, "flux.target", "[Unit]\n");
+    assert_int_equal(units_instantiate(dir, "flux-module@x", &paths, &svc, &error), -ENOENT);
+    write_file(dir, "flux-module@.service",
+               "[Service]\nExecStart=/bin/m %i\nRestart=on-failure\n"
+               "RestartPreventExitStatus=1 2 255\n");
+    assert_int_equal(units_instantiate(dir, "flux-module@hello-2", &paths, &svc, &error), 0);
+    assert_string_equal(svc->name, "flux-module@hello-2");
+    assert_string_equal(svc->argv[1], "hello-2");
+    assert_true(svc->final_statuses[0] == 6 && svc->final_statuses[3] == 1ull << 63);
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct service_unit *none;
+
+        assert_int_equal(units_instantiate(dir, wrong[i], &paths, &none, &error), -EINVAL);
+    }
+    assert_int_equal(units_load(dir, &paths, &u, &error), 0);
+    assert_null(units_find_service(u, "flux-module@"));
+    assert_string_equal(TAILQ_FIRST(&u->templates)->argv[1], "%i");
+    write_file(dir, "flux-module@.service",
+               "[Service]\nExecStart=/bin/m\nRestartPreventExitStatus=SIGKILL\n");
+    u = units_free(u);
+    assert_int_equal(units_load(dir, &paths, &u, &error), -EINVAL);
+    rundir_remove(dir);
+}
+
 static void test_a_runtime_directory_others_can_enter_is_refused(void **state)
 {
     CLEANUP(freep) char *path = NULL;
@@ -204,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_a_socket_is_read_with_its_links_mode_and_name),
         cmocka_unit_test(test_a_socket_with_nonsense_is_refused),
         cmocka_unit_test(test_a_directory_is_loaded_and_its_target_wants_services),
+        cmocka_unit_test(test_a_template_is_instantiated_by_name),
         cmocka_unit_test(test_a_runtime_directory_others_can_enter_is_refused),
     };
 

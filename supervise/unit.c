@@ -40,6 +40,7 @@ static const char *specifier(const char *s, const char *name, const struct unit_
                  { 'S', paths->statedir },
                  { 'L', paths->logdir },
                  { 'E', paths->confdir ? paths->confdir : FLUX_SYSCONFDIR } };
+    const char *at;
 
     for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
         if (s[0] == dirs[i].letter && strncmp(s + 1, "/flux", 5) == 0 &&
@@ -54,6 +55,10 @@ static const char *specifier(const char *s, const char *name, const struct unit_
         return "%";
     case 'h':
         return home();
+    case 'i':
+        if (!(at = strchr(name, '@')))
+            return NULL;
+        return at[1] ? at + 1 : "%i";
     case 'n':
     case 'N':
         return name;
@@ -207,6 +212,20 @@ static int get_restart(const struct context *c, struct service_unit *u)
     return bad(c, "Restart", value);
 }
 
+/* Numbers only: names of statuses are not worth a table. */
+static int get_final_statuses(const struct context *c, struct service_unit *u)
+{
+    CLEANUP(strv_freep) char **words = NULL;
+    int rc = get_words(c, "RestartPreventExitStatus", &words), n;
+
+    for (size_t i = 0; rc == 0 && words && words[i]; i++) {
+        if (number_parse_int(words[i], 0, 255, &n) < 0)
+            return bad(c, "RestartPreventExitStatus", words[i]);
+        u->final_statuses[n / 64] |= 1ull << (n % 64);
+    }
+    return rc;
+}
+
 static int get_type(const struct context *c, struct service_unit *u)
 {
     const char *value = unitfile_get(c->uf, c->section, "Type");
@@ -248,7 +267,8 @@ static int fill_service(const struct context *c, struct service_unit *u)
         return -ENOMEM;
     if ((rc = get_string(&unit, "Description", c->name, &u->description)) < 0 ||
         (rc = get_exec(c, u)) < 0 || (rc = get_environment(c, u)) < 0 ||
-        (rc = get_restart(c, u)) < 0 || (rc = get_type(c, u)) < 0 ||
+        (rc = get_restart(c, u)) < 0 || (rc = get_final_statuses(c, u)) < 0 ||
+        (rc = get_type(c, u)) < 0 ||
         (rc = get_usec(c, "RestartSec", DEFAULT_RESTART_USEC, &u->restart_usec)) < 0 ||
         (rc = get_usec(c, "WatchdogSec", 0, &u->watchdog_usec)) < 0 ||
         (rc = get_usec(c, "TimeoutStartSec", DEFAULT_START_USEC, &u->start_usec)) < 0 ||

@@ -31,7 +31,8 @@ struct service_unit {
     uint64_t stop_usec;
     uint64_t abort_usec; /* from SIGABRT to SIGKILL */
     unsigned int fdstore_max;
-    bool notify;         /* Type=notify: ready when it says so */
+    uint64_t final_statuses[4]; /* a bit for each exit status after which it is not started again */
+    bool notify;                /* Type=notify: ready when it says so */
     bool leave_children; /* KillMode=process; for the user's manager, we do not kill groups */
     bool wanted;         /* by flux.target: started without being asked */
 };
@@ -51,6 +52,7 @@ TAILQ_HEAD(socket_units, socket_unit);
 
 struct units {
     struct service_units services;
+    struct service_units templates; /* named "flux-module@": %i stands for itself */
     struct socket_units sockets;
 };
 
@@ -66,6 +68,9 @@ DEFINE_CLEANUP(struct socket_unit *, socket_unit_free)
 
 int units_load(const char *dir, const struct unit_paths *paths, struct units **ret,
                flux_error_t *error);
+/* The instance "flux-module@NAME" of a template in dir. -ENOENT: there is no such template. */
+int units_instantiate(const char *dir, const char *name, const struct unit_paths *paths,
+                      struct service_unit **ret, flux_error_t *error);
 struct units *units_free(struct units *u);
 DEFINE_CLEANUP(struct units *, units_free)
 struct service_unit *units_find_service(const struct units *u, const char *name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* A directory of units. Of the files in it, flux-*.socket and flux-*.service are read; template
- * units (with an @) and sockets that activate one are left to the real systemd. flux.target says
+/* A directory of units. Of the files in it, flux-*.socket and flux-*.service are read, and the
+ * template of modules; other template units (with an @) and sockets that activate one are left to
+ * the real systemd. flux.target says
  * which services start without being asked. Several socket units may belong to one service; a
  * socket without its service is an error. */
 #include <dirent.h>
@@ -8,6 +9,8 @@
 
 #include "base/errorx.h"
 #include "supervise/unit.h"
+
+#define TEMPLATE "flux-module@"
 
 static bool has_suffix(const char *s, const char *suffix)
 {
@@ -128,6 +131,48 @@ static int check_sockets(const struct units *u, const char *dir, flux_error_t *e
     return TAILQ_EMPTY(&u->services) ? errorx_fail(error, ENOENT, "%s: no flux-*.service", dir) : 0;
 }
 
+/* Parse TEMPLATE.service under a name that begins with TEMPLATE. */
+static int parse_template(const char *dir, const char *name, const struct unit_paths *paths,
+                          struct service_unit **ret, flux_error_t *error)
+{
+    CLEANUP(unitfile_freep) struct unitfile *uf = NULL;
+    CLEANUP(freep) char *path = NULL;
+    flux_error_t why = { "" };
+    int rc;
+
+    if (asprintf(&path, "%s/" TEMPLATE ".service", dir) < 0) {
+        path = NULL;
+        return errorx_fail(error, ENOMEM, "out of memory");
+    }
+    rc = unitfile_read(path, &uf, &why);
+    if (rc == 0)
+        rc = service_unit_parse(name, uf, paths, ret, &why);
+    return name_file(rc, path, &why, error);
+}
+
+int units_instantiate(const char *dir, const char *name, const struct unit_paths *paths,
+                      struct service_unit **ret, flux_error_t *error)
+{
+    const size_t len = strlen(TEMPLATE);
+
+    if (strncmp(name, TEMPLATE, len) != 0 || !name[len] ||
+        name[len + strspn(name + len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                      "0123456789_-")] != '\0')
+        return errorx_fail(error, EINVAL, "%s is not an instance of " TEMPLATE, name);
+    return parse_template(dir, name, paths, ret, error);
+}
+
+static int load_templates(struct units *u, const char *dir, const struct unit_paths *paths,
+                          flux_error_t *error)
+{
+    struct service_unit *svc;
+    int rc = parse_template(dir, TEMPLATE, paths, &svc, error);
+
+    if (rc == 0)
+        TAILQ_INSERT_TAIL(&u->templates, svc, entry);
+    return rc == -ENOENT ? 0 : rc;
+}
+
 static int load_all(struct units *u, const char *dir, const struct unit_paths *paths,
                     flux_error_t *error)
 {
@@ -155,9 +200,11 @@ int units_load(const char *dir, const struct unit_paths *paths, struct units **r
     if (!u)
         return errorx_fail(error, ENOMEM, "out of memory");
     TAILQ_INIT(&u->services);
+    TAILQ_INIT(&u->templates);
     TAILQ_INIT(&u->sockets);
-    if ((rc = load_all(u, dir, paths, error)) < 0 || (rc = check_sockets(u, dir, error)) < 0 ||
-        (rc = load_target(u, dir, error)) < 0)
+    if ((rc = load_all(u, dir, paths, error)) < 0 ||
+        (rc = load_templates(u, dir, paths, error)) < 0 ||
+        (rc = check_sockets(u, dir, error)) < 0 || (rc = load_target(u, dir, error)) < 0)
         return rc;
     *ret = TAKE(u);
     return 0;
@@ -173,6 +220,10 @@ struct units *units_free(struct units *u)
     while ((sock = TAILQ_FIRST(&u->sockets))) {
         TAILQ_REMOVE(&u->sockets, sock, entry);
         (void)socket_unit_free(sock);
+    }
+    while ((svc = TAILQ_FIRST(&u->templates))) {
+        TAILQ_REMOVE(&u->templates, svc, entry);
+        (void)service_unit_free(svc);
     }
     while ((svc = TAILQ_FIRST(&u->services))) {
         TAILQ_REMOVE(&u->services, svc, entry);

@@ -132,13 +132,22 @@ static void put_service(FILE *f, const struct units *u, const struct service_uni
     put_dependencies(f, u, s, o);
     fprintf(f, "[Service]\nType=%s\n", s->notify ? "notify" : "simple");
     put_word(f, "ExecStart=", path ? path : s->argv[0]);
-    for (size_t i = 1; s->argv[i]; i++)
-        put_word(f, " ", s->argv[i]);
+    for (size_t i = 1; s->argv[i]; i++) {
+        /* The one specifier that unit.c leaves in a template. */
+        if (strchr(s->name, '@') && strcmp(s->argv[i], "%i") == 0)
+            fputs(" %i", f);
+        else
+            put_word(f, " ", s->argv[i]);
+    }
     fputc('\n', f);
     put_environment(f, s->environment);
     put_environment(f, o->environment);
     fprintf(f, "Restart=%s\nFileDescriptorStoreMax=%u\nSlice=flux-%s.slice\n", restarts[s->restart],
             s->fdstore_max, o->name);
+    for (int i = 0; i < 256; i++) {
+        if (s->final_statuses[i / 64] >> (i % 64) & 1)
+            fprintf(f, "RestartPreventExitStatus=%d\n", i);
+    }
     put_usec(f, "RestartSec", s->restart_usec);
     put_usec(f, "WatchdogSec", s->watchdog_usec);
     put_usec(f, "TimeoutStartSec", s->start_usec);
@@ -196,10 +205,28 @@ static int create(const struct userunits *o, const char *name, FILE **ret, flux_
     return 0;
 }
 
+static int write_services(const struct units *u, const struct service_units *list,
+                          const struct userunits *o, flux_error_t *error)
+{
+    const struct service_unit *svc;
+    FILE *f;
+    int rc;
+
+    TAILQ_FOREACH (svc, list, entry) {
+        CLEANUP(freep) char *name = userunits_name(o, svc->name, "service");
+
+        if ((rc = create(o, name, &f, error)) < 0)
+            return rc;
+        put_service(f, u, svc, o);
+        if ((rc = finish(f, name, error)) < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int userunits_write(const struct units *u, const struct userunits *o, flux_error_t *error)
 {
     CLEANUP(freep) char *target = NULL;
-    const struct service_unit *svc;
     const struct socket_unit *sock;
     FILE *f;
     int rc;
@@ -213,15 +240,9 @@ int userunits_write(const struct units *u, const struct userunits *o, flux_error
         if ((rc = finish(f, name, error)) < 0)
             return rc;
     }
-    TAILQ_FOREACH (svc, &u->services, entry) {
-        CLEANUP(freep) char *name = userunits_name(o, svc->name, "service");
-
-        if ((rc = create(o, name, &f, error)) < 0)
-            return rc;
-        put_service(f, u, svc, o);
-        if ((rc = finish(f, name, error)) < 0)
-            return rc;
-    }
+    if ((rc = write_services(u, &u->services, o, error)) < 0 ||
+        (rc = write_services(u, &u->templates, o, error)) < 0)
+        return rc;
     if (asprintf(&target, "flux-%s.target", o->name) < 0)
         target = NULL;
     if ((rc = create(o, target, &f, error)) < 0)
@@ -251,6 +272,8 @@ void userunits_remove(const struct units *u, const struct userunits *o)
     TAILQ_FOREACH (sock, &u->sockets, entry)
         remove_file(o, userunits_name(o, sock->name, "socket"));
     TAILQ_FOREACH (svc, &u->services, entry)
+        remove_file(o, userunits_name(o, svc->name, "service"));
+    TAILQ_FOREACH (svc, &u->templates, entry)
         remove_file(o, userunits_name(o, svc->name, "service"));
     if (asprintf(&target, "flux-%s.target", o->name) >= 0)
         remove_file(o, target);

@@ -134,11 +134,12 @@ def test_module_remove_ends_a_daemon_and_load_starts_it(fresh_instance):
 
 def test_module_refuses_what_is_no_daemon(instance):
     for args, words in (
-        (("load", "nosuch"), "there is no socket"),
-        (("load", "./x.so"), "is a file"),
+        (("load", "nosuch"), "there is no nosuch.so"),
+        (("load", "./x.so"), "No such file"),
         (("load", "kvs", "a=b"), "no arguments"),
         (("remove", "broker"), "fluxctl shutdown"),
-        (("remove", "nosuch"), "does not run"),
+        (("remove", "nosuch"), "is not loaded"),
+        (("list", "nosuch"), "there is no service"),
     ):
         r = instance.run("module", *args, check=False)
         assert r.returncode == 1 and words in r.stderr, args

@@ -60,7 +60,7 @@ def libdir(root):
 def test_every_program_is_in_its_place(root):
     assert {p.name for p in (root / "usr/bin").iterdir()} == {"flux", "fluxctl"}
     assert os.readlink(root / "usr/bin/flux") == "fluxctl"
-    programs = [f"flux-{d}" for d in [*DAEMONS, "imp", "shell", "supervise"]]
+    programs = [f"flux-{d}" for d in [*DAEMONS, "imp", "module-exec", "shell", "supervise"]]
     assert sorted(p.name for p in (root / "usr/libexec/flux").iterdir()) == sorted(programs)
     for p in programs:
         assert os.access(root / "usr/libexec/flux" / p, os.X_OK)
@@ -70,7 +70,7 @@ def test_every_program_is_in_its_place(root):
 def test_every_unit_and_what_systemd_reads_is_in_its_place(root):
     system = {p.name for p in (root / "usr/lib/systemd/system").iterdir()}
     units = {f"flux-{d}.{t}" for d in DAEMONS for t in ("service", "socket")}
-    assert system == units | {"flux.target", "flux.slice", "flux-jobs.slice", "flux-imp.socket", "flux-imp@.service"}
+    assert system == units | {"flux.target", "flux.slice", "flux-jobs.slice", "flux-imp.socket", "flux-imp@.service", "flux-module@.service"}
     for name in ("usr/lib/systemd/catalog/flux.catalog", "usr/lib/systemd/system-preset/90-flux.preset",
                  "usr/lib/sysusers.d/flux.conf", "usr/lib/tmpfiles.d/flux.conf"):
         assert (root / name).is_file(), name

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The system instance on a real booted node, as root, as the instance owner and as an ordinary user."""
 import json
+import pathlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from embedded import wait_until
 
+TOP = pathlib.Path(__file__).resolve().parent.parent
 DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
 
 
@@ -199,6 +201,73 @@ def test_what_the_router_of_a_user_instance_cannot_take_is_told_by_the_command(s
     wait_until("ada's user manager", lambda: started.active(f"user@{uid}.service") == "active")
     r = started.run("fluxctl", "start", "-Srank=7", "--", "true", user="ada", check=False)
     assert r.returncode == 1 and "attribute rank cannot be set" in r.stderr, r
+
+
+@pytest.fixture(scope="module")
+def hello(started):
+    """The module on the page, built as the page says, where modules are installed."""
+    page = open(TOP / "man/man1/flux-module.1").read()
+    source = re.search(r"^\.Bd -literal -offset indent\n(#include.*?)^\.Ed", page, re.M | re.S).group(1).replace(r"\e", "\\")
+    started.run("sh", "-c", "mkdir -p /root/hello && cat >/root/hello/hello.c", input=source)
+    started.sh("cd /root/hello && cc -shared -fPIC -o hello.so hello.c $(pkg-config --cflags --libs flux-core) && "
+               "d=$(pkg-config --variable=libdir flux-core)/flux/modules && mkdir -p $d && cp hello.so $d/")
+    return started.sh("echo $(pkg-config --variable=libdir flux-core)/flux/modules/hello.so").stdout.strip()
+
+
+def test_root_loads_a_module_into_a_sandboxed_unit_and_the_owner_may_end_it(started, hello):
+    r = flux(started, "module", "load", "hello", "x", check=False)
+    assert r.returncode == 1 and f"sudo fluxctl module load {hello} x" in r.stderr, r
+    assert flux(started, "module", "load", "hello", user="ada", check=False).returncode == 1
+    flux(started, "module", "load", "hello", "x", user=None)
+    assert started.active("flux-module@hello.service") == "active"
+    assert "runs already" in flux(started, "module", "load", "hello", user=None, check=False).stderr
+    assert "hello.ping" in flux(started, "ping", "-c1", "hello").stdout
+    pid = started.main_pid("flux-module@hello")
+    assert json.loads(flux(started, "module", "list", "--json", "hello").stdout)[0]["pid"] == pid
+    assert started.run("ls", f"/proc/{pid}/root/var/lib/flux/content.sqlite", check=False).returncode != 0
+    assert started.run("stat", "-c", "%U", f"/proc/{pid}").stdout == "flux\n"
+    r = started.run("systemd-analyze", "security", "--no-pager", "flux-module@hello.service", check=False)
+    assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", r.stdout).group(1)) <= 0.5
+    started.run("kill", "-9", str(pid))
+    wait_until("it is back", lambda: flux(started, "ping", "-c1", "hello", check=False).returncode == 0)
+    assert started.main_pid("flux-module@hello") not in (0, pid)
+    flux(started, "module", "remove", "hello")
+    wait_until("it has ended", lambda: started.active("flux-module@hello.service") == "inactive")
+    flux(started, "module", "load", hello, user=None)
+    flux(started, "module", "remove", "hello", user=None)
+    assert started.active("flux-module@hello.service") == "inactive"
+
+
+def test_a_module_that_cannot_be_loaded_is_explained_and_its_unit_does_not_stay_failed(started, hello):
+    started.sh(f"cp {hello} /home/ada/far.so; cd /root/hello && echo 'int mod_main(void *h, int n, char **v) {{ return -1; }}' >no.c && "
+               f"cc -shared -fPIC -o $(dirname {hello})/no.so no.c")
+    r = flux(started, "module", "load", "no", user=None, check=False)
+    assert r.returncode == 1 and "mod_main of no failed" in r.stderr, r
+    assert started.active("flux-module@no.service") == "inactive"
+    r = flux(started, "module", "load", "/home/ada/far.so", user=None, check=False)
+    assert r.returncode == 1 and "far.so" in r.stderr, r
+    assert started.run("systemctl", "--failed", "--no-legend", "--plain").stdout == ""
+
+
+MODULE_OF_ONES_OWN = r"""
+name=$(fluxctl getattr instance-name)
+fluxctl module load %s hi && fluxctl ping -c1 hello >/dev/null || exit 1
+systemctl --user is-active flux-$name-module@hello.service
+pid=$(fluxctl module stats -p pid hello)
+[ $pid = $(systemctl --user show -P MainPID flux-$name-module@hello.service) ] || exit 2
+fluxctl module reload hello && fluxctl module remove hello || exit 3
+fluxctl module load %s
+"""
+
+
+def test_a_module_of_a_user_instance_is_a_unit_of_its_own_and_ends_with_it(started, hello):
+    started.run("loginctl", "enable-linger", "ada")
+    wait_until("ada's user manager", lambda: started.active(f"user@{started.uid('ada')}.service") == "active")
+    r = started.run("fluxctl", "start", "--", "sh", "-c", MODULE_OF_ONES_OWN % (hello, hello), user="ada", check=False)
+    assert (r.returncode, r.stdout) == (0, "active\n"), (r, started.journal_tail())
+    left = started.run("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "flux-*", user="ada")
+    assert left.stdout == ""
+    assert started.sh("ls /run/user/$(id -u ada)/systemd/user/ | grep flux", check=False).stdout == ""
 
 
 IN_UNITS_OF_THEIR_OWN = r"""

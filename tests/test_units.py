@@ -45,7 +45,7 @@ def test_systemd_has_nothing_to_say(units):
     assert not ours and r.returncode == 0, r.stdout + r.stderr
 
 
-@pytest.mark.parametrize("daemon", DAEMONS)
+@pytest.mark.parametrize("daemon", [*DAEMONS, "module@"])
 def test_exposure_is_under_the_ceiling(units, daemon):
     r = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", str(units / f"flux-{daemon}.service")],
                        capture_output=True, text=True)

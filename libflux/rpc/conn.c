@@ -327,8 +327,24 @@ static int try_send(struct conn *conn, const flux_msg_t *msg, bool may_block)
     return 1;
 }
 
+static void count(const flux_msg_t *msg, int *request, int *response, int *event, int *control)
+{
+    int type = 0;
+
+    (void)flux_msg_get_type(msg, &type);
+    if (type == FLUX_MSGTYPE_REQUEST)
+        (*request)++;
+    else if (type == FLUX_MSGTYPE_RESPONSE)
+        (*response)++;
+    else if (type == FLUX_MSGTYPE_EVENT)
+        (*event)++;
+    else
+        (*control)++;
+}
+
 int connection_send(struct conn *conn, const flux_msg_t *msg, int flags)
 {
+    flux_msgcounters_t *n = &conn->counters;
     bool may_block = !((conn->flags | flags) & FLUX_O_NONBLOCK);
     struct connector *c;
     int rc;
@@ -350,6 +366,7 @@ int connection_send(struct conn *conn, const flux_msg_t *msg, int flags)
     } while (rc > 0);
     if (rc < 0)
         return rc;
+    count(msg, &n->request_tx, &n->response_tx, &n->event_tx, &n->control_tx);
     c = conn->connector;
     if (c->ops->fd(c) < 0)
         connection_pollfd_raise(conn);
@@ -378,6 +395,7 @@ void connection_flush(struct conn *conn)
 
 int connection_fetch(struct conn *conn, flux_msg_t **ret)
 {
+    flux_msgcounters_t *n = &conn->counters;
     const char *reason = NULL;
     int rc;
 
@@ -392,6 +410,7 @@ int connection_fetch(struct conn *conn, flux_msg_t **ret)
         connection_lost(conn, reason);
         return conn->state == CONN_DEAD ? -conn->lost_errnum : -EAGAIN;
     }
+    count(*ret, &n->request_rx, &n->response_rx, &n->event_rx, &n->control_rx);
     if (conn->flags & FLUX_O_TRACE)
         flux_msg_fprint(stderr, *ret);
     return 0;

@@ -42,6 +42,7 @@ struct conn {
     struct msgqueue queue;
     struct dispatch_list dispatchers;
     struct registry registry;
+    flux_msgcounters_t counters;
     uint64_t retry_deadline_usec, retry_next_usec;
     unsigned int retry_msec;
     flux_fatal_f fatal;

@@ -199,6 +199,18 @@ int flux_flags_get(flux_t *h)
     return h ? h->conn->flags : 0;
 }
 
+void flux_get_msgcounters(flux_t *h, flux_msgcounters_t *mcs)
+{
+    if (mcs)
+        *mcs = h ? h->conn->counters : (flux_msgcounters_t){ 0 };
+}
+
+void flux_clr_msgcounters(flux_t *h)
+{
+    if (h)
+        h->conn->counters = (flux_msgcounters_t){ 0 };
+}
+
 void flux_comms_error_set(flux_t *h, flux_comms_error_f cb, void *arg)
 {
     if (h) {

@@ -19,6 +19,7 @@
 #include <flux/content.h>
 #include <flux/kvs.h>
 #include <flux/log.h>
+#include <flux/module.h>
 #include <flux/sync.h>
 #include <flux/job.h>
 #include <flux/idset.h>

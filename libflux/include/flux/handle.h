@@ -43,6 +43,18 @@ void flux_flags_set(flux_t *h, int flags);
 void flux_flags_unset(flux_t *h, int flags);
 int flux_flags_get(flux_t *h);
 
+/* Messages that went through a handle and its clones since it was opened or they were cleared. */
+struct flux_msgcounters {
+    int request_tx, request_rx;
+    int response_tx, response_rx;
+    int event_tx, event_rx;
+    int control_tx, control_rx;
+};
+typedef struct flux_msgcounters flux_msgcounters_t;
+
+void flux_get_msgcounters(flux_t *h, flux_msgcounters_t *mcs);
+void flux_clr_msgcounters(flux_t *h);
+
 /* Called when the connection is lost and not re-established. Return 0: handled, -1: not. */
 void flux_comms_error_set(flux_t *h, flux_comms_error_f cb, void *arg);
 /* Called after FLUX_O_RECONNECT has connected anew. */
