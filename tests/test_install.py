@@ -96,7 +96,8 @@ def test_nothing_else_is_installed(root):
     for p in root.rglob("*"):
         name = str(p.relative_to(root))
         if not p.is_dir() and not name.startswith(known):
-            assert re.fullmatch(r"usr/lib/([^/]+/)?(libflux-core\.so[.\d]*|pkgconfig/flux-core\.pc)", name), name
+            assert re.fullmatch(r"usr/lib/([^/]+/)?(libflux-core\.so[.\d]*|libflux-(idset|hostlist)\.so"
+                                r"|pkgconfig/flux-(core|idset|hostlist)\.pc)", name), name
 
 
 def test_no_text_names_the_place_it_was_built_in(root, build):
@@ -181,3 +182,14 @@ def test_the_program_on_the_page_of_the_library_compiles_and_runs(root, libdir, 
     instance.run("kvs", "put", "greeting=good morning")
     r = subprocess.run([tmp_path / "page"], env=instance.environ(LD_LIBRARY_PATH=str(libdir)), capture_output=True, text=True)
     assert r.stdout == "size 1\ngood morning\n" and r.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["idset", "hostlist"])
+def test_sets_and_lists_have_a_pkg_config_name_of_their_own(root, libdir, tmp_path, name):
+    if not shutil.which("pkg-config"):
+        pytest.skip("pkg-config is not installed")
+    env = {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(root), "PKG_CONFIG_PATH": str(libdir / "pkgconfig")}
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", f"flux-{name}"], env=env, check=True, capture_output=True, text=True).stdout.split()
+    assert f"-lflux-{name}" in flags
+    subprocess.run(["gcc", "-Wall", "-Werror", "-o", tmp_path / name, TOP / f"man/examples/{name}_create.c", *flags], check=True)
+    subprocess.run([tmp_path / name], env={"LD_LIBRARY_PATH": str(libdir)}, check=True, stdout=subprocess.DEVNULL)

@@ -13,8 +13,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((TOP / "man/examples").glob("*.c"))
 PAGES = sorted(p for p in (TOP / "man/man3").glob("*.3") if p.stem != "libflux-core")
 BLOCK = re.compile(r"(^\.Sh EXAMPLES\n(?:(?!\.Bd)[^\n]*\n)*\.Bd -literal -offset indent\n)(.*?)(?=^\.Ed\n)", re.M | re.S)
-# Of libraries above the core, or for daemons: not on any page of this section.
-OTHER_HEADERS = {"hostlist.h", "job.h"}
+
 MACRO = re.compile(r"^[ \t]*#define[^\n]*(?:\\\n[^\n]*)*", re.M)
 
 
@@ -46,7 +45,7 @@ def cc(build, tmp_path_factory):
     flags = ["-I", TOP / "libflux/include", "-I", build / "libflux/include", "-L", build / "libflux", f"-Wl,-rpath,{build}/libflux",
              "-lflux-core", "-ljansson"]
 
-    def compile(source, compiler="cc", std="gnu17", libs=()):
+    def compile(source, compiler="cc", std="gnu17", libs=(), flags=flags):
         exe = work / source.stem
         r = subprocess.run([compiler, f"-std={std}", "-Wall", "-Werror", "-Wno-unused-function", "-o", exe, source, *flags, *libs],
                            capture_output=True, text=True)
@@ -84,6 +83,12 @@ def test_the_example_compiles_and_prints_what_it_says(cc, instance, example):
     assert r.returncode == 0 and re.fullmatch(expected(example), r.stdout), f"exit {r.returncode}\n{r.stdout}"
 
 
+@pytest.mark.parametrize("example,library", [(e, e.stem.split("_")[0]) for e in EXAMPLES if not e.stem.startswith("flux_")],
+                         ids=lambda x: getattr(x, "stem", x))
+def test_sets_and_lists_can_be_linked_by_a_name_of_their_own(cc, build, example, library):
+    cc(example, flags=["-I", TOP / "libflux/include", "-L", build / "libflux", f"-lflux-{library}"])
+
+
 def test_the_library_keeps_what_the_pages_promise_against_the_services(cc, instance):
     exe = cc(TOP / "tests/conformance.c", libs=["-lcmocka"])
     r = subprocess.run([exe], env=instance.environ(), cwd=cc.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -111,10 +116,8 @@ def test_each_function_of_the_headers_is_on_a_page():
     on_pages = {name for page in PAGES for name in names(page)}
     missing = []
     for header in sorted((TOP / "libflux/include/flux").glob("*.h")):
-        if header.name in OTHER_HEADERS:
-            continue
         text = re.sub(r"/\*.*?\*/|^typedef.*?;", "", MACRO.sub("", header.read_text()), flags=re.M | re.S)
-        missing += [f"{header.name}: {n}" for n in re.findall(r"\b((?:flux|idset)_\w+)\(", text) if n not in on_pages]
+        missing += [f"{header.name}: {n}" for n in re.findall(r"\b((?:flux|idset|hostlist)_\w+)\(", text) if n not in on_pages]
     assert missing == []
 
 
