@@ -8,6 +8,20 @@
 #include "config.h"
 #include "families.h"
 
+/* Ours after the user's; after those of the system if there are none: what an empty word means to
+ * man(1). */
+static int add_manpath(void)
+{
+    const char *path = getenv("MANPATH");
+    CLEANUP(freep) char *text = NULL;
+
+    if (path && strstr(path, FLUX_MANDIR))
+        return 0;
+    if (asprintf(&text, "%s:%s", path ? path : "", FLUX_MANDIR) < 0)
+        return -1;
+    return setenv("MANPATH", text, 1);
+}
+
 /* The page is that of the command's first word. man(1) finds it; tools/flux shows it the source
  * tree's pages. */
 static int run_help(const struct cmdline *c)
@@ -24,6 +38,8 @@ static int run_help(const struct cmdline *c)
         snprintf(page, sizeof(page), "%s", c->argv[0]);
     else
         snprintf(page, sizeof(page), "flux-%s", c->argv[0]);
+    if (add_manpath() < 0)
+        return complain("out of memory");
     (void)execlp("man", "man", page, (char *)NULL);
     return complain("cannot run man(1): %s", strerror(errno));
 }

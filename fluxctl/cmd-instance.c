@@ -9,6 +9,7 @@
 #include "base/monotime.h"
 #include "base/number.h"
 #include "client.h"
+#include "environment.h"
 #include "families.h"
 
 static const char *attr(flux_t *h, const char *name, const char *fallback)
@@ -104,6 +105,10 @@ static int run_config_reload(const struct cmdline *c)
 
 static int run_env(const struct cmdline *c)
 {
+    int rc = environment_set();
+
+    if (rc < 0)
+        return complain("%s", strerror(-rc));
     if (!getenv("FLUX_URI") && setenv("FLUX_URI", "local:///run/flux/local", 1) < 0)
         return complain("%s", strerror(errno));
     if (c->argc == 0) {

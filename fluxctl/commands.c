@@ -75,12 +75,14 @@ void commands_print_help(FILE *f)
 {
     const char *title = "";
 
-    fputs("Usage: fluxctl [OPTIONS] COMMAND [ARGS...]\n\n"
-          "Options:\n"
-          "  -h, --help                  Show this help\n"
-          "  -V, --version               Show versions\n"
-          "  -p, --parent                Speak to the parent of this instance\n",
-          f);
+    fputs(
+        "Usage: fluxctl [OPTIONS] COMMAND [ARGS...]\n\n"
+        "Options:\n"
+        "  -h, --help                  Show this help\n"
+        "  -V, --version               Show versions\n"
+        "  -p, --parent                Speak to the parent of this instance\n"
+        "  -v, --verbose               Show the environment of the command, and how it is found\n",
+        f);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         if (strcmp(title, families[i].title) != 0)
             fprintf(f, "\n%s:\n", families[i].title);
@@ -97,21 +99,18 @@ void commands_print_help(FILE *f)
 
 static bool begins(const char *name, int words, char **argv);
 
-bool commands_print_group(char **argv, FILE *f)
+void commands_print_group(int words, char **argv, FILE *f)
 {
-    bool found = false;
-
+    fputs("Usage: fluxctl", f);
+    for (int i = 0; i < words; i++)
+        fprintf(f, " %s", argv[i]);
+    fputs(" COMMAND [ARGS...]\n\nCommands:\n", f);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         for (const struct command *c = families[i].commands; c->name; c++) {
-            if ((c->flags & COMMAND_HIDDEN) || !begins(c->name, 1, argv))
-                continue;
-            if (!found)
-                fprintf(f, "Usage: fluxctl %s COMMAND [ARGS...]\n\nCommands:\n", argv[0]);
-            found = true;
-            fprintf(f, "  %-27s %s\n", c->name, c->summary);
+            if (begins(c->name, words, argv))
+                fprintf(f, "  %-27s %s\n", c->name, c->summary);
         }
     }
-    return found;
 }
 
 /* The word of the name that comes after `words` words, if it begins with prefix. */
@@ -145,6 +144,86 @@ static bool begins(const char *name, int words, char **argv)
         name += strspn(name, " ");
     }
     return true;
+}
+
+int commands_depth(int argc, char **argv)
+{
+    int depth = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        for (const struct command *c = families[i].commands; c->name; c++) {
+            while (depth < argc && begins(c->name, depth + 1, argv))
+                depth++;
+        }
+    }
+    return depth;
+}
+
+/* --- what was meant --- */
+
+#define WORD_MAX 32
+
+/* Letters to insert, remove, replace or swap with their neighbour. */
+static int distance(const char *a, size_t alen, const char *b, size_t blen)
+{
+    int rows[3][WORD_MAX + 1];
+
+    if (alen > WORD_MAX || blen > WORD_MAX)
+        return WORD_MAX;
+    for (size_t i = 0; i <= alen; i++) {
+        int *row = rows[i % 3], *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
+
+        row[0] = (int)i;
+        for (size_t k = 1; k <= blen; k++) {
+            int best;
+
+            if (i == 0) {
+                row[k] = (int)k;
+                continue;
+            }
+            best = above[k - 1] + (a[i - 1] != b[k - 1]);
+            best = above[k] + 1 < best ? above[k] + 1 : best;
+            best = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
+            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
+                before[k - 2] + 1 < best)
+                best = before[k - 2] + 1;
+            row[k] = best;
+        }
+    }
+    return rows[alen % 3][blen];
+}
+
+static const char *nth_word(const char *name, int n, size_t *ret_len)
+{
+    while (n-- > 0) {
+        name += strcspn(name, " ");
+        name += strspn(name, " ");
+    }
+    *ret_len = strcspn(name, " ");
+    return name;
+}
+
+const char *command_suggest(int words, char **argv)
+{
+    static char found[WORD_MAX + 1];
+    const char *word = argv[words - 1];
+    size_t wlen = strlen(word);
+    int nearest = wlen > 4 ? 3 : 2; /* must be less */
+
+    found[0] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        for (const struct command *c = families[i].commands; c->name; c++) {
+            size_t len;
+            const char *name = nth_word(c->name, words - 1, &len);
+            int d = len && begins(c->name, words - 1, argv) ? distance(word, wlen, name, len) : 9;
+
+            if (d < nearest && d < (int)len) {
+                nearest = d;
+                snprintf(found, sizeof(found), "%.*s", (int)len, name);
+            }
+        }
+    }
+    return found[0] ? found : NULL;
 }
 
 void commands_complete(int argc, char **argv, FILE *f)

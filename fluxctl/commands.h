@@ -11,8 +11,15 @@ const struct command *command_find(int argc, char **argv, int *ret_words);
 
 void commands_print_help(FILE *f);
 
-/* The commands whose names begin with the word argv[0], for `fluxctl kvs --help`. False: none. */
-bool commands_print_group(char **argv, FILE *f);
+/* The commands whose names begin with these words, for `fluxctl kvs --help`. */
+void commands_print_group(int words, char **argv, FILE *f);
+
+/* How many of the words begin the name of a command, hidden ones too. */
+int commands_depth(int argc, char **argv);
+
+/* The word that was probably meant by the last of the first `words` words of argv. NULL: none is
+ * near. Static. */
+const char *command_suggest(int words, char **argv);
 
 /* Completion of the last of the words after "fluxctl". */
 void commands_complete(int argc, char **argv, FILE *f);

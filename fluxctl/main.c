@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "commands.h"
+#include "environment.h"
 #include "parent.h"
 
 /* What was printed has arrived, or the command failed. What went wrong earlier is not known. */
@@ -46,24 +47,55 @@ static int run_command(const struct command *command, int argc, char **argv)
     return status == EXIT_SUCCESS ? check_output() : status;
 }
 
+static void print_words(int n, char **argv, FILE *f)
+{
+    for (int i = 0; i < n; i++)
+        fprintf(f, "%s%s", i > 0 ? " " : "", argv[i]);
+}
+
 /* "kvs --help", "kvs", "kvs nosuch", "nosuch" */
 static int no_command(int argc, char **argv)
 {
-    bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+    int known = commands_depth(argc, argv); /* words that begin a command */
+    const char *meant = known < argc ? command_suggest(known + 1, argv) : NULL;
 
-    if (help && commands_print_group(argv, stdout))
+    if (known > 0 && known < argc &&
+        (strcmp(argv[known], "--help") == 0 || strcmp(argv[known], "-h") == 0)) {
+        commands_print_group(known, argv, stdout);
         return EXIT_SUCCESS;
-    if (argc > 1)
-        complain("there is no command '%s %s'", argv[0], argv[1]);
-    else
-        complain("there is no command '%s'", argv[0]);
-    if (!commands_print_group(argv, stderr))
-        fprintf(stderr, "Try `fluxctl --help`.\n");
+    }
+    fputs("fluxctl: ", stderr);
+    fputs(known < argc ? "there is no command '" : "a command is missing after '", stderr);
+    print_words(known < argc ? known + 1 : argc, argv, stderr);
+    fputs("'\n", stderr);
+    if (meant) {
+        fputs("Did you mean `fluxctl ", stderr);
+        print_words(known, argv, stderr);
+        fprintf(stderr, "%s%s`?\n", known > 0 ? " " : "", meant);
+    } else if (known > 0) {
+        commands_print_group(known, argv, stderr);
+    } else {
+        fputs("Try `fluxctl --help`.\n", stderr);
+    }
     return EXIT_FAILURE;
 }
 
+/* A command that is not ours: a program. Returns -ENOENT if there is none, any other -errno after
+ * complaining. */
+static int run_program(char **argv, bool verbose)
+{
+    int rc = environment_set();
+
+    if (rc == 0)
+        rc = environment_exec(argv, verbose ? stderr : NULL);
+    if (rc == -ENOENT && !strchr(argv[0], '/'))
+        return rc;
+    complain("cannot run '%s': %s", argv[0], strerror(-rc));
+    return -ECANCELED;
+}
+
 /* Options before the command. Returns the index of the command, or -1 with an exit status. */
-static int global_options(int argc, char **argv, int *ret_status)
+static int global_options(int argc, char **argv, bool *ret_verbose, int *ret_status)
 {
     static char *const version[] = { "version", NULL };
     int i;
@@ -87,7 +119,9 @@ static int global_options(int argc, char **argv, int *ret_status)
         if (strcmp(argv[i], "-p") == 0 || strcmp(argv[i], "--parent") == 0) {
             if ((*ret_status = parent_enter()) != EXIT_SUCCESS)
                 return -1;
-        } else if (strcmp(argv[i], "-v") != 0 && strcmp(argv[i], "--verbose") != 0) {
+        } else if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "--verbose") == 0) {
+            *ret_verbose = true;
+        } else {
             *ret_status = complain("unknown option %s; try `fluxctl --help`", argv[i]);
             return -1;
         }
@@ -110,17 +144,26 @@ static void open_standard_streams(void)
 int main(int argc, char **argv)
 {
     const struct command *command;
+    bool verbose = false;
     int status, first, words;
 
     open_standard_streams();
     (void)setlocale(LC_CTYPE, "");
-    if ((first = global_options(argc, argv, &status)) < 0)
+    if ((first = global_options(argc, argv, &verbose, &status)) < 0)
         return status;
     if (first == argc) {
         commands_print_help(stderr);
         return EXIT_FAILURE;
     }
-    if (!(command = command_find(argc - first, argv + first, &words)))
-        return no_command(argc - first, argv + first);
-    return run_command(command, argc - first - words, argv + first + words);
+    if (verbose && environment_set() == 0)
+        environment_print(stderr);
+    command = strchr(argv[first], '/') ? NULL : command_find(argc - first, argv + first, &words);
+    if (command && verbose)
+        fprintf(stderr, "'%s' is built in\n", command->name);
+    if (command)
+        return run_command(command, argc - first - words, argv + first + words);
+    if (commands_depth(argc - first, argv + first) == 0 &&
+        run_program(argv + first, verbose) != -ENOENT)
+        return EXIT_FAILURE;
+    return no_command(argc - first, argv + first);
 }
