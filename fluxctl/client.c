@@ -26,6 +26,24 @@ static void begin_message(FILE *f)
     fprintf(f, "fluxctl%s%s: ", command_name[0] ? " " : "", command_name);
 }
 
+/* What went wrong before this flush is not known any more. */
+int output_check(void)
+{
+    bool failed = ferror(stdout);
+    bool fails = fflush(stdout) != 0;
+    const char *why = fails ? strerror(errno) : "";
+
+    if (!failed && !fails)
+        return EXIT_SUCCESS;
+    return complain("cannot write to standard output%s%s", fails ? ": " : "", why);
+}
+
+void output_flush(void)
+{
+    if (output_check() != EXIT_SUCCESS)
+        exit(EXIT_FAILURE);
+}
+
 int complain(const char *fmt, ...)
 {
     va_list ap;

@@ -18,6 +18,11 @@ void client_set_command(const char *name);
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, on another file. */
 int complain_to(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What was printed has arrived: EXIT_SUCCESS. Else complains, EXIT_FAILURE. */
+int output_check(void);
+/* For commands that go on printing: send out what there is. Ends the process if that fails. */
+void output_flush(void);
+
 /* "fluxctl COMMAND: text: why", the reason taken from a failed future (or errno if f is NULL). */
 int complain_future(flux_future_t *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The reason a future failed, in words; call right after the failure. */

@@ -78,7 +78,7 @@ static void print_event(const flux_msg_t *msg)
             printf("\\x%02x", ch);
     }
     putchar('\n');
-    (void)fflush(stdout);
+    output_flush();
 }
 
 static int run_sub(const struct cmdline *c)

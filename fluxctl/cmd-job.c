@@ -194,7 +194,7 @@ static int follow_log(flux_t *h, flux_jobid_t id, const char *path, struct print
         if (flux_job_event_watch_get(f, &line) < 0)
             break;
         print_line(p, line);
-        (void)fflush(stdout);
+        output_flush();
         if (p->found)
             return EXIT_SUCCESS;
         flux_future_reset(f);

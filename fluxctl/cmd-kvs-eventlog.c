@@ -48,7 +48,7 @@ static int handle_text(struct reading *r, const char *text)
             break;
         }
     }
-    (void)fflush(stdout);
+    output_flush();
     return EXIT_SUCCESS;
 }
 

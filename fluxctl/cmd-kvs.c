@@ -71,7 +71,7 @@ static int print_value(const struct cmdline *c, const char *key, flux_future_t *
     fwrite(data, 1, (size_t)len, stdout);
     if (len > 0 && !cmdline_has(c, "raw"))
         putchar('\n');
-    (void)fflush(stdout);
+    output_flush();
     return 0;
 }
 

@@ -34,7 +34,7 @@ static void print_record(const struct log_record *r, void *arg)
         (p->service && strcmp(p->service, r->service) != 0))
         return;
     log_record_print(r, stdout);
-    (void)fflush(stdout);
+    output_flush();
 }
 
 /* RUNDIR/log of the instance FLUX_URI names. */

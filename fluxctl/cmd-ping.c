@@ -45,7 +45,7 @@ static void print_answer(const struct ping *p, const json_t *o, double elapsed_u
     printf("%s pad=%d%s seq=%d time=%.3f ms (%s)\n", p->target, p->pad_size, cred,
            (int)json_integer_value(json_object_get(o, "seq")), elapsed_usec / 1000,
            route ? route : "");
-    (void)fflush(stdout);
+    output_flush();
 }
 
 static void on_answer(flux_future_t *f, void *arg)

@@ -16,13 +16,16 @@
 #include "base/cleanup.h"
 #include "client.h"
 
-#define CHUNK  16384
-#define WINDOW 8
+#define CHUNK              16384
+#define WINDOW             8
+
+#define BACKGROUND_SECONDS 0.5 /* between looks whether we are in the foreground again */
 
 struct input {
     flux_t *h;
     char topic[96];
     flux_watcher_t *watcher;
+    flux_watcher_t *background; /* runs while the terminal is another's */
     int in_flight;
     bool started;
     bool stopped;
@@ -33,6 +36,7 @@ DEFINE_CLEANUP(struct input *, input_free)
 struct input *input_free(struct input *in)
 {
     if (in) {
+        flux_watcher_destroy(in->background);
         flux_watcher_destroy(in->watcher);
         free(in);
     }
@@ -44,7 +48,31 @@ void input_stop(struct input *in)
     if (in) {
         in->stopped = true;
         flux_watcher_stop(in->watcher);
+        flux_watcher_stop(in->background);
     }
+}
+
+/* Whoever reads from the terminal in the background is stopped (SIGTTIN), and so would the output
+ * of `flux run ... &`. */
+static bool in_background(void)
+{
+    pid_t foreground = tcgetpgrp(STDIN_FILENO); /* -1: not our terminal, or none */
+
+    return foreground >= 0 && foreground != getpgrp();
+}
+
+static void on_background(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    const struct input *in = arg;
+
+    flux_watcher_start(in->watcher);
+}
+
+static void wait_for_terminal(const struct input *in)
+{
+    flux_watcher_stop(in->watcher);
+    flux_timer_watcher_reset(in->background, BACKGROUND_SECONDS, 0.);
+    flux_watcher_start(in->background);
 }
 
 static void on_sent(flux_future_t *f, void *arg)
@@ -69,9 +97,14 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
     CLEANUP(json_decrefp) json_t *o = NULL;
     CLEANUP(freep) char *text = NULL;
     char buf[CHUNK];
-    ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
     flux_future_t *f;
+    ssize_t n;
 
+    if (in_background()) {
+        wait_for_terminal(in);
+        return;
+    }
+    n = read(STDIN_FILENO, buf, sizeof(buf));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     o = iodata_encode("stdin", "all", buf, n > 0 ? (size_t)n : 0, n <= 0);
@@ -107,5 +140,6 @@ struct input *input_new(flux_t *h, flux_jobid_t id)
     snprintf(in->topic, sizeof(in->topic), "%u-shell-%" PRIu64 ".stdin", (unsigned)getuid(), id);
     in->watcher =
         flux_fd_watcher_create(flux_get_reactor(h), STDIN_FILENO, FLUX_POLLIN, on_readable, in);
-    return in->watcher ? TAKE(in) : NULL;
+    in->background = flux_timer_watcher_create(flux_get_reactor(h), 0., 0., on_background, in);
+    return in->watcher && in->background ? TAKE(in) : NULL;
 }

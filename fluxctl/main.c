@@ -13,18 +13,6 @@
 #include "environment.h"
 #include "parent.h"
 
-/* What was printed has arrived, or the command failed. What went wrong earlier is not known. */
-static int check_output(void)
-{
-    bool failed = ferror(stdout);
-    bool fails = fflush(stdout) != 0;
-
-    if (!failed && !fails)
-        return EXIT_SUCCESS;
-    return complain("cannot write to standard output%s%s", fails ? ": " : "",
-                    fails ? strerror(errno) : "");
-}
-
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct cmdline c;
@@ -44,7 +32,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         status = command->run(&c);
     }
     cmdline_deinit(&c);
-    return status == EXIT_SUCCESS ? check_output() : status;
+    return status == EXIT_SUCCESS ? output_check() : status;
 }
 
 static void print_words(int n, char **argv, FILE *f)
@@ -150,7 +138,7 @@ int main(int argc, char **argv)
     open_standard_streams();
     (void)setlocale(LC_CTYPE, "");
     if ((first = global_options(argc, argv, &verbose, &status)) < 0)
-        return status;
+        return status == EXIT_SUCCESS ? output_check() : status;
     if (first == argc) {
         commands_print_help(stderr);
         return EXIT_FAILURE;

@@ -3,6 +3,7 @@
 looked at with --dry-run, the rest through a live instance."""
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -278,6 +279,25 @@ def test_the_first_ctrl_c_signals_the_tasks_and_the_second_cancels_the_job(insta
             pass
     out, err = p.communicate(timeout=60)
     assert p.returncode != 0 and "interrupted by ctrl-C" in err
+
+
+def test_run_in_the_background_of_a_terminal_leaves_its_input_alone(instance):
+    script = f"set -m; {instance.fluxctl} run sh -c 'echo started; sleep 0.3; echo ended' & read line; wait $!; echo status $?, read $line"
+    pid, tty = pty.fork()
+    if pid == 0:
+        os.execvpe("bash", ["bash", "-c", script], instance.environ())
+    out = b""
+    while b"started" not in out:
+        out += os.read(tty, 1024)
+    os.write(tty, b"ours\n")
+    try:
+        while not re.search(rb"status \d+, read \w+", out):
+            out += os.read(tty, 1024)
+    except OSError:  # the terminal's end
+        pass
+    os.waitpid(pid, 0)
+    os.close(tty)
+    assert b"ended" in out and b"status 0, read ours" in out, out
 
 
 def test_lines_of_any_length_pass(instance):

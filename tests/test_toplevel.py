@@ -297,6 +297,20 @@ def test_a_cleared_log_shows_what_comes_after(fresh_instance):
     assert "exclude each other" in refused(i, "dmesg", "-C", "-f") and "exclude" in refused(i, "dmesg", "-c", "-f")
 
 
+# --- output that cannot be written
+
+
+@pytest.mark.parametrize("args", [["event", "sub"], ["ping", "-i", "0.01", "kvs"], ["dmesg", "-f"], ["kvs", "get", "-w", "full.a"], ["kvs", "eventlog", "get", "-w", "full.log"],
+                                  ["lsattr"], ["--help"], ["run", "--help"]], ids=" ".join)
+def test_commands_that_go_on_printing_end_when_they_cannot(instance, args):
+    instance.flux("kvs", "put", "full.a=1")
+    instance.flux("kvs", "eventlog", "append", "full.log", "event")
+    with open("/dev/full", "w") as full:
+        p = subprocess.Popen([instance.fluxctl, *args], env=instance.environ(), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+        wait_until("the end", lambda: instance.flux("event", "pub", "anything") == "" and p.poll() is not None)
+    assert p.returncode == 1 and "cannot write to standard output" in p.stderr.read()
+
+
 # --- completion
 
 
