@@ -244,6 +244,8 @@ class DumbRouter:
         conn, _ = self.listener.accept()
         while True:
             m = Message(conn.recv(1 << 18))
+            if m.topic == "service.announce":
+                continue
             if m.topic not in ("attr.get", "config.get"):
                 return conn, m
             payload = b'{"value":"0","flags":1}\0' if m.topic == "attr.get" else b"{}\0"

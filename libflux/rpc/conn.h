@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* A connection to a router: what a handle and its clones share. Transport, receive queue,
+/* A connection to an instance: what a handle and its clones share. Transports, receive queue,
  * matchtags, what must be repeated after a reconnect. Outlives its handles while an RPC still
- * refers to it. */
+ * refers to it.
+ *
+ * There is one line to the router, and one to each service that was called at its own socket: the
+ * instance owner's requests to services that direct.h knows go there, everything else goes through
+ * the router. The end of a service's line fails what was in flight on it, as the router does when a
+ * service goes away; the next request connects anew. */
 #ifndef RPC_CONN_H
 #define RPC_CONN_H
 
 #include <flux/handle.h>
 #include "base/list.h"
 #include "rpc/connector.h"
+#include "rpc/direct.h"
+#include "rpc/line.h"
 #include "rpc/matchtag.h"
 #include "rpc/msgqueue.h"
 #include "rpc/registry.h"
 
-#define CONN_FOREVER UINT64_MAX /* as a deadline */
+#define CONN_FOREVER   UINT64_MAX /* as a deadline */
+#define CONN_QUEUE_MAX (1u << 20) /* received messages nobody consumes */
 
 struct dispatch;
 LIST_HEAD(dispatch_list, dispatch);
@@ -33,11 +41,15 @@ enum conn_state {
 struct conn {
     int refcount;
     int flags;
-    int handles;                 /* open ones; at 0 the transport is closed */
-    flux_t *handle;              /* the one that opened it; NULL once it is closed. Lent. */
-    char *path;                  /* of the socket, for reconnecting; NULL: cannot */
-    struct connector *connector; /* NULL unless OPEN */
-    enum conn_state state;
+    int handles;            /* open ones; at 0 the transport is closed */
+    flux_t *handle;         /* the one that opened it; NULL once it is closed. Lent. */
+    char *path;             /* of the router's socket, for reconnecting; NULL: cannot */
+    struct line router;     /* has a connector exactly while OPEN */
+    struct line_list lines; /* the router's first */
+    struct direct direct;
+    enum conn_state state; /* of the router's line */
+    bool corked;
+    unsigned int losses; /* of lines so far: what is waited for may have been answered by one */
     struct matchtag_pool tags;
     struct msgqueue queue;
     struct dispatch_list dispatchers;
@@ -52,7 +64,6 @@ struct conn {
     void (*on_stuck)(const char *topic, void *arg);
     void *on_stuck_arg;
     char last_topic[64]; /* asked while there is a limit */
-    bool greeted;        /* a message came since it was connected */
     int lost_errnum;     /* what a dead connection answers */
     char *lost_reason;   /* the router's own sentence, if it gave one */
     bool loss_handled;   /* on_lost said so: reactors go on */
@@ -68,24 +79,40 @@ struct conn *connection_unref(struct conn *conn);
 /* Close the transport, having tried for a moment to send what is queued. */
 void connection_close(struct conn *conn);
 
-/* 0 or -errno: -EAGAIN (would block and flags say not to), -ECONNRESET, or as refused. */
-int connection_send(struct conn *conn, const flux_msg_t *msg, int flags);
-/* Next message from the transport (not from the queue). 0; -EAGAIN: none now; -ECONNRESET, or what
- * the router refused us with. */
+/* 0 or -errno: -EAGAIN (would block and flags say not to), -ECONNRESET, or as refused. *ret_line
+ * (may be NULL): the line that it took. */
+int connection_send(struct conn *conn, const flux_msg_t *msg, int flags, struct line **ret_line);
+/* Next message from the lines that are known to have something (not from the queue). 0; -EAGAIN:
+ * none now; -ECONNRESET, or what the router refused us with. */
 int connection_fetch(struct conn *conn, flux_msg_t **ret);
+/* Nobody polled: let the next fetch ask the kernel about every line. */
+void connection_look(struct conn *conn);
 /* Put at the tail of the receive queue; consumes msg, also on failure (then the connection is lost,
  * because going on would mean to lose messages silently). */
 void connection_enqueue(struct conn *conn, flux_msg_t *msg);
 /* Wait until connection_fetch() may succeed, sending and reconnecting as needed. 0; -ETIMEDOUT,
  * -ECONNRESET, -EDEADLK (loop://: nobody could ever send). */
 int connection_wait(struct conn *conn, uint64_t deadline_usec);
+/* Between these, messages are only queued, and then sent together. */
+void connection_cork(struct conn *conn);
+void connection_uncork(struct conn *conn);
 /* Send what is queued, without blocking. */
 void connection_flush(struct conn *conn);
 /* Connect again if it is time to. */
 void connection_retry(struct conn *conn);
-/* The transport is gone: in-flight RPCs fail with ECONNRESET. reason may be NULL. */
+/* Block until the connection is OPEN again, DEAD (-errno), or the deadline has passed. */
+int connection_wait_retry(struct conn *conn, uint64_t deadline_usec);
+/* The line to the router is gone: what was in flight on it fails with ECONNRESET. reason may be
+ * NULL. */
 void connection_lost(struct conn *conn, const char *reason);
-/* Is there something to read without asking the kernel? */
+/* Any line is gone; a service's is freed. reason is for the router's. */
+void connection_line_lost(struct conn *conn, struct line *l, const char *reason);
+/* Connect to a service's socket. 0 or -errno. */
+int connection_dial(struct conn *conn, const char *path, struct line **ret);
+/* One message of a line. 0; -EAGAIN, -ENOMEM; others: it is lost. */
+int connection_receive(struct conn *conn, struct line *l, flux_msg_t **ret,
+                       const char **ret_reason);
+/* Is there something to read: received already, or seen by poll(2)? */
 bool connection_has_input(const struct conn *conn);
 /* Free a tag and drop what is still queued for it. */
 void connection_tag_free(struct conn *conn, uint32_t tag);
@@ -94,8 +121,8 @@ void connection_fatal(struct conn *conn, const char *fun, const char *msg);
 /* pollfd.c */
 int connection_pollfd(struct conn *conn);
 int connection_pollevents(struct conn *conn);
-void connection_pollfd_attach(struct conn *conn); /* the transport's fd is new */
-void connection_pollfd_raise(struct conn *conn);  /* something changed that no fd shows */
+void connection_pollfd_attach(struct conn *conn, const struct line *l); /* it is new */
+void connection_pollfd_raise(struct conn *conn); /* something changed that no fd shows */
 void connection_pollfd_deinit(struct conn *conn);
 
 #endif

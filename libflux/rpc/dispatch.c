@@ -20,6 +20,15 @@
 #define BUDGET       64 /* messages of one wake-up */
 #define RETRY_PERIOD 0.02
 
+struct line_watch {
+    LIST_ENTRY(line_watch) link;
+    struct dispatch *d;
+    struct line *line;
+    struct connector *connector; /* of the line when this was made */
+    flux_watcher_t *w;
+};
+LIST_HEAD(line_watch_list, line_watch);
+
 struct dispatch {
     int refcount;
     flux_t *h; /* NULL once closed */
@@ -31,15 +40,15 @@ struct dispatch {
     TAILQ_HEAD(, deferred) deferred;
     unsigned int ndeferred;
     flux_watcher_t *prepare_w, *check_w, *idle_w;
-    flux_watcher_t *fd_w;    /* NULL unless the connection is open */
-    flux_watcher_t *retry_w; /* exists while the connection is being restored */
+    struct line_watch_list watches; /* one for each line that is connected */
+    flux_watcher_t *retry_w;        /* exists while the connection is being restored */
     bool armed;
     bool in_step;
     bool stop_error; /* tell the reactor that the connection is lost */
     int64_t seen;    /* sequence of the last queue entry that was left to others */
 };
 
-static void step(struct dispatch *d, bool readable);
+static void step(struct dispatch *d);
 
 static bool is_root(const struct dispatch *d)
 {
@@ -60,12 +69,16 @@ static bool has_work(const struct dispatch *d)
 
 static void on_fd(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
-    struct dispatch *d = arg;
+    struct line_watch *lw = arg; /* gone once the line is lost */
+    struct dispatch *d = dispatch_ref(lw->d);
 
+    if (revents & (FLUX_POLLIN | FLUX_POLLERR))
+        lw->line->readable = true;
     if (revents & FLUX_POLLOUT)
         connection_flush(d->conn);
     if (revents & (FLUX_POLLIN | FLUX_POLLERR))
-        step(d, true);
+        step(d);
+    dispatch_unref(d);
 }
 
 static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -78,13 +91,16 @@ static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct dispatch *d = arg;
-    struct connector *c = d->conn->connector;
+    struct line_watch *lw;
 
     if (has_work(d))
         flux_watcher_start(d->idle_w);
-    if (c && d->fd_w)
-        flux_fd_watcher_set_events(d->fd_w,
-                                   c->ops->pending(c) ? FLUX_POLLIN | FLUX_POLLOUT : FLUX_POLLIN);
+    LIST_FOREACH(lw, &d->watches, link)
+    {
+        int out = line_pending(lw->line) ? FLUX_POLLOUT : 0;
+
+        flux_fd_watcher_set_events(lw->w, FLUX_POLLIN | out);
+    }
 }
 
 static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -93,45 +109,113 @@ static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 
     flux_watcher_stop(d->idle_w);
     if (has_work(d))
-        step(d, false);
+        step(d);
 }
 
 static void on_idle(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
 }
 
-/* Make the socket and retry watchers those of the connection's present state. */
-static void update_transport(struct dispatch *d)
+static struct line_watch *watch_free(struct line_watch *lw)
 {
-    struct connector *c = d->conn->connector;
-    int fd = c ? c->ops->fd(c) : -EBADF;
-
-    if (d->fd_w && fd < 0) {
-        flux_watcher_destroy(d->fd_w);
-        d->fd_w = NULL;
+    if (lw) {
+        flux_watcher_destroy(lw->w);
+        free(lw);
     }
-    if (!d->fd_w && fd >= 0)
-        d->fd_w = flux_fd_watcher_create(d->r, fd, FLUX_POLLIN, on_fd, d);
+    return NULL;
+}
+
+static int watch_line(struct dispatch *d, struct line *l)
+{
+    struct line_watch *lw = calloc(1, sizeof(*lw));
+
+    if (!lw)
+        return -ENOMEM;
+    *lw = (struct line_watch){ .d = d, .line = l, .connector = l->connector };
+    lw->w = flux_fd_watcher_create(d->r, line_fd(l), FLUX_POLLIN, on_fd, lw);
+    if (!lw->w) {
+        watch_free(lw);
+        return -ENOMEM;
+    }
+    LIST_INSERT_HEAD(&d->watches, lw, link);
+    return 0;
+}
+
+/* Compares only: the watch's line may be freed. */
+static bool is_watching(const struct line_watch *lw, const struct line *l)
+{
+    return lw->line == l && lw->connector == l->connector;
+}
+
+static bool has_line(const struct dispatch *d, const struct line_watch *lw)
+{
+    const struct line *l;
+
+    TAILQ_FOREACH (l, &d->conn->lines, link) {
+        if (is_watching(lw, l))
+            return true;
+    }
+    return false;
+}
+
+static bool has_watch(const struct dispatch *d, const struct line *l)
+{
+    const struct line_watch *lw;
+
+    LIST_FOREACH(lw, &d->watches, link)
+    {
+        if (is_watching(lw, l))
+            return true;
+    }
+    return false;
+}
+
+/* Make the socket and retry watchers those of the connection's present state. */
+static int update_transport(struct dispatch *d)
+{
+    struct line_watch *lw, *next;
+    struct line *l;
+    int rc = 0;
+
+    for (lw = LIST_FIRST(&d->watches); lw; lw = next) {
+        next = LIST_NEXT(lw, link);
+        if (!has_line(d, lw)) {
+            LIST_REMOVE(lw, link);
+            watch_free(lw);
+        }
+    }
+    TAILQ_FOREACH (l, &d->conn->lines, link) {
+        if (line_fd(l) >= 0 && !has_watch(d, l) && rc == 0)
+            rc = watch_line(d, l);
+    }
     if (d->retry_w && d->conn->state != CONN_RETRYING) {
         flux_watcher_destroy(d->retry_w);
         d->retry_w = NULL;
     }
     if (!d->retry_w && d->conn->state == CONN_RETRYING)
         d->retry_w = flux_timer_watcher_create(d->r, 0., RETRY_PERIOD, on_retry, d);
+    return rc;
+}
+
+static void set_active(flux_watcher_t *w, bool active)
+{
+    if (active)
+        flux_watcher_start(w);
+    else
+        flux_watcher_stop(w);
 }
 
 static void set_armed(struct dispatch *d, bool armed)
 {
-    flux_watcher_t *all[] = { d->prepare_w, d->check_w, d->fd_w, d->retry_w };
+    struct line_watch *lw;
 
     d->armed = armed;
-    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-        if (!all[i])
-            continue;
-        if (armed)
-            flux_watcher_start(all[i]);
-        else
-            flux_watcher_stop(all[i]);
+    set_active(d->prepare_w, armed);
+    set_active(d->check_w, armed);
+    set_active(d->retry_w, armed);
+    LIST_FOREACH(lw, &d->watches, link)
+    {
+        set_active(lw->w, armed);
     }
     if (!armed)
         flux_watcher_stop(d->idle_w);
@@ -149,6 +233,7 @@ static struct dispatch *dispatch_new(flux_t *h)
 {
     struct dispatch *d = calloc(1, sizeof(*d));
     flux_reactor_t *r = flux_get_reactor(h);
+    int rc;
 
     if (!d || !r) {
         free(d);
@@ -160,6 +245,7 @@ static struct dispatch *dispatch_new(flux_t *h)
     flux_reactor_incref(r);
     d->r = r;
     d->seen = INT64_MIN;
+    LIST_INIT(&d->watches);
     LIST_INIT(&d->users);
     TAILQ_INIT(&d->deferred);
     LIST_INSERT_HEAD(&h->conn->dispatchers, d, conn_link);
@@ -167,10 +253,8 @@ static struct dispatch *dispatch_new(flux_t *h)
     d->prepare_w = flux_prepare_watcher_create(r, on_prepare, d);
     d->check_w = flux_check_watcher_create(r, on_check, d);
     d->idle_w = flux_idle_watcher_create(r, on_idle, d);
-    update_transport(d);
-    if (!d->handlers || !d->prepare_w || !d->check_w || !d->idle_w ||
-        (d->conn->state == CONN_OPEN && d->conn->connector->ops->fd(d->conn->connector) >= 0 &&
-         !d->fd_w)) {
+    rc = update_transport(d);
+    if (!d->handlers || !d->prepare_w || !d->check_w || !d->idle_w || rc < 0) {
         dispatch_close(d);
         errno = ENOMEM;
         return NULL;
@@ -217,6 +301,7 @@ struct dispatch *dispatch_close(struct dispatch *d)
 {
     struct deferred *item;
     struct dispatch_user *u;
+    struct line_watch *lw;
 
     if (!d)
         return NULL;
@@ -228,7 +313,10 @@ struct dispatch *dispatch_close(struct dispatch *d)
         dispatch_cancel(item);
     d->handlers = handlers_free(d->handlers);
     flux_watcher_destroy(d->retry_w);
-    flux_watcher_destroy(d->fd_w);
+    while ((lw = LIST_FIRST(&d->watches))) {
+        LIST_REMOVE(lw, link);
+        watch_free(lw);
+    }
     flux_watcher_destroy(d->idle_w);
     flux_watcher_destroy(d->check_w);
     flux_watcher_destroy(d->prepare_w);
@@ -306,7 +394,7 @@ void dispatch_conn_changed(struct conn *conn)
             d->stop_error = true;
         if (armed)
             set_armed(d, false);
-        update_transport(d);
+        (void)update_transport(d);
         if (armed)
             set_armed(d, true);
     }
@@ -390,9 +478,8 @@ static void deliver(struct dispatch *d, const flux_msg_t *msg)
     flux_msg_decref(msg);
 }
 
-/* Next message for this dispatcher, NULL if there is none. *readable: the socket may be asked,
- * once; after that only what it gave. */
-static const flux_msg_t *next(struct dispatch *d, bool *readable)
+/* Next message for this dispatcher, NULL if there is none. */
+static const flux_msg_t *next(struct dispatch *d)
 {
     struct conn *conn = d->conn;
     struct msg_entry *e;
@@ -403,8 +490,7 @@ static const flux_msg_t *next(struct dispatch *d, bool *readable)
             return msgqueue_take(&conn->queue, e);
         d->seen = e->seq;
     }
-    while (*readable || connection_has_input(conn)) {
-        *readable = false;
+    while (connection_has_input(conn)) {
         if (connection_fetch(conn, &msg) < 0)
             return NULL;
         if (accepts(d, msg))
@@ -434,39 +520,23 @@ static void run_deferred(struct dispatch *d)
     }
 }
 
-static void cork(struct conn *conn)
-{
-    struct connector *c = conn->connector;
-
-    if (c && c->ops->cork)
-        c->ops->cork(c);
-}
-
-static void uncork(struct conn *conn)
-{
-    struct connector *c = conn->connector;
-
-    if (c && c->ops->uncork && c->ops->uncork(c) < 0)
-        connection_lost(conn, NULL);
-}
-
-static void step(struct dispatch *d, bool readable)
+static void step(struct dispatch *d)
 {
     bool nested = d->in_step;
 
     (void)dispatch_ref(d);
     d->in_step = true;
-    cork(d->conn);
+    connection_cork(d->conn);
     run_deferred(d);
     for (int i = 0; i < BUDGET && goes_on(d); i++) {
-        const flux_msg_t *msg = next(d, &readable);
+        const flux_msg_t *msg = next(d);
 
         if (!msg)
             break;
         deliver(d, msg);
         run_deferred(d);
     }
-    uncork(d->conn);
+    connection_uncork(d->conn);
     d->in_step = nested;
     if (d->h && d->stop_error && TAILQ_EMPTY(&d->deferred)) {
         d->stop_error = false;

@@ -85,9 +85,9 @@ flux_msg_t *flux_event_pack(const char *topic, const char *fmt, ...)
 
 static bool is_loop(const flux_t *h)
 {
-    struct connector *c = h->conn->connector;
+    const struct line *l = &h->conn->router;
 
-    return c && c->ops->fd(c) < 0;
+    return l->connector && line_fd(l) < 0;
 }
 
 flux_future_t *flux_event_subscribe_ex(flux_t *h, const char *topic, int flags)

@@ -270,9 +270,15 @@ static int check(int rc)
 
 int flux_send(flux_t *h, const flux_msg_t *msg, int flags)
 {
+    struct line *line = NULL;
+    int rc;
+
     if (!h || !msg || (flags & ~(FLUX_O_TRACE | FLUX_O_NONBLOCK)))
         return check(-EINVAL);
-    return check(connection_send(h->conn, msg, flags));
+    rc = connection_send(h->conn, msg, flags, &line);
+    if (rc == 0 && line != &h->conn->router)
+        line_raw_sent(line, msg);
+    return check(rc);
 }
 
 static flux_msg_t *take_match(struct conn *conn, struct flux_match match, int64_t *seen)
@@ -295,6 +301,8 @@ flux_msg_t *flux_recv(flux_t *h, struct flux_match match, int flags)
         errno = EINVAL;
         return NULL;
     }
+    if ((h->conn->flags | flags) & FLUX_O_NONBLOCK)
+        connection_look(h->conn);
     for (;;) {
         flux_msg_t *msg = take_match(h->conn, match, &seen);
         int rc;
@@ -306,6 +314,8 @@ flux_msg_t *flux_recv(flux_t *h, struct flux_match match, int flags)
             connection_enqueue(h->conn, msg);
             continue;
         }
+        if ((msg = take_match(h->conn, match, &seen)))
+            return msg; /* the loss of a line has answered it */
         if (rc == -EAGAIN && !((h->conn->flags | flags) & FLUX_O_NONBLOCK))
             rc = connection_wait(h->conn, CONN_FOREVER);
         if (rc == 0)

@@ -69,6 +69,7 @@ uint32_t matchtag_alloc(struct matchtag_pool *pool, enum matchtag_state state)
     slot->state = state;
     slot->streaming = false;
     slot->rpc = NULL;
+    slot->line = NULL;
     pool->used++;
     return tag;
 }

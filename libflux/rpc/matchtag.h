@@ -11,6 +11,7 @@
 
 #define MATCHTAG_LIMIT (1u << 20) /* tags in use at one time */
 
+struct line;
 struct rpc;
 struct msg_entry;
 TAILQ_HEAD(msg_entry_list, msg_entry);
@@ -28,6 +29,7 @@ struct matchtag_slot {
     bool streaming;
     uint32_t next_free;
     struct rpc *rpc;
+    const struct line *line;      /* that its request took */
     struct msg_entry_list queued; /* responses with this tag in the receive queue */
 };
 

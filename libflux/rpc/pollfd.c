@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* flux_pollfd(3) and flux_pollevents(3): one descriptor that stays the same over reconnects and
- * also shows messages that no socket shows any more. It is an epoll set of the socket and an
- * eventfd, both edge-triggered. Programs that use the handle's own dispatcher never create it. */
+ * also shows messages that no socket shows any more. It is an epoll set of the sockets and
+ * an eventfd, all edge-triggered. Programs that use the handle's own dispatcher never create it. */
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -18,14 +18,12 @@ static int watch(int epfd, int fd, uint32_t events)
     return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
-void connection_pollfd_attach(struct conn *conn)
+void connection_pollfd_attach(struct conn *conn, const struct line *l)
 {
-    int fd = conn->connector ? conn->connector->ops->fd(conn->connector) : -EBADF;
-
     if (conn->epfd < 0)
         return;
-    if (fd >= 0)
-        (void)watch(conn->epfd, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+    if (line_fd(l) >= 0)
+        (void)watch(conn->epfd, line_fd(l), EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     connection_pollfd_raise(conn);
 }
 
@@ -41,6 +39,7 @@ int connection_pollfd(struct conn *conn)
 {
     CLEANUP(closep) int epfd = -EBADF;
     CLEANUP(closep) int evfd = -EBADF;
+    const struct line *l;
     int rc;
 
     if (conn->epfd >= 0)
@@ -54,26 +53,31 @@ int connection_pollfd(struct conn *conn)
         return rc;
     conn->epfd = TAKE_FD(epfd);
     conn->eventfd = TAKE_FD(evfd);
-    connection_pollfd_attach(conn);
+    TAILQ_FOREACH (l, &conn->lines, link)
+        connection_pollfd_attach(conn, l);
     return conn->epfd;
 }
 
+static bool is_readable(const struct line *l)
+{
+    struct pollfd pfd = { .fd = line_fd(l), .events = POLLIN };
+
+    return line_has_input(l) || (pfd.fd >= 0 && poll(&pfd, 1, 0) > 0);
+}
+
+/* Requests may go out by any line: one that is full is as good as all. */
 static int socket_events(struct conn *conn)
 {
-    struct connector *c = conn->connector;
-    struct pollfd pfd = { .fd = c->ops->fd(c), .events = POLLIN };
-    int events = 0;
+    int events = conn->state == CONN_OPEN ? FLUX_POLLOUT : 0;
+    const struct line *l;
 
-    if (c->ops->pending(c)) {
-        connection_flush(conn);
-        if (!(c = conn->connector))
-            return 0;
+    connection_flush(conn);
+    TAILQ_FOREACH (l, &conn->lines, link) {
+        if (line_pending(l))
+            events &= ~FLUX_POLLOUT;
+        if (is_readable(l))
+            events |= FLUX_POLLIN;
     }
-    if (!c->ops->pending(c))
-        events |= FLUX_POLLOUT;
-    if (c->ops->has_input(c) ||
-        (pfd.fd >= 0 && poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLIN | POLLHUP | POLLERR))))
-        events |= FLUX_POLLIN;
     return events;
 }
 
@@ -82,13 +86,13 @@ int connection_pollevents(struct conn *conn)
     int events = 0;
 
     if (conn->epfd >= 0) {
-        struct epoll_event ev[2];
+        struct epoll_event ev[DIRECT_MAX + 2];
 
         /* Forget the edges seen so far: what they announced is looked at now. */
         (void)epoll_wait(conn->epfd, ev, ARRAY_SIZE(ev), 0);
     }
     connection_retry(conn);
-    if (conn->state == CONN_OPEN)
+    if (conn->state != CONN_DEAD)
         events = socket_events(conn);
     if (conn->state == CONN_DEAD)
         events = FLUX_POLLERR;

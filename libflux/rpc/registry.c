@@ -89,7 +89,7 @@ static int replay(const struct registration_list *list, struct conn *conn, const
         if (!msg || flux_msg_set_topic(msg, topic) < 0 ||
             flux_msg_pack(msg, "{s:s}", key, r->name) < 0 || flux_msg_set_noresponse(msg) < 0)
             return -errno;
-        rc = conn->connector->ops->send(conn->connector, msg);
+        rc = conn->router.connector->ops->send(conn->router.connector, msg);
         if (rc < 0)
             return rc;
     }

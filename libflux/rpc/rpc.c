@@ -182,7 +182,7 @@ static void rpc_destroy(flux_future_t *f)
                           rpc->tag, rpc->streaming ? "final" : "");
         slot->rpc = NULL;
         slot->streaming = rpc->streaming;
-        if (rpc->conn->state != CONN_OPEN)
+        if (rpc->conn->state == CONN_DEAD || !slot->line->connector)
             connection_tag_free(rpc->conn, rpc->tag);
         else if (!TAILQ_EMPTY(&slot->queued))
             dispatch_rescan(rpc->conn);
@@ -244,6 +244,7 @@ static int set_nodeid(flux_t *h, flux_msg_t *msg, uint32_t nodeid)
 static int send_with_tag(struct rpc *rpc, flux_msg_t *msg)
 {
     struct matchtag_slot *slot;
+    struct line *line = NULL;
     uint32_t tag = matchtag_alloc(&rpc->conn->tags, MATCHTAG_SENDING);
     int rc;
 
@@ -252,7 +253,7 @@ static int send_with_tag(struct rpc *rpc, flux_msg_t *msg)
             errno = EAGAIN;
         return -1;
     }
-    rc = flux_msg_set_matchtag(msg, tag) < 0 ? -errno : connection_send(rpc->conn, msg, 0);
+    rc = flux_msg_set_matchtag(msg, tag) < 0 ? -errno : connection_send(rpc->conn, msg, 0, &line);
     if (rc < 0) {
         matchtag_free(&rpc->conn->tags, tag);
         errno = -rc;
@@ -262,6 +263,7 @@ static int send_with_tag(struct rpc *rpc, flux_msg_t *msg)
     slot->state = MATCHTAG_RPC;
     slot->streaming = rpc->streaming;
     slot->rpc = rpc;
+    slot->line = line;
     rpc->tag = tag;
     rpc->inflight = true;
     return 0;
@@ -290,7 +292,7 @@ static flux_future_t *rpc_send(flux_t *h, flux_msg_t *msg, uint32_t nodeid, int 
     if (flags & FLUX_RPC_NORESPONSE) {
         if (flux_msg_set_noresponse(msg) < 0)
             return NULL;
-        rc = connection_send(rpc->conn, msg, 0);
+        rc = connection_send(rpc->conn, msg, 0, NULL);
         if (rc < 0) {
             errno = -rc;
             return NULL;

@@ -177,3 +177,20 @@ void dispatch_stats_clear(struct dispatch *d)
     for (struct method *m = d->methods; m; m = m->hh.next)
         m->calls = m->errors = 0;
 }
+
+json_t *dispatch_services(const struct dispatch *d)
+{
+    json_t *names = json_array();
+
+    /* Each service has the built-in ping. */
+    for (const struct method *m = d->methods; names && m; m = m->hh.next) {
+        const size_t size = strcspn(m->topic, ".");
+
+        if (strcmp(m->topic + size, ".ping") == 0 &&
+            json_array_append_new(names, json_stringn(m->topic, size)) < 0) {
+            json_decref(names);
+            return NULL;
+        }
+    }
+    return names;
+}

@@ -17,6 +17,8 @@ DEFINE_CLEANUP(struct dispatch *, dispatch_free)
 /* Never fails: what is wrong with the request is answered to its sender. */
 void dispatch_request(struct service *svc, struct origin *origin, const flux_msg_t *msg);
 /* Calls and errors per method that was ever called. */
+/* The names of all services that have a method here, as an array. NULL: no memory. */
+json_t *dispatch_services(const struct dispatch *d);
 json_t *dispatch_stats(const struct dispatch *d);
 void dispatch_stats_clear(struct dispatch *d);
 

@@ -7,6 +7,8 @@
 #include <flux/message.h>
 #include "base/list.h"
 
+#define ORIGIN_REQUESTS_MAX 65536u /* in flight, of a client that is connected itself */
+
 struct request;
 struct origin;
 TAILQ_HEAD(request_list, request);
@@ -16,6 +18,7 @@ struct origin {
      * within (do that at the next chance outside). Keeps no reference unless it takes one. */
     int (*send)(struct origin *o, flux_msg_t *msg);
     struct request_list requests; /* that were not answered to the end */
+    size_t count;                 /* of them */
 };
 
 void origin_init(struct origin *o, int (*send)(struct origin *o, flux_msg_t *msg));

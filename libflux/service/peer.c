@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* One connection to this daemon, normally the router's: its messages are requests, believed as
- * peer_cred_apply() says.
+/* One connection to this daemon, the router's or that of a client who calls us himself: its
+ * messages are requests, believed as peer_cred_apply() says. The end of a client's own connection
+ * is what SERVICE.disconnect is for the router's clients.
+ *
+ * Output that waits is bounded for each connection, and for all together: who does not read is
+ * dropped, who does has an empty queue.
  *
  * Refuses: users other than the instance owner (unless the service allows guests), nobody's uid,
  * messages that break the protocol or are no requests: one logged reason, connection closed. */
@@ -14,11 +18,15 @@
 #include "wire/message.h"
 
 #define FLUSH_WAIT_USEC 1000000
+#define QUEUES_MAX      (256u << 20) /* bytes, of all connections */
+
+DEFINE_CLEANUP(flux_msg_t *, flux_msg_destroy)
 
 struct peer {
     struct origin origin;
     struct conn conn;
     struct peers *peers;
+    bool is_client; /* it has sent requests of its own */
     TAILQ_ENTRY(peer) entry;
 };
 
@@ -27,6 +35,8 @@ struct peers {
     TAILQ_HEAD(, peer) list;
     struct log_ratelimit refused;
     size_t count;
+    size_t queued_bytes; /* output that waits, when it was last summed up */
+    size_t looks;        /* since then */
 };
 
 static struct peer *peer_free(struct peer *p)
@@ -41,10 +51,35 @@ static struct peer *peer_free(struct peer *p)
     return NULL;
 }
 
+static size_t queued_bytes(const struct peer *p)
+{
+    return channel_stats(p->conn.ch)->queued_bytes;
+}
+
+/* Summed up once for as many questions as there are addends. */
+static size_t all_queued_bytes(struct peers *peers)
+{
+    const struct peer *p;
+
+    if (peers->looks++ % (peers->count + 1) != 0)
+        return peers->queued_bytes;
+    peers->queued_bytes = 0;
+    TAILQ_FOREACH (p, &peers->list, entry)
+        peers->queued_bytes += queued_bytes(p);
+    return peers->queued_bytes;
+}
+
+/* Too much waits in all, and here no small part of it. */
+static bool is_over(const struct peer *p)
+{
+    return queued_bytes(p) > QUEUES_MAX / (2 * p->peers->count) &&
+           all_queued_bytes(p->peers) > QUEUES_MAX;
+}
+
 static int on_origin_send(struct origin *o, flux_msg_t *msg)
 {
     struct peer *p = container_of(o, struct peer, origin);
-    const int rc = conn_send(&p->conn, msg);
+    const int rc = is_over(p) ? -ENOBUFS : conn_send(&p->conn, msg);
 
     if (rc == -ENOBUFS)
         conn_drop(&p->conn, CONN_SLOW, "it does not read its answers");
@@ -59,8 +94,23 @@ static const char *on_message(struct conn *c, flux_msg_t *msg)
     if (msg_proto(msg)->type != FLUX_MSGTYPE_REQUEST)
         return "a message that is not a request";
     peer_cred_apply(channel_peer(c->ch), svc->owner, msg);
+    p->is_client |= flux_msg_route_count(msg) <= 0;
     dispatch_request(svc, &p->origin, msg);
     return NULL;
+}
+
+static void client_left(struct peer *p)
+{
+    struct service *svc = p->peers->svc;
+    const struct flux_msg_cred cred = { channel_peer(p->conn.ch)->uid,
+                                        channel_peer(p->conn.ch)->uid == svc->owner
+                                            ? FLUX_ROLE_OWNER
+                                            : FLUX_ROLE_USER };
+    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_REQUEST);
+
+    svc->stats.disconnects++;
+    if (svc->desc->on_disconnect && msg && flux_msg_set_cred(msg, cred) == 0)
+        svc->desc->on_disconnect(msg, svc->arg);
 }
 
 static void on_end(struct conn *c, enum conn_end end, const char *reason)
@@ -78,6 +128,8 @@ static void on_end(struct conn *c, enum conn_end end, const char *reason)
         log_fields(LOG_WARNING, fields, "dropped process %d of user %u: %s", (int)cred->pid,
                    cred->uid, reason);
     }
+    if (p->is_client)
+        client_left(p);
     peer_free(p);
 }
 
@@ -121,8 +173,7 @@ static bool is_welcome(struct peers *peers, int fd)
     peers->svc->stats.refused++;
     if (log_ratelimit(&peers->refused, 5))
         log_fields(LOG_WARNING, fields,
-                   "refused a connection of user %d: only the router of the instance owner may "
-                   "connect here",
+                   "refused a connection of user %d: only the instance owner may connect here",
                    (int)cred.uid);
     return false;
 }

@@ -12,9 +12,12 @@
  * connection is taken down, not from within. An answer that cannot be sent for another reason (no
  * descriptor left for a large payload) becomes an error response, so that nobody waits for ever.
  *
+ * The requests that a client sent over his own connection need no index: they end with it.
+ *
  * Refuses: answers after the end (dropped, 0), answers to requests that want none (dropped, 0). */
 #include <string.h>
 
+#include "base/errorx.h"
 #include "base/jsonx.h"
 #include "service/log.h"
 #include "service/state.h"
@@ -57,17 +60,29 @@ int request_new(struct service *svc, struct origin *origin, const flux_msg_t *ms
     req->origin = origin;
     req->msg = flux_msg_incref(msg);
     TAILQ_INSERT_TAIL(&origin->requests, req, origin_entry);
+    origin->count++;
     svc->nrequests++;
     *ret = req;
     return 0;
+}
+
+/* Has it come from its client himself, not through a router? */
+static bool is_direct(const flux_msg_t *msg)
+{
+    return flux_msg_route_count(msg) <= 0;
 }
 
 int request_charge(struct request *req, flux_error_t *error)
 {
     const uint32_t uid = msg_proto(req->msg)->userid;
     const size_t bytes = msg_payload_size(req->msg);
-    const int rc = quota_charge(req->svc->quota, uid, bytes, error);
+    int rc;
 
+    if (is_direct(req->msg) && req->origin->count > ORIGIN_REQUESTS_MAX)
+        return errorx_fail(error, EAGAIN,
+                           "%u requests of this client are in flight: wait for answers",
+                           ORIGIN_REQUESTS_MAX);
+    rc = quota_charge(req->svc->quota, uid, bytes, error);
     if (rc < 0)
         return rc;
     req->charged = true;
@@ -123,7 +138,7 @@ int request_keep(struct request *req)
     const char *name = client_name(req->msg);
     struct route_requests *r;
 
-    if (req->ended || req->route)
+    if (req->ended || req->route || is_direct(req->msg))
         return 0;
     if (!svc->requests && !(svc->requests = calloc(1, sizeof(*svc->requests))))
         return -ENOMEM;
@@ -160,11 +175,26 @@ static void index_remove(struct request *req)
     }
 }
 
+/* A request that came over a client's own connection; not the one that says that he leaves. */
+static struct request *find_direct(struct origin *origin, const flux_msg_t *notice)
+{
+    struct request *req;
+
+    TAILQ_FOREACH (req, &origin->requests, origin_entry) {
+        if (req->msg != notice && is_direct(req->msg))
+            return req;
+    }
+    return NULL;
+}
+
 void request_index_disconnect(struct service *svc, struct origin *origin, const flux_msg_t *msg)
 {
     const char *name = client_name(msg);
     struct route_requests *r;
+    struct request *req;
 
+    while (is_direct(msg) && (req = find_direct(origin, msg)))
+        request_lost(req);
     while ((r = index_find(svc->requests, origin, name)))
         request_lost(TAILQ_FIRST(&r->requests));
 }
@@ -206,6 +236,7 @@ static void request_finish(struct request *req)
         return;
     request_close(req);
     TAILQ_REMOVE(&req->origin->requests, req, origin_entry);
+    req->origin->count--;
     req->origin = NULL;
     req->svc->nrequests--;
 }

@@ -135,6 +135,19 @@ static void on_stuck(const char *topic, void *arg)
     _exit(SERVICE_EXIT_ROUTER);
 }
 
+/* Who we are, for the router's list of services: nobody needs the answer. */
+static int announce(struct service *svc)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    json_t *names = dispatch_services(svc->dispatch);
+
+    if (!names)
+        return -ENOMEM;
+    f = flux_rpc_pack(svc->h, "service.announce", FLUX_NODEID_ANY, FLUX_RPC_NORESPONSE, "{s:o}",
+                      "services", names);
+    return f ? 0 : -errno;
+}
+
 static int connect_router(struct service *svc)
 {
     CLEANUP(freep) char *uri = NULL;
@@ -163,6 +176,9 @@ static int connect_router(struct service *svc)
         return rc;
     }
     log_set_rank(svc->rank);
+    rc = announce(svc);
+    if (rc < 0)
+        return rc;
     /* Also what makes the handle notice that the router goes away. */
     svc->events = flux_msg_handler_create(svc->h, match, on_event, svc);
     if (!svc->events)

@@ -66,8 +66,9 @@ struct service_desc {
     void (*on_stats)(json_t *stats, void *arg); /* add to SERVICE.stats-get */
     void (*on_stats_clear)(void *arg);          /* SERVICE.stats-clear: begin to count anew */
     int (*on_config)(const json_t *config, void *arg,
-                     flux_error_t *error);                   /* reload; config lent */
-    void (*on_disconnect)(const flux_msg_t *msg, void *arg); /* a client (first route) went away */
+                     flux_error_t *error); /* reload; config lent */
+    /* A client (first route; none: one that was connected here himself) went away. */
+    void (*on_disconnect)(const flux_msg_t *msg, void *arg);
     void (*on_event)(const flux_msg_t *msg,
                      void *arg); /* events subscribed through service_flux() */
     int (*on_stop)(void *arg);   /* SIGTERM: begin to finish; call service_exit() when done. NULL:

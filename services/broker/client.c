@@ -141,6 +141,7 @@ static void client_free(struct client *c)
         c->user->nclients--;
         users_release(&cs->users, c->user);
     }
+    json_decref(c->announced);
     conn_deinit(&c->conn);
     free(c);
 }

@@ -34,8 +34,9 @@ struct client {
     struct inflight_client inflight;
     struct link_end links;
     struct subscriber events;
-    size_t ntargets; /* services behind it: one if dialled, any number if registered */
-    bool served;     /* a request was forwarded to it */
+    size_t ntargets;   /* services behind it: one if dialled, any number if registered */
+    bool served;       /* a request was forwarded to it */
+    json_t *announced; /* names of services that this is the daemon of, or NULL */
     UT_hash_handle hh;
     TAILQ_ENTRY(client) user_entry;
 };

@@ -13,6 +13,8 @@
 #include "broker/dial.h"
 #include "broker/name.h"
 
+DEFINE_CLEANUP(DIR *, closedir)
+
 static const char *const directories[] = { "node", "leader" };
 
 static size_t directory_count(const struct dial *d)
@@ -71,21 +73,58 @@ bool dial_exists(const struct dial *d, const char *name)
     return false;
 }
 
+static DIR *open_listing(const struct dial *d, size_t i)
+{
+    const int fd = open_directory(d, i);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!dir && fd >= 0)
+        (void)close(fd);
+    return dir;
+}
+
+/* The plain socket that a name stands for: itself, or what it is a link to. */
+static bool find_socket(DIR *dir, const char *name, char ret[SERVICE_NAME_SIZE])
+{
+    struct stat st, other;
+    struct dirent *e;
+
+    if (fstatat(dirfd(dir), name, &st, 0) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    (void)snprintf(ret, SERVICE_NAME_SIZE, "%s", name);
+    while ((e = readdir(dir)))
+        if (service_name_valid(e->d_name) &&
+            fstatat(dirfd(dir), e->d_name, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISSOCK(other.st_mode) && other.st_ino == st.st_ino && other.st_dev == st.st_dev)
+            (void)snprintf(ret, SERVICE_NAME_SIZE, "%.*s", SERVICE_NAME_MAX, e->d_name);
+    return true;
+}
+
+int dial_resolve(const struct dial *d, const char *name, char ret[DIAL_PATH_SIZE])
+{
+    char found[SERVICE_NAME_SIZE];
+
+    if (!service_name_valid(name))
+        return -EINVAL;
+    for (size_t i = 0; i < directory_count(d); i++) {
+        CLEANUP(closedirp) DIR *dir = open_listing(d, i);
+
+        if (!dir || !find_socket(dir, name, found))
+            continue;
+        (void)snprintf(ret, DIAL_PATH_SIZE, "%s/%s", directories[i], found);
+        return 0;
+    }
+    return -ENOENT;
+}
+
 void dial_foreach(const struct dial *d, void (*cb)(const char *name, void *arg), void *arg)
 {
     for (size_t i = 0; i < directory_count(d); i++) {
-        const int dirfd = open_directory(d, i);
-        DIR *dir = dirfd >= 0 ? fdopendir(dirfd) : NULL;
+        CLEANUP(closedirp) DIR *dir = open_listing(d, i);
         struct dirent *e;
 
-        if (!dir) {
-            if (dirfd >= 0)
-                (void)close(dirfd);
-            continue;
-        }
-        while ((e = readdir(dir)))
-            if (service_name_valid(e->d_name) && is_socket(dirfd, e->d_name))
+        while (dir && (e = readdir(dir)))
+            if (service_name_valid(e->d_name) && is_socket(dirfd(dir), e->d_name))
                 cb(e->d_name, arg);
-        (void)closedir(dir);
     }
 }

@@ -83,10 +83,10 @@ static json_t *encode_targets(const struct router *r, const struct client *c)
 
 static json_t *encode_client(const struct router *r, const struct client *c)
 {
-    return json_pack("{s:s s:b s:i s:b s:o s:o s:o s:o}", "name", c->name, "service",
-                     c->kind == CLIENT_SERVICE, "pid", (int)c->pid, "served", c->served, "events",
-                     encode_subscriptions(c), "inflight", encode_inflight(c), "links",
-                     encode_links(c), "targets", encode_targets(r, c));
+    return json_pack("{s:s s:b s:i s:b s:O? s:o s:o s:o s:o}", "name", c->name, "service",
+                     c->kind == CLIENT_SERVICE, "pid", (int)c->pid, "served", c->served,
+                     "announced", c->announced, "events", encode_subscriptions(c), "inflight",
+                     encode_inflight(c), "links", encode_links(c), "targets", encode_targets(r, c));
 }
 
 static json_t *encode_attrs(const struct attrs *a)
@@ -247,14 +247,15 @@ static int restore_client(struct manager *m, const json_t *o)
 {
     struct router *r = &m->router;
     const char *name, *topic;
-    json_t *targets, *events, *value;
+    json_t *targets, *events, *announced = NULL, *value;
     char fdname[FDNAME_SIZE + 1];
     struct client *c;
     int service, pid, served, times, fd, rc;
     size_t i;
 
-    if (json_unpack((json_t *)o, "{s:s s:b s:i s:b s:o s:o}", "name", &name, "service", &service,
-                    "pid", &pid, "served", &served, "targets", &targets, "events", &events) < 0 ||
+    if (json_unpack((json_t *)o, "{s:s s:b s:i s:b s?o s:o s:o}", "name", &name, "service",
+                    &service, "pid", &pid, "served", &served, "announced", &announced, "targets",
+                    &targets, "events", &events) < 0 ||
         strlen(name) >= CLIENT_NAME_SIZE)
         return -EPROTO;
     (void)snprintf(fdname, sizeof(fdname), "client-%s", name);
@@ -265,6 +266,7 @@ static int restore_client(struct manager *m, const json_t *o)
     if (rc < 0)
         return rc;
     c->pid = pid;
+    c->announced = json_incref(announced);
     c->served = served;
     json_array_foreach (events, i, value) {
         if (json_unpack(value, "[s, i]", &topic, &times) == 0)

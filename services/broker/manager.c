@@ -11,6 +11,7 @@
 #include "base/monotime.h"
 #include "broker/handover.h"
 #include "broker/manager.h"
+#include "rpc/direct.h"
 #include "service/log.h"
 
 #define STOP_SECONDS  2.
@@ -104,6 +105,15 @@ int manager_stop(struct manager *m)
     return 0;
 }
 
+/* Without the list clients lose speed only. */
+static void publish(struct manager *m)
+{
+    const int rc = publish_update(&m->router.publish, &m->router.dial);
+
+    if (rc < 0)
+        log_warning("cannot write %s/" DIRECT_FILE ": %s", service_rundir(m->svc), strerror(-rc));
+}
+
 static int load_config(struct manager *m)
 {
     flux_error_t error = { .text = "" };
@@ -181,6 +191,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
         return rc;
     }
     apply_config(m);
+    publish(m);
     (void)handover_restore(m);
     heartbeat_wake(&m->heartbeat);
     *ret = TAKE(m);

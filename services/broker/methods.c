@@ -8,6 +8,8 @@
 #include "service/log.h"
 #include "service/request.h"
 
+#define ANNOUNCED_MAX 16
+
 static struct client *client_of(const struct request *req)
 {
     return container_of(req->origin, struct client, origin);
@@ -183,6 +185,25 @@ static int rpc_service_remove(struct request *req, void *arg)
     return rc < 0 ? rc : request_respond(req, NULL);
 }
 
+/* A daemon says which services it is. Who gets their requests is not decided by this. */
+static int rpc_service_announce(struct request *req, void *arg)
+{
+    struct client *c = client_of(req);
+    json_t *services = NULL;
+    const json_t *value;
+    size_t i;
+
+    (void)request_unpack(req, "{s:o}", "services", &services);
+    if (json_array_size(services) > ANNOUNCED_MAX)
+        return -EINVAL;
+    json_array_foreach (services, i, value)
+        if (!json_is_string(value) || !service_name_valid(json_string_value(value)))
+            return -EINVAL;
+    json_decref(c->announced);
+    c->announced = json_incref(services);
+    return 0;
+}
+
 /* --- log */
 
 static int rpc_log_append(struct request *req, void *arg)
@@ -201,27 +222,58 @@ struct listing {
     json_t *services;
 };
 
-static void list_idle(const char *name, void *arg)
+static bool has_announced(const struct client *c, const char *name)
 {
-    struct listing *l = arg;
+    const json_t *value;
+    size_t i;
 
-    if (!registry_find(&l->m->router.registry, name))
-        (void)json_array_append_new(
-            l->services, json_pack("{s:s s:s s:i}", "name", name, "state", "idle", "messages", 0));
+    json_array_foreach (c->announced, i, value)
+        if (strcmp(json_string_value(value), name) == 0)
+            return true;
+    return false;
 }
 
-static json_t *describe(const struct target *t)
+/* The daemon behind a service, which clients may call without the router's knowledge. A socket
+ * cannot tell: it names the process that made it listen. */
+static const struct client *find_daemon(const struct router *r, const char *name)
 {
-    const bool dialled = t->kind != TARGET_REGISTERED;
-    json_t *o = json_pack("{s:s s:s s:I}", "name", t->name, "state",
-                          dialled ? "running" : "registered", "messages", (json_int_t)t->messages);
+    for (const struct client *c = r->clients.by_name; c; c = c->hh.next)
+        if (has_announced(c, name))
+            return c;
+    return NULL;
+}
 
-    /* A dialled socket names the process that made it listen, which is not the daemon. */
-    if (o && t->kind == TARGET_REGISTERED)
-        (void)json_object_set_new(o, "pid", json_integer(t->client->pid));
-    if (o && t->client)
-        (void)json_object_set_new(o, "uid", json_integer(t->client->cred.uid));
+static json_t *describe(const char *name, const char *state, const struct client *process,
+                        uint64_t messages)
+{
+    json_t *o =
+        json_pack("{s:s s:s s:I}", "name", name, "state", state, "messages", (json_int_t)messages);
+
+    if (o && process) {
+        (void)json_object_set_new(o, "pid", json_integer(process->pid));
+        (void)json_object_set_new(o, "uid", json_integer(process->cred.uid));
+    }
     return o;
+}
+
+static void list_socket(const char *name, void *arg)
+{
+    struct listing *l = arg;
+    const struct client *daemon = find_daemon(&l->m->router, name);
+
+    if (!registry_find(&l->m->router.registry, name))
+        (void)json_array_append_new(l->services,
+                                    describe(name, daemon ? "running" : "idle", daemon, 0));
+}
+
+static json_t *describe_target(const struct router *r, const struct target *t)
+{
+    const struct client *process = t->client;
+
+    if (t->kind == TARGET_DIALLED)
+        process = find_daemon(r, t->name);
+    return describe(t->name, t->kind == TARGET_REGISTERED ? "registered" : "running", process,
+                    t->messages);
 }
 
 static int rpc_service_list(struct request *req, void *arg)
@@ -230,8 +282,8 @@ static int rpc_service_list(struct request *req, void *arg)
     struct listing l = { m, json_array() };
 
     for (const struct target *t = m->router.registry.all; t; t = t->hh.next)
-        (void)json_array_append_new(l.services, describe(t));
-    dial_foreach(&m->router.dial, list_idle, &l);
+        (void)json_array_append_new(l.services, describe_target(&m->router, t));
+    dial_foreach(&m->router.dial, list_socket, &l);
     return request_respond_pack(req, "{s:o}", "services", l.services);
 }
 
@@ -292,6 +344,11 @@ static const struct rpc_method methods[] = {
       .flags = RPC_METHOD_RAW | RPC_METHOD_NORESPONSE,
       .fn = rpc_log_append },
     { .topic = "service.add", .roles = ROLE_USER, .in = "service:s", .fn = rpc_service_add },
+    { .topic = "service.announce",
+      .roles = ROLE_OWNER,
+      .in = "services:a",
+      .flags = RPC_METHOD_NORESPONSE,
+      .fn = rpc_service_announce },
     { .topic = "service.remove", .roles = ROLE_USER, .in = "service:s", .fn = rpc_service_remove },
 };
 

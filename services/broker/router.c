@@ -36,6 +36,7 @@ int router_init(struct router *r, struct service *svc, uint32_t rank, uint32_t s
 void router_deinit(struct router *r)
 {
     clients_deinit(&r->clients);
+    publish_deinit(&r->publish);
     registry_deinit(&r->registry);
     r->inflight = inflight_table_free(r->inflight);
     r->quota = quota_free(r->quota);
@@ -119,6 +120,8 @@ static int find_target(struct router *r, const char *name, struct target **ret)
 
     if (!t) {
         rc = dial_connect(&r->dial, name, &ch);
+        if (rc == 0)
+            (void)publish_update(&r->publish, &r->dial); /* it may be new */
         if (rc == -ENOENT || rc == -ECONNREFUSED)
             return -ENOSYS;
         if (rc == 0)

@@ -9,6 +9,7 @@
 #include "broker/inflight.h"
 #include "broker/links.h"
 #include "broker/overlay.h"
+#include "broker/publish.h"
 #include "broker/registry.h"
 #include "service/quota.h"
 
@@ -30,6 +31,7 @@ struct router {
     uint32_t rank, size;
     struct clients clients;
     struct dial dial;
+    struct publish publish;
     struct registry registry;
     struct inflight_table *inflight;
     struct links links;

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* content.load and content.commit as asynchronous RPCs. A load that fails is the problem of who
- * asked; a commit whose outcome is unknown ends the process.
- *
- * The content store is called at its own socket, not through the router: each commit is waited for
- * by somebody, and two processes less on the way there and back are a fifth of its time. When the
- * store is restarted the library connects again and fails what was under way with ECONNRESET, as
- * the router would. */
+ * asked; a commit whose outcome is unknown ends the process. The library calls the store at its own
+ * socket: when the store is restarted, what was under way fails with ECONNRESET, and the next call
+ * connects again. */
 #include <errno.h>
 #include <string.h>
 #include "kvs/remote.h"
@@ -15,7 +12,6 @@ DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
 
 struct remote {
     struct service *svc;
-    flux_t *h; /* to the content store */
     struct kvs *kvs;
     void (*on_stored)(void *arg);
     void *arg;
@@ -28,45 +24,16 @@ struct load_ctx {
     uint8_t digest[DIGEST_SIZE];
 };
 
-static int on_store_lost(flux_t *h, void *arg)
-{
-    struct remote *r = arg;
-
-    log_err("the content store does not come back: %s", strerror(errno));
-    service_exit(r->svc, SERVICE_EXIT_ROUTER);
-    return 0;
-}
-
-static int remote_open(struct remote *r)
-{
-    CLEANUP(freep) char *uri = NULL;
-    flux_error_t error;
-
-    if (asprintf(&uri, "local://%s/node/content", service_rundir(r->svc)) < 0)
-        return -ENOMEM;
-    if (!(r->h = flux_open_ex(uri, FLUX_O_RECONNECT, &error))) {
-        log_err("cannot call the content store: %s", error.text);
-        return -errno;
-    }
-    if (flux_set_reactor(r->h, service_reactor(r->svc)) < 0)
-        return -errno;
-    flux_comms_error_set(r->h, on_store_lost, r);
-    return 0;
-}
-
 int remote_new(struct service *svc, void (*on_stored)(void *arg), void *arg, struct remote **ret)
 {
-    CLEANUP(remote_freep) struct remote *r = calloc(1, sizeof(*r));
-    int rc;
+    struct remote *r = calloc(1, sizeof(*r));
 
     if (!r)
         return -ENOMEM;
     r->svc = svc;
     r->on_stored = on_stored;
     r->arg = arg;
-    if ((rc = remote_open(r)) < 0)
-        return rc;
-    *ret = TAKE(r);
+    *ret = r;
     return 0;
 }
 
@@ -74,7 +41,6 @@ struct remote *remote_free(struct remote *r)
 {
     if (r) {
         flux_future_destroy(r->commit);
-        flux_close(r->h);
         free(r);
     }
     return NULL;
@@ -113,7 +79,8 @@ static int remote_load(const uint8_t digest[DIGEST_SIZE], void *arg)
         return -ENOMEM;
     ctx->remote = r;
     memcpy(ctx->digest, digest, DIGEST_SIZE);
-    if (!(f = flux_rpc_raw(r->h, "content.load", digest, DIGEST_SIZE, FLUX_NODEID_ANY, 0)) ||
+    if (!(f = flux_rpc_raw(service_flux(r->svc), "content.load", digest, DIGEST_SIZE,
+                           FLUX_NODEID_ANY, 0)) ||
         flux_future_aux_set(f, "kvs::load", ctx, free) < 0) {
         free(ctx);
         return -errno;
@@ -144,7 +111,8 @@ static int remote_commit(const void *payload, size_t size, void *arg)
 
     if (size > INT32_MAX)
         return -EFBIG;
-    if (!(f = flux_rpc_raw(r->h, "content.commit", payload, (int)size, FLUX_NODEID_ANY, 0)))
+    if (!(f = flux_rpc_raw(service_flux(r->svc), "content.commit", payload, (int)size,
+                           FLUX_NODEID_ANY, 0)))
         return -errno;
     if (r->running && flux_future_then(f, -1., on_commit, r) < 0) {
         flux_future_destroy(f);
@@ -175,7 +143,7 @@ const struct kvs_backend remote_backend = {
 int remote_get_roots(struct remote *r, json_t **ret)
 {
     CLEANUP(flux_future_destroyp)
-    flux_future_t *f = flux_rpc(r->h, "content.roots", NULL, FLUX_NODEID_ANY, 0);
+    flux_future_t *f = flux_rpc(service_flux(r->svc), "content.roots", NULL, FLUX_NODEID_ANY, 0);
     json_t *roots;
 
     if (!f || flux_future_wait_for(f, REMOTE_START_TIMEOUT) < 0 ||

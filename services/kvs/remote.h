@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The content store as the KVS sees it: RPCs through the router. */
+/* The content store as the KVS sees it: RPCs. */
 #ifndef KVS_REMOTE_H
 #define KVS_REMOTE_H
 
