@@ -42,7 +42,8 @@ static int on_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 
 static int on_sync(sqlite3_file *f, int flags)
 {
-    return fails() ? SQLITE_IOERR_FSYNC : original_of(f)->xSync(f, flags);
+    /* No test cuts the power, and a disk that is busy would make them take minutes. */
+    return fails() ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The payload of content.commit. */
-#include "content/batch.h"
+#include "content/change.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,11 +2,12 @@
 /* Requests become work for the worker, finished work becomes answers.
  *
  * A request is held (request_ref) while its work is under way; its payload is what the work lends.
- * Nothing is answered before the transaction is complete. When the file is in an unknown state
- * (EIO) every change under way is answered EIO and the process ends with status 1: the service
- * manager starts it anew, and what the file holds is the truth.
+ * Nothing is answered before it is in the journal, as durably as content.sync says. When the file
+ * is in an unknown state (EIO) every change under way is answered EIO and the process ends with
+ * status 1: the service manager starts it anew, and what the file holds is the truth.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include "base/jsonx.h"
 #include "content/cache.h"
@@ -26,6 +27,7 @@ struct manager {
     bool failed;
     struct log_ratelimit full_limit;
     struct log_ratelimit corrupt_limit;
+    struct log_ratelimit fold_limit;
 };
 
 /* One request under way. */
@@ -68,16 +70,19 @@ static int pending_new(struct manager *m, struct request *req, enum work_type ty
     return 0;
 }
 
-/* On success the work owns p until done is called. */
+/* On success the work owns p until done is called, which may be at once. */
 static int pending_submit(struct pending **p)
 {
+    struct work *w = &(*p)->work;
     int rc;
 
     if ((*p)->manager->failed)
         return -EIO;
-    if ((rc = worker_submit((*p)->manager->worker, &(*p)->work)) < 0)
+    if ((rc = worker_submit((*p)->manager->worker, w)) < 0)
         return request_explain((*p)->req, -rc, "too much is waiting to be stored, try again");
     (void)TAKE(*p);
+    if (rc == WORKER_DONE)
+        w->done(w, w->arg);
     return 0;
 }
 
@@ -315,12 +320,16 @@ static void on_stats(json_t *stats, void *arg)
     struct manager *m = arg;
     const struct cache_stats *cs = cache_stats(m->cache);
     struct worker_stats ws = worker_stats(m->worker);
+    struct journal_stats js = journal_stats(worker_journal(m->worker));
     json_t *o = json_pack(
-        "{s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "sync", store_sync_name(m->settings.sync),
-        "cache-count", (json_int_t)cs->count, "cache-bytes", (json_int_t)cs->bytes, "cache-hits",
-        (json_int_t)cs->hits, "cache-misses", (json_int_t)cs->misses, "loads", (json_int_t)ws.loads,
-        "changes", (json_int_t)ws.changes, "transactions", (json_int_t)ws.transactions,
-        "largest-batch", (json_int_t)ws.largest_batch, "queued-bytes", (json_int_t)ws.queued_bytes);
+        "{s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "sync",
+        store_sync_name(m->settings.sync), "cache-count", (json_int_t)cs->count, "cache-bytes",
+        (json_int_t)cs->bytes, "cache-hits", (json_int_t)cs->hits, "cache-misses",
+        (json_int_t)cs->misses, "loads", (json_int_t)ws.loads, "changes", (json_int_t)js.changes,
+        "transactions", (json_int_t)js.transactions, "largest-batch", (json_int_t)js.largest_batch,
+        "queued-bytes", (json_int_t)ws.queued_bytes, "blobs", (json_int_t)js.blobs, "blob-bytes",
+        (json_int_t)js.bytes, "journal-files", (json_int_t)js.segments, "blobs-indexed",
+        (json_int_t)js.folded);
 
     if (o)
         (void)json_object_update(stats, o);
@@ -375,7 +384,11 @@ static void on_worker(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 {
     static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_STORE_FAILED, NULL };
     struct manager *m = arg;
+    flux_error_t error;
 
+    if (worker_fold_failed(m->worker, &error) && log_ratelimit(&m->fold_limit, 1))
+        log_fields(LOG_ERR, fields, "cannot move the journal into %s: %s; trying again", m->path,
+                   error.text);
     if (worker_dispatch(m->worker) < 0 && !m->failed) {
         m->failed = true;
         log_fields(LOG_CRIT, fields,
@@ -388,10 +401,42 @@ static void on_worker(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     }
 }
 
+static void log_scan(const struct manager *m, const struct segment_scan *scan)
+{
+    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+
+    if (scan->damaged > 0)
+        log_fields(LOG_ERR, fields,
+                   "%zu commits in the journal of %s are damaged: what they stored cannot be read; "
+                   "restore it from a backup",
+                   scan->damaged, m->path);
+    if (scan->dropped > 0)
+        log_warning("%" PRIu64 " bytes at the end of the journal of %s are no whole commit and "
+                    "were never acknowledged as durable",
+                    scan->dropped, m->path);
+}
+
+static int open_journal(struct manager *m, struct store *st, struct journal **ret)
+{
+    const struct journal_params params = { .path = m->path,
+                                           .sync = m->settings.sync,
+                                           .hash = m->settings.hash };
+    struct segment_scan scan;
+    flux_error_t error;
+    int rc = journal_open(&params, st, &scan, ret, &error);
+
+    if (rc < 0)
+        log_err("%s", error.text);
+    else
+        log_scan(m, &scan);
+    return rc;
+}
+
 static int manager_open(struct manager *m, const char *dir)
 {
     struct store_params params = { .sync = m->settings.sync, .hash = m->settings.hash };
     struct store *st = NULL;
+    struct journal *j;
     flux_error_t error;
     int rc;
 
@@ -404,7 +449,11 @@ static int manager_open(struct manager *m, const char *dir)
         log_err("%s", error.text);
         return rc;
     }
-    return worker_new(st, params.hash, &m->worker);
+    if ((rc = open_journal(m, st, &j)) < 0) {
+        store_close(st);
+        return rc;
+    }
+    return worker_new(st, j, params.sync, &m->worker);
 }
 
 int manager_new(struct service *svc, struct manager **ret)

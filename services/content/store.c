@@ -12,12 +12,14 @@
  * or another hash algorithm is refused untouched.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <string.h>
 #include "base/errorx.h"
+#include "base/number.h"
 #include "content/store.h"
 
-#define STORE_VERSION        1
+#define STORE_VERSION        2 /* 1 knew no journal beside the file */
 #define STORE_BUSY_MSEC      5000
 #define STORE_WAL_CHECKPOINT 4000 /* pages */
 /* The index of the digests is touched all over by each commit: what of it does not fit here is read
@@ -35,6 +37,7 @@ enum statement {
     STMT_ROOTS,
     STMT_CHECKPOINT_SET,
     STMT_CHECKPOINT_GET,
+    STMT_FOLDED_SET,
     STMT_COUNT
 };
 
@@ -52,6 +55,8 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_CHECKPOINT_SET] = "INSERT INTO checkpoints(key,value) VALUES(?1,?2)"
                             " ON CONFLICT(key) DO UPDATE SET value=?2",
     [STMT_CHECKPOINT_GET] = "SELECT value FROM checkpoints WHERE key=?1",
+    [STMT_FOLDED_SET] = "INSERT INTO meta(key,value) VALUES('folded',?1)"
+                        " ON CONFLICT(key) DO UPDATE SET value=?1",
 };
 
 static const char *const schema =
@@ -60,10 +65,11 @@ static const char *const schema =
     "CREATE TABLE roots(ns TEXT NOT NULL PRIMARY KEY, root TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE checkpoints(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "PRAGMA user_version=1;";
+    "PRAGMA user_version=2;";
 
 struct store {
     sqlite3 *db;
+    enum store_sync sync;
     enum digest_algorithm hash;
     sqlite3_stmt *stmt[STMT_COUNT];
     char errstr[160];
@@ -203,7 +209,9 @@ static int store_check_schema(struct store *st, const struct store_params *param
             return errorx_fail(error, -rc, "%s: %s", params->path, store_strerror(st));
         return 0;
     }
-    if (version != STORE_VERSION)
+    if (version == 1 && (rc = store_exec(st, "PRAGMA user_version=2")) < 0)
+        return errorx_fail(error, -rc, "%s: %s", params->path, store_strerror(st));
+    if (version != 1 && version != STORE_VERSION)
         return errorx_fail(error, EPROTO,
                            "%s has storage version %d, this flux-content knows %d: use the newer "
                            "one",
@@ -238,6 +246,7 @@ int store_open(const struct store_params *params, struct store **ret, flux_error
     if (!st)
         return errorx_fail(error, ENOMEM, "out of memory");
     st->hash = params->hash;
+    st->sync = params->sync;
     if ((rc = sqlite3_open_v2(params->path, &st->db, flags, NULL)) != SQLITE_OK)
         return errorx_fail(error, -errno_of(rc), "%s: %s", params->path, sqlite3_errstr(rc));
     (void)sqlite3_extended_result_codes(st->db, 1);
@@ -331,6 +340,35 @@ int store_set_root(struct store *st, const char *ns, const char *root)
 int store_set_checkpoint(struct store *st, const char *key, const char *value)
 {
     return store_put_text(st, STMT_CHECKPOINT_SET, key, value);
+}
+
+int store_set_folded(struct store *st, uint64_t number)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%" PRIu64, number);
+    return store_put_text(st, STMT_FOLDED_SET, text, NULL);
+}
+
+int store_get_folded(struct store *st, uint64_t *ret_number)
+{
+    char text[24];
+    int rc = store_query(st, "SELECT value FROM meta WHERE key='folded'", NULL, text, sizeof(text));
+
+    *ret_number = 0;
+    if (rc == -ENOENT)
+        return 0;
+    return rc < 0 ? rc : number_parse_u64(text, UINT64_MAX - 1, ret_number);
+}
+
+/* With synchronous=NORMAL only a checkpoint waits for the disk. */
+int store_settle(struct store *st)
+{
+    int rc = SQLITE_OK;
+
+    if (st->sync == STORE_SYNC_NORMAL)
+        rc = sqlite3_wal_checkpoint_v2(st->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : store_failed(st, rc);
 }
 
 /* Copies the row's blob and checks it against its digest and size. */

@@ -39,8 +39,14 @@ int store_put_blob(struct store *st, const uint8_t digest[DIGEST_SIZE], const vo
                    size_t size);
 int store_set_root(struct store *st, const char *ns, const char *root); /* NULL: delete */
 int store_set_checkpoint(struct store *st, const char *key, const char *value);
+/* The newest file of the journal that is in the store. */
+int store_set_folded(struct store *st, uint64_t number);
 int store_commit(struct store *st);
 void store_rollback(struct store *st);
+
+/* After a commit: makes it as durable as it will be, where store_commit() leaves that open. */
+int store_settle(struct store *st);
+int store_get_folded(struct store *st, uint64_t *ret_number); /* 0: none */
 
 /* Re-hashes what it read: -EBADMSG if the bytes are not those that were stored, -ENOENT if there is
  * no such blob. *ret_data is malloc'd. */

@@ -305,10 +305,36 @@ static void test_another_hash_or_a_newer_version_is_refused(void **state)
     assert_non_null(strstr(error.text, "blake2b"));
     fx->params.hash = DIGEST_BLAKE2B;
     assert_int_equal(sqlite3_open(fx->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=2", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(store_open(&fx->params, &other, &error), -EPROTO);
-    assert_non_null(strstr(error.text, "version 2"));
+    assert_non_null(strstr(error.text, "version 3"));
+}
+
+static void test_a_file_of_version_1_is_taken_over(void **state)
+{
+    struct fixture *fx = *state;
+    struct store *st = open_store(fx);
+    uint64_t number;
+    sqlite3 *db;
+
+    put(st, "old", 3);
+    store_close(st);
+    assert_int_equal(sqlite3_open(fx->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=1", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    st = open_store(fx);
+    assert_blob(st, "old", 3);
+    assert_int_equal(store_get_folded(st, &number), 0);
+    assert_int_equal(number, 0);
+    assert_int_equal(store_begin(st), 0);
+    assert_int_equal(store_set_folded(st, 7), 0);
+    assert_int_equal(store_commit(st), 0);
+    st = store_close(st);
+    st = open_store(fx);
+    assert_int_equal(store_get_folded(st, &number), 0);
+    assert_int_equal(number, 7);
+    store_close(st);
 }
 
 static void test_a_file_that_is_no_database_is_refused_untouched(void **state)
@@ -345,6 +371,7 @@ int main(void)
         T(test_the_file_belongs_to_one_process),
         T(test_committed_blobs_survive_kill_9),
         T(test_another_hash_or_a_newer_version_is_refused),
+        T(test_a_file_of_version_1_is_taken_over),
         T(test_a_file_that_is_no_database_is_refused_untouched),
     };
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include "content/faulty-vfs.h"
+#include <unistd.h>
 #include "content/worker.h"
 
 struct fixture {
@@ -18,21 +18,47 @@ struct fixture {
     int failed;
 };
 
-static int setup(void **state)
+static bool broken;
+
+static ssize_t faulty_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    errno = EIO;
+    return broken ? -1 : pwritev(fd, iov, count, offset);
+}
+
+static const struct segment_io faulty_io = { faulty_pwritev, fdatasync };
+
+static int setup_with(void **state, enum store_sync sync)
 {
     struct fixture *fx = calloc(1, sizeof(*fx));
-    struct store_params params = { .sync = STORE_SYNC_OFF };
+    struct store_params params = { .sync = sync };
+    struct journal_params jparams = { .sync = sync, .io = &faulty_io };
+    struct segment_scan scan;
+    struct journal *j;
     struct store *st;
     flux_error_t error;
+
+    broken = false;
 
     strcpy(fx->dir, "/tmp/test-worker.XXXXXX");
     assert_non_null(mkdtemp(fx->dir));
     snprintf(fx->path, sizeof(fx->path), "%s/content.sqlite", fx->dir);
-    params.path = fx->path;
+    params.path = jparams.path = fx->path;
     assert_int_equal(store_open(&params, &st, &error), 0);
-    assert_int_equal(worker_new(st, DIGEST_BLAKE2B, &fx->wk), 0);
+    assert_int_equal(journal_open(&jparams, st, &scan, &j, &error), 0);
+    assert_int_equal(worker_new(st, j, sync, &fx->wk), 0);
     *state = fx;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, STORE_SYNC_FULL);
+}
+
+static int setup_unsynced(void **state)
+{
+    return setup_with(state, STORE_SYNC_OFF);
 }
 
 static int teardown(void **state)
@@ -40,7 +66,6 @@ static int teardown(void **state)
     struct fixture *fx = *state;
     char command[128];
 
-    faulty_vfs_arm(-1);
     worker_free(fx->wk);
     snprintf(command, sizeof(command), "rm -rf %s", fx->dir);
     assert_int_equal(system(command), 0);
@@ -69,12 +94,12 @@ static void on_done(struct work *w, void *arg)
     fx->failed += w->err < 0;
 }
 
-static void test_many_changes_share_few_transactions(void **state)
+static void test_many_changes_share_few_syncs(void **state)
 {
     struct fixture *fx = *state;
     static struct work work[500];
     static char text[500][16];
-    struct worker_stats stats;
+    struct journal_stats stats;
 
     memset(work, 0, sizeof(work));
     for (int i = 0; i < 500; i++) {
@@ -88,10 +113,10 @@ static void test_many_changes_share_few_transactions(void **state)
     assert_int_equal(drain(fx), 0);
     assert_int_equal(fx->done, 500);
     assert_int_equal(fx->failed, 0);
-    stats = worker_stats(fx->wk);
+    stats = journal_stats(worker_journal(fx->wk));
     assert_int_equal(stats.changes, 500);
-    assert_true(stats.transactions <= 500);
-    assert_int_equal(stats.queued_bytes, 0);
+    assert_true(stats.transactions < 500);
+    assert_int_equal(worker_stats(fx->wk).queued_bytes, 0);
 }
 
 static void test_a_load_after_the_acknowledgement_finds_the_blob(void **state)
@@ -137,7 +162,7 @@ static void test_a_broken_disk_is_reported_and_nothing_acknowledged(void **state
     struct fixture *fx = *state;
     struct work w = { .type = WORK_CHANGE, .done = on_done, .arg = fx };
 
-    faulty_vfs_arm(0);
+    broken = true;
     w.change.data = "x";
     w.change.data_size = 1;
     assert_int_equal(worker_submit(fx->wk, &w), 0);
@@ -163,18 +188,65 @@ static void test_the_queue_has_a_limit(void **state)
     assert_int_equal(drain(fx), 0);
 }
 
+static void test_what_is_not_synced_is_done_at_once(void **state)
+{
+    struct fixture *fx = *state;
+    struct work w = { .type = WORK_CHANGE, .done = on_done, .arg = fx };
+    struct work load = { .type = WORK_LOAD, .done = on_done, .arg = fx };
+    struct pollfd pfd = { .fd = worker_fd(fx->wk), .events = POLLIN };
+
+    w.change.data = "hello";
+    w.change.data_size = 5;
+    assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
+    assert_int_equal(w.err, 0);
+    memcpy(load.digest, w.change.digest, DIGEST_SIZE);
+    assert_int_equal(worker_submit(fx->wk, &load), WORKER_QUEUED);
+    assert_int_equal(worker_submit(fx->wk, &w), WORKER_QUEUED); /* order is kept */
+    assert_int_equal(drain(fx), 0);
+    assert_int_equal(load.err, 0);
+    free(load.data);
+    broken = true;
+    assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
+    assert_int_equal(w.err, -EIO);
+    assert_int_equal(poll(&pfd, 1, 10000), 1);
+    assert_int_equal(worker_dispatch(fx->wk), -EIO);
+}
+
+static void test_a_long_journal_is_moved_into_the_store(void **state)
+{
+    struct fixture *fx = *state;
+    char text[32];
+    int i;
+
+    for (i = 0; i < JOURNAL_SEGMENT_BLOBS; i++) {
+        struct work w = { .type = WORK_CHANGE };
+
+        w.change.data = text;
+        w.change.data_size = (size_t)snprintf(text, sizeof(text), "blob %d", i);
+        assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
+        assert_int_equal(w.err, 0);
+    }
+    for (i = 0; i < 30000 && journal_stats(worker_journal(fx->wk)).folded == 0; i++)
+        usleep(1000); /* the thread says nothing when it is through */
+    assert_int_equal(journal_stats(worker_journal(fx->wk)).folded, JOURNAL_SEGMENT_BLOBS);
+    assert_int_equal(journal_stats(worker_journal(fx->wk)).segments, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_many_changes_share_few_transactions),
+        T(test_many_changes_share_few_syncs),
         T(test_a_load_after_the_acknowledgement_finds_the_blob),
         T(test_sync_comes_after_the_changes_before_it),
         T(test_a_broken_disk_is_reported_and_nothing_acknowledged),
         T(test_the_queue_has_a_limit),
+        cmocka_unit_test_setup_teardown(test_what_is_not_synced_is_done_at_once, setup_unsynced,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_journal_is_moved_into_the_store, setup_unsynced,
+                                        teardown),
     };
 
-    faulty_vfs_register();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* One thread, one queue for reads and one for changes. Each round takes what there is: reads first,
- * then all changes in one transaction (group commit without a timer: whatever arrived while the
- * disk was busy forms the next group).
+ * then all changes as one group (group commit without a timer: whatever arrived while the disk was
+ * busy forms the next group). With neither, it moves a step of the journal into the store.
  *
- * Shared between the threads, under the mutex: the two queues, finished, stats, stop, failed.
+ * Shared between the threads, under the mutex: the two queues, finished, stats, stop, failed,
+ * fold_error. The journal has a lock of its own.
  * Signals stay with the loop: the thread blocks them all.
  *
  * Invariant: a read submitted after a change was acknowledged sees the change.
@@ -20,7 +21,8 @@ TAILQ_HEAD(work_list, work);
 
 struct worker {
     struct store *store; /* the thread's */
-    enum digest_algorithm hash;
+    struct journal *journal;
+    bool direct; /* changes are made where they are submitted */
     int event_fd;
     size_t pending; /* the loop's */
     bool started;
@@ -31,21 +33,30 @@ struct worker {
     struct work_list changes;
     struct work_list finished;
     struct worker_stats stats;
+    uint64_t seen; /* the thread's: changes when it last went to sleep */
     bool stop;
     bool failed;
+    bool fold_failed;
+    flux_error_t fold_error;
 };
 
 static void run_read(struct worker *wk, struct work *w)
 {
     switch (w->type) {
     case WORK_LOAD:
-        w->err = store_load(wk->store, w->digest, &w->data, &w->size);
+        w->err = journal_load(wk->journal, w->digest, &w->data, &w->size);
+        if (w->err == -ENOENT)
+            w->err = store_load(wk->store, w->digest, &w->data, &w->size);
         break;
     case WORK_ROOTS:
         w->err = store_roots(wk->store, &w->json);
+        if (w->err == 0)
+            w->err = journal_overlay_roots(wk->journal, w->json);
         break;
     case WORK_CHECKPOINT_GET:
-        w->err = store_get_checkpoint(wk->store, w->key, &w->value);
+        w->err = journal_get_checkpoint(wk->journal, w->key, &w->value);
+        if (w->err == -ENOENT)
+            w->err = store_get_checkpoint(wk->store, w->key, &w->value);
         break;
     default:
         w->err = -EINVAL;
@@ -54,61 +65,100 @@ static void run_read(struct worker *wk, struct work *w)
         errorx_set(&w->error, "%s", store_strerror(wk->store));
 }
 
-/* Returns the number of changes applied. */
-static size_t run_changes(struct worker *wk, struct work_list *list, bool *ret_failed)
+static void describe_failure(struct work *w)
+{
+    if (w->err == -EIO)
+        errorx_set(&w->error, "the disk failed");
+    else
+        errorx_set(&w->error, "%s", strerror(-w->err));
+}
+
+/* False: the state of the file is unknown. */
+static bool run_changes(struct worker *wk, struct work_list *list)
 {
     struct change_list changes = TAILQ_HEAD_INITIALIZER(changes);
     struct work *w;
-    size_t n = 0;
+    bool ok;
 
     TAILQ_FOREACH (w, list, link) {
-        if (w->type != WORK_CHANGE)
-            continue;
-        TAILQ_INSERT_TAIL(&changes, &w->change, link);
-        n++;
+        if (w->type == WORK_CHANGE)
+            TAILQ_INSERT_TAIL(&changes, &w->change, link);
     }
-    *ret_failed = batch_apply(wk->store, wk->hash, &changes) < 0;
+    ok = journal_append(wk->journal, &changes) == 0;
     TAILQ_FOREACH (w, list, link) {
-        w->err = w->type == WORK_CHANGE ? w->change.err : *ret_failed ? -EIO : 0;
+        w->err = w->type == WORK_CHANGE ? w->change.err : ok ? 0 : -EIO;
         if (w->err < 0)
-            errorx_set(&w->error, "%s", store_strerror(wk->store));
+            describe_failure(w);
     }
-    return n;
+    return ok;
+}
+
+/* A step, without the mutex. */
+static void run_fold(struct worker *wk)
+{
+    int rc = journal_fold(wk->journal, wk->store);
+
+    (void)pthread_mutex_lock(&wk->mutex);
+    wk->fold_failed = rc < 0;
+    if (rc < 0) {
+        errorx_set(&wk->fold_error, "%s", store_strerror(wk->store));
+        wk->failed |= rc == -EIO;
+        (void)eventfd_write(wk->event_fd, 1);
+    }
+    (void)pthread_mutex_unlock(&wk->mutex);
+}
+
+static void finish(struct worker *wk, struct work_list *list)
+{
+    if (!TAILQ_EMPTY(list)) {
+        TAILQ_CONCAT(&wk->finished, list, link);
+        (void)eventfd_write(wk->event_fd, 1);
+    }
 }
 
 static void worker_round(struct worker *wk)
 {
     struct work_list reads = TAILQ_HEAD_INITIALIZER(reads);
     struct work_list changes = TAILQ_HEAD_INITIALIZER(changes);
-    bool failed = false;
+    bool ok = true;
     struct work *w;
-    size_t n = 0;
 
     TAILQ_CONCAT(&reads, &wk->reads, link);
     TAILQ_CONCAT(&changes, &wk->changes, link);
     (void)pthread_mutex_unlock(&wk->mutex);
     TAILQ_FOREACH (w, &reads, link)
         run_read(wk, w);
-    if (!TAILQ_EMPTY(&reads)) { /* do not let readers wait for the fsync */
-        (void)pthread_mutex_lock(&wk->mutex);
-        TAILQ_CONCAT(&wk->finished, &reads, link);
-        (void)pthread_mutex_unlock(&wk->mutex);
-        (void)eventfd_write(wk->event_fd, 1);
-    }
-    if (!TAILQ_EMPTY(&changes))
-        n = run_changes(wk, &changes, &failed);
     (void)pthread_mutex_lock(&wk->mutex);
-    if (n > 0) {
-        wk->stats.transactions++;
-        wk->stats.changes += n;
-        if (n > wk->stats.largest_batch)
-            wk->stats.largest_batch = n;
+    finish(wk, &reads); /* do not let readers wait for the fsync */
+    if (TAILQ_EMPTY(&changes))
+        return;
+    (void)pthread_mutex_unlock(&wk->mutex);
+    if (journal_behind(wk->journal))
+        run_fold(wk);
+    ok = run_changes(wk, &changes);
+    (void)pthread_mutex_lock(&wk->mutex);
+    wk->failed |= !ok;
+    finish(wk, &changes);
+}
+
+/* With the mutex: sleeps until there is something to do; after a while without changes what is in
+ * the journal becomes foldable. */
+static void worker_sleep(struct worker *wk)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WORKER_IDLE_MSEC / 1000;
+    if (!wk->fold_failed && !journal_in_use(wk->journal)) {
+        (void)pthread_cond_wait(&wk->wakeup, &wk->mutex);
+    } else if (pthread_cond_timedwait(&wk->wakeup, &wk->mutex, &until) == ETIMEDOUT) {
+        const uint64_t changes = journal_stats(wk->journal).changes;
+
+        wk->fold_failed = false; /* try again */
+        if (changes == wk->seen)
+            journal_rotate(wk->journal);
+        wk->seen = changes;
     }
-    if (!TAILQ_EMPTY(&changes)) {
-        TAILQ_CONCAT(&wk->finished, &changes, link);
-        (void)eventfd_write(wk->event_fd, 1);
-    }
-    wk->failed |= failed;
 }
 
 static void *worker_main(void *arg)
@@ -117,12 +167,17 @@ static void *worker_main(void *arg)
 
     (void)pthread_mutex_lock(&wk->mutex);
     for (;;) {
-        if (!TAILQ_EMPTY(&wk->reads) || !TAILQ_EMPTY(&wk->changes))
+        if (!TAILQ_EMPTY(&wk->reads) || !TAILQ_EMPTY(&wk->changes)) {
             worker_round(wk);
-        else if (wk->stop)
+        } else if (wk->stop) {
             break;
-        else
-            (void)pthread_cond_wait(&wk->wakeup, &wk->mutex);
+        } else if (!wk->failed && !wk->fold_failed && journal_foldable(wk->journal)) {
+            (void)pthread_mutex_unlock(&wk->mutex);
+            run_fold(wk);
+            (void)pthread_mutex_lock(&wk->mutex);
+        } else {
+            worker_sleep(wk);
+        }
     }
     (void)pthread_mutex_unlock(&wk->mutex);
     return NULL;
@@ -141,22 +196,34 @@ static int worker_start(struct worker *wk)
     return -rc;
 }
 
-int worker_new(struct store *st, enum digest_algorithm hash, struct worker **ret)
+static void init_condition(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
+int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct worker **ret)
 {
     CLEANUP(worker_freep) struct worker *wk = calloc(1, sizeof(*wk));
     int rc;
 
     if (!wk) {
+        journal_close(j);
         store_close(st);
         return -ENOMEM;
     }
     wk->store = st;
-    wk->hash = hash;
+    wk->journal = j;
+    wk->direct = sync == STORE_SYNC_OFF;
     TAILQ_INIT(&wk->reads);
     TAILQ_INIT(&wk->changes);
     TAILQ_INIT(&wk->finished);
     (void)pthread_mutex_init(&wk->mutex, NULL);
-    (void)pthread_cond_init(&wk->wakeup, NULL);
+    init_condition(&wk->wakeup);
     wk->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wk->event_fd < 0)
         return -errno;
@@ -180,16 +247,42 @@ struct worker *worker_free(struct worker *wk)
     closep(&wk->event_fd);
     (void)pthread_cond_destroy(&wk->wakeup);
     (void)pthread_mutex_destroy(&wk->mutex);
+    journal_close(wk->journal);
     store_close(wk->store);
     free(wk);
     return NULL;
 }
 
+/* True: the change was made here. */
+static bool submit_direct(struct worker *wk, struct work *w)
+{
+    struct work_list list = TAILQ_HEAD_INITIALIZER(list);
+    bool was_in_use;
+    bool ok;
+
+    if (!wk->direct || w->type != WORK_CHANGE || wk->pending > 0 || journal_behind(wk->journal))
+        return false;
+    was_in_use = journal_in_use(wk->journal);
+    TAILQ_INSERT_TAIL(&list, w, link);
+    ok = run_changes(wk, &list);
+    if (!ok || !was_in_use || !journal_in_use(wk->journal)) {
+        (void)pthread_mutex_lock(&wk->mutex);
+        wk->failed |= !ok;
+        if (!ok)
+            (void)eventfd_write(wk->event_fd, 1);
+        (void)pthread_cond_signal(&wk->wakeup); /* to fold, now or once we are idle */
+        (void)pthread_mutex_unlock(&wk->mutex);
+    }
+    return true;
+}
+
 int worker_submit(struct worker *wk, struct work *w)
 {
     bool change = w->type == WORK_CHANGE || w->type == WORK_SYNC;
-    int rc = 0;
+    int rc = WORKER_QUEUED;
 
+    if (submit_direct(wk, w))
+        return WORKER_DONE;
     (void)pthread_mutex_lock(&wk->mutex);
     if (change && wk->stats.queued_bytes > 0 &&
         wk->stats.queued_bytes + w->change.data_size > WORKER_QUEUE_BYTES_MAX) {
@@ -255,4 +348,21 @@ void worker_stats_clear(struct worker *wk)
     (void)pthread_mutex_lock(&wk->mutex);
     wk->stats = (struct worker_stats){ .queued_bytes = wk->stats.queued_bytes };
     (void)pthread_mutex_unlock(&wk->mutex);
+}
+
+struct journal *worker_journal(struct worker *wk)
+{
+    return wk->journal;
+}
+
+bool worker_fold_failed(struct worker *wk, flux_error_t *ret)
+{
+    bool failed;
+
+    (void)pthread_mutex_lock(&wk->mutex);
+    failed = wk->fold_error.text[0] != '\0';
+    *ret = wk->fold_error;
+    wk->fold_error.text[0] = '\0';
+    (void)pthread_mutex_unlock(&wk->mutex);
+    return failed;
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The thread that waits for the disk, so that the loop never does. Work goes in by worker_submit(),
- * comes back through worker_fd() and worker_dispatch(). The store belongs to the thread. */
+ * comes back through worker_fd() and worker_dispatch(). The store belongs to the thread, which
+ * moves the journal into it when there is nothing else to do.
+ *
+ * A change that is not synced to the disk is a write to the page cache, a few microseconds; handing
+ * it to a thread and back costs several times that. With STORE_SYNC_OFF it is made where it is
+ * submitted. */
 #ifndef CONTENT_WORKER_H
 #define CONTENT_WORKER_H
 
-#include "content/batch.h"
+#include "content/journal.h"
 
 enum work_type {
     WORK_LOAD,           /* digest -> data, size */
@@ -34,24 +39,33 @@ struct work {
 struct worker;
 
 struct worker_stats {
-    uint64_t loads, changes, transactions, largest_batch;
+    uint64_t loads;
     size_t queued_bytes;
 };
 
-/* Consumes st. */
-int worker_new(struct store *st, enum digest_algorithm hash, struct worker **ret);
+#define WORKER_IDLE_MSEC 5000 /* without a change, until what is in the journal is moved */
+
+/* Consumes st and j. */
+int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct worker **ret);
 /* Waits for what was submitted (without calling done), closes the store. */
 struct worker *worker_free(struct worker *wk);
 DEFINE_CLEANUP(struct worker *, worker_free)
 
 #define WORKER_QUEUE_BYTES_MAX (256u << 20)
-/* 0; -EAGAIN: more than WORKER_QUEUE_BYTES_MAX wait already. */
+enum worker_submitted {
+    WORKER_QUEUED, /* done will be called */
+    WORKER_DONE    /* w->err says how; done is not called */
+};
+/* An outcome, or -EAGAIN: more than WORKER_QUEUE_BYTES_MAX wait already. */
 int worker_submit(struct worker *wk, struct work *w);
 int worker_fd(const struct worker *wk); /* readable when work is done */
 /* Calls done for all finished work. 0, or -EIO: the file is in an unknown state, exit. */
 int worker_dispatch(struct worker *wk);
 size_t worker_pending(const struct worker *wk); /* submitted and not yet dispatched */
 struct worker_stats worker_stats(struct worker *wk);
+struct journal *worker_journal(struct worker *wk); /* lent */
+/* Why the journal could not be moved the last time, once; false: nothing new. It goes on trying. */
+bool worker_fold_failed(struct worker *wk, flux_error_t *ret);
 void worker_stats_clear(struct worker *wk); /* count anew; what is queued stays counted */
 
 #endif

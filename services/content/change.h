@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* What one request wants stored: a list of blobs, roots and checkpoints, and how a list of such
- * requests becomes one transaction. Knows no threads and no messages. */
-#ifndef CONTENT_BATCH_H
-#define CONTENT_BATCH_H
+/* What one request wants stored: blobs, roots, a checkpoint. Knows no threads and no messages. */
+#ifndef CONTENT_CHANGE_H
+#define CONTENT_CHANGE_H
 
 #include <jansson.h>
 #include "base/list.h"
@@ -11,9 +10,11 @@
 struct change {
     TAILQ_ENTRY(change) link;
     /* Input: memory belongs to whoever made the change and outlives it. */
+    const void *raw; /* the payload of content.commit, if it came in one */
+    size_t raw_size;
     const void *data; /* all blobs, one after the other */
     size_t data_size;
-    const json_t *sizes; /* array of the blobs' sizes; NULL: data is one blob */
+    const json_t *sizes; /* array of the blobs' sizes; NULL: data, if any, is one blob */
     const json_t *roots; /* array of {"ns","root"}; NULL: none */
     const char *checkpoint_key;
     const char *checkpoint_value;
@@ -28,10 +29,13 @@ TAILQ_HEAD(change_list, change);
  * or -EFBIG. */
 int change_decode(const void *buf, size_t size, size_t blob_limit, struct change *ret_change,
                   json_t **ret_header, flux_error_t *error);
+/* The beginning of such a payload, for a change that came in another request: everything before the
+ * blobs. The header has one member more for a checkpoint: "checkpoint":{"key","value"}, where value
+ * is text. malloc'd; -ENOMEM. */
+int change_encode(const struct change *ch, void **ret_buf, size_t *ret_size);
 
-/* Applies all changes in one transaction and sets err in each. If that fails for want of space,
- * each is tried on its own, so that a large one does not take small ones with it. Returns 0, or
- * -EIO when the state of the file is unknown: nothing may be acknowledged, start anew. */
-int batch_apply(struct store *st, enum digest_algorithm hash, struct change_list *changes);
+size_t change_nblobs(const struct change *ch);
+/* The blobs lie in data one after the other. */
+size_t change_blob_size(const struct change *ch, size_t i);
 
 #endif

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Why: a commit of the KVS is a handful of blobs with random digests. Putting each into the indexed
+ * table at once writes a page of the index for each of them; here they are one write at the end of
+ * a file, and the index gets them by thousands later.
+ *
+ * Files are numbered; the store remembers the highest number it has taken (store_set_folded()), in
+ * the transaction that sets the roots of that file, so a deleted file that a crash brought back is
+ * not applied again. A process appends only to files it made.
+ *
+ * Invariants: a segment is folded when all older ones are; only the newest is appended to; the lock
+ * is held whenever the list of segments or a segment in it changes, and whenever the segment that
+ * is appended to is read. What is to be folded does not change and is read without it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/errorx.h"
+#include "base/number.h"
+#include "content/journal.h"
+
+TAILQ_HEAD(segment_list, segment);
+
+struct journal {
+    struct journal_params params;
+    char *path;
+    pthread_mutex_t mutex;
+    struct segment_list segments; /* oldest first */
+    struct segment *current;      /* the last of them, or NULL */
+    uint32_t nsegments;
+    uint64_t next_number;
+    uint32_t fold_pos; /* entries of the oldest that are in the store */
+    struct journal_stats stats;
+};
+
+static char *segment_path(const struct journal *j, uint64_t number)
+{
+    char *path = NULL;
+
+    return asprintf(&path, "%s-journal.%" PRIu64, j->path, number) < 0 ? NULL : path;
+}
+
+/* The directory, so that a new or deleted file is in it after a power cut. */
+static int sync_directory(const struct journal *j)
+{
+    CLEANUP(freep) char *path = strdup(j->path);
+    CLEANUP(closep) int fd = -EBADF;
+
+    if (!path)
+        return -ENOMEM;
+    fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? -EIO : 0;
+}
+
+static void list_append(struct journal *j, struct segment *s)
+{
+    TAILQ_INSERT_TAIL(&j->segments, s, link);
+    j->nsegments++;
+    if (s->number >= j->next_number)
+        j->next_number = s->number + 1;
+}
+
+/* --- start */
+
+static int number_cmp(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a;
+    const uint64_t y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The numbers of the files that are there, in order. */
+static int find_files(const struct journal *j, uint64_t **ret_numbers, size_t *ret_count)
+{
+    CLEANUP(freep) char *dir_path = strdup(j->path);
+    CLEANUP(freep) char *base_path = strdup(j->path);
+    CLEANUP(freep) char *prefix = NULL;
+    CLEANUP(freep) uint64_t *numbers = NULL;
+    struct dirent *e;
+    size_t n = 0;
+    DIR *dir;
+
+    if (!dir_path || !base_path || asprintf(&prefix, "%s-journal.", basename(base_path)) < 0)
+        return -ENOMEM;
+    if (!(dir = opendir(dirname(dir_path))))
+        return -errno;
+    while ((e = readdir(dir))) {
+        uint64_t *more;
+        uint64_t number;
+
+        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 ||
+            number_parse_u64(e->d_name + strlen(prefix), UINT64_MAX - 1, &number) < 0)
+            continue;
+        if (!(more = realloc(numbers, (n + 1) * sizeof(*more)))) {
+            (void)closedir(dir);
+            return -ENOMEM;
+        }
+        numbers = more;
+        numbers[n++] = number;
+    }
+    (void)closedir(dir);
+    if (n > 0)
+        qsort(numbers, n, sizeof(*numbers), number_cmp);
+    *ret_numbers = TAKE(numbers);
+    *ret_count = n;
+    return 0;
+}
+
+static int take_file(struct journal *j, uint64_t number, uint64_t folded,
+                     struct segment_scan *total)
+{
+    CLEANUP(freep) char *path = segment_path(j, number);
+    struct segment_scan scan;
+    struct segment *s;
+    int rc;
+
+    if (!path)
+        return -ENOMEM;
+    if (number <= folded) {
+        (void)unlink(path);
+        return 0;
+    }
+    if ((rc = segment_open(path, number, j->params.hash, j->params.sync == STORE_SYNC_FULL, &scan,
+                           &s)) < 0)
+        return rc;
+    total->dropped += scan.dropped;
+    total->damaged += scan.damaged;
+    list_append(j, s);
+    return 0;
+}
+
+static int take_files(struct journal *j, struct store *st, struct segment_scan *total)
+{
+    CLEANUP(freep) uint64_t *numbers = NULL;
+    uint64_t folded;
+    size_t count = 0;
+    int rc;
+
+    if ((rc = store_get_folded(st, &folded)) < 0 || (rc = find_files(j, &numbers, &count)) < 0)
+        return rc;
+    j->next_number = folded + 1;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = take_file(j, numbers[i], folded, total);
+    return rc;
+}
+
+int journal_open(const struct journal_params *params, struct store *st,
+                 struct segment_scan *ret_scan, struct journal **ret, flux_error_t *error)
+{
+    struct journal *j = calloc(1, sizeof(*j));
+    int rc;
+
+    memset(ret_scan, 0, sizeof(*ret_scan));
+    if (!j || !(j->path = strdup(params->path))) {
+        free(j);
+        return errorx_fail(error, ENOMEM, "out of memory");
+    }
+    j->params = *params;
+    if (!j->params.io)
+        j->params.io = &segment_io_real;
+    if (!j->params.segment_blobs)
+        j->params.segment_blobs = JOURNAL_SEGMENT_BLOBS;
+    TAILQ_INIT(&j->segments);
+    (void)pthread_mutex_init(&j->mutex, NULL);
+    if ((rc = take_files(j, st, ret_scan)) < 0) {
+        journal_close(j);
+        return errorx_fail(error, -rc, "%s-journal: %s", params->path, strerror(-rc));
+    }
+    *ret = j;
+    return 0;
+}
+
+struct journal *journal_close(struct journal *j)
+{
+    struct segment *s;
+
+    if (j) {
+        while ((s = TAILQ_FIRST(&j->segments))) {
+            TAILQ_REMOVE(&j->segments, s, link);
+            segment_close(s);
+        }
+        (void)pthread_mutex_destroy(&j->mutex);
+        free(j->path);
+        free(j);
+    }
+    return NULL;
+}
+
+/* --- appending, with the lock */
+
+static int current_open(struct journal *j)
+{
+    CLEANUP(freep) char *path = NULL;
+    struct segment *s;
+    int rc;
+
+    if (j->current)
+        return 0;
+    if (!(path = segment_path(j, j->next_number)))
+        return -ENOMEM;
+    if ((rc = segment_create(path, j->next_number, j->params.io, &s)) < 0)
+        return rc;
+    list_append(j, s);
+    j->current = s;
+    return j->params.sync == STORE_SYNC_FULL ? sync_directory(j) : 0;
+}
+
+static int append_all(struct journal *j, struct change_list *changes, uint64_t *ret_kept)
+{
+    struct change *ch;
+
+    *ret_kept = 0;
+    TAILQ_FOREACH (ch, changes, link) {
+        if ((ch->err = current_open(j)) == 0)
+            ch->err = segment_append(j->current, j->params.hash, ch);
+        if (ch->err == -EIO)
+            return -EIO;
+        if (ch->err == 0) {
+            j->stats.blobs += change_nblobs(ch);
+            j->stats.bytes += ch->data_size;
+            ++*ret_kept;
+        }
+    }
+    return *ret_kept > 0 && j->params.sync == STORE_SYNC_FULL ? segment_sync(j->current) : 0;
+}
+
+static void count_appended(struct journal *j, uint64_t kept)
+{
+    if (kept == 0)
+        return;
+    j->stats.changes += kept;
+    j->stats.transactions++;
+    if (kept > j->stats.largest_batch)
+        j->stats.largest_batch = kept;
+}
+
+int journal_append(struct journal *j, struct change_list *changes)
+{
+    struct change *ch;
+    uint64_t kept;
+    int rc;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    rc = append_all(j, changes, &kept);
+    if (rc < 0) {
+        TAILQ_FOREACH (ch, changes, link)
+            ch->err = -EIO;
+    } else {
+        count_appended(j, kept);
+        if (j->current && (j->current->count >= j->params.segment_blobs ||
+                           j->current->end >= JOURNAL_SEGMENT_BYTES))
+            j->current = NULL;
+    }
+    (void)pthread_mutex_unlock(&j->mutex);
+    return rc < 0 ? -EIO : 0;
+}
+
+/* --- reading */
+
+/* With the lock. The newest first. */
+static int load_entry(struct journal *j, const uint8_t *digest, void **ret_data, size_t *ret_size)
+{
+    const struct segment_entry *e = NULL;
+    CLEANUP(freep) void *data = NULL;
+    struct segment *s;
+    int rc;
+
+    TAILQ_FOREACH_REVERSE(s, &j->segments, segment_list, link)
+    {
+        if ((e = segment_find(s, digest)))
+            break;
+    }
+    if (!e)
+        return -ENOENT;
+    if (!(data = malloc(e->size ? e->size : 1)))
+        return -ENOMEM;
+    if ((rc = segment_read(s, e, data)) < 0)
+        return rc;
+    *ret_size = e->size;
+    *ret_data = TAKE(data);
+    return 0;
+}
+
+int journal_load(struct journal *j, const uint8_t digest[DIGEST_SIZE], void **ret_data,
+                 size_t *ret_size)
+{
+    uint8_t actual[DIGEST_SIZE];
+    int rc;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    rc = load_entry(j, digest, ret_data, ret_size);
+    (void)pthread_mutex_unlock(&j->mutex);
+    if (rc < 0)
+        return rc;
+    digest_compute(j->params.hash, *ret_data, *ret_size, actual);
+    if (memcmp(actual, digest, DIGEST_SIZE) == 0)
+        return 0;
+    free(*ret_data);
+    *ret_data = NULL;
+    return -EBADMSG;
+}
+
+static int overlay(json_t *table, const struct segment *s)
+{
+    const char *ns;
+    json_t *root;
+
+    json_object_foreach (s->roots, ns, root) {
+        if (json_object_set(table, ns, root) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int journal_overlay_roots(struct journal *j, json_t *roots)
+{
+    CLEANUP(json_decrefp) json_t *table = json_object();
+    const char *ns;
+    struct segment *s;
+    json_t *o;
+    size_t i;
+    int rc = table ? 0 : -ENOMEM;
+
+    json_array_foreach (roots, i, o) {
+        if (rc == 0 && json_object_set(table, json_string_value(json_object_get(o, "ns")),
+                                       json_object_get(o, "root")) < 0)
+            rc = -ENOMEM;
+    }
+    (void)pthread_mutex_lock(&j->mutex);
+    TAILQ_FOREACH (s, &j->segments, link) {
+        if (rc == 0)
+            rc = overlay(table, s);
+    }
+    (void)pthread_mutex_unlock(&j->mutex);
+    if (rc < 0)
+        return rc;
+    (void)json_array_clear(roots);
+    json_object_foreach (table, ns, o) {
+        if (!json_is_null(o) &&
+            json_array_append_new(roots, json_pack("{s:s s:O}", "ns", ns, "root", o)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value)
+{
+    const char *value = NULL;
+    struct segment *s;
+    int rc = -ENOENT;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    TAILQ_FOREACH_REVERSE(s, &j->segments, segment_list, link)
+    {
+        if ((value = json_string_value(json_object_get(s->checkpoints, key))))
+            break;
+    }
+    if (value)
+        rc = (*ret_value = strdup(value)) ? 0 : -ENOMEM;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return rc;
+}
+
+/* --- folding */
+
+/* Lent: only we remove segments. */
+static struct segment *oldest(struct journal *j)
+{
+    struct segment *s;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    s = TAILQ_FIRST(&j->segments);
+    if (s == j->current)
+        s = NULL;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return s;
+}
+
+static int put_blob(struct store *st, const struct segment *s, const struct segment_entry *e)
+{
+    CLEANUP(freep) void *data = malloc(e->size ? e->size : 1);
+    int rc;
+
+    if (!data)
+        return -ENOMEM;
+    /* What cannot be read here could not be loaded either: the rest goes on. */
+    if ((rc = segment_read(s, e, data)) < 0)
+        return 0;
+    return store_put_blob(st, e->digest, data, e->size);
+}
+
+static int put_names(struct store *st, const struct segment *s)
+{
+    const char *key;
+    json_t *o;
+
+    json_object_foreach (s->roots, key, o) {
+        CLEANUP(freep) char *text = NULL;
+        int rc;
+
+        if (!json_is_null(o) && !(text = json_dumps(o, JSON_COMPACT)))
+            return -ENOMEM;
+        if ((rc = store_set_root(st, key, text)) < 0)
+            return rc;
+    }
+    json_object_foreach (s->checkpoints, key, o) {
+        int rc = store_set_checkpoint(st, key, json_string_value(o));
+
+        if (rc < 0)
+            return rc;
+    }
+    return store_set_folded(st, s->number);
+}
+
+/* The next blobs, and after the last one the names. */
+static int put_some(struct journal *j, struct store *st, const struct segment *s, uint32_t *pos)
+{
+    size_t bytes = 0;
+    uint32_t n = 0;
+    int rc = 0;
+
+    while (rc == 0 && *pos < s->count && n++ < JOURNAL_FOLD_BLOBS && bytes < JOURNAL_FOLD_BYTES) {
+        bytes += s->entries[*pos].size;
+        rc = put_blob(st, s, &s->entries[(*pos)++]);
+    }
+    return rc == 0 && *pos == s->count ? put_names(st, s) : rc;
+}
+
+static void segment_done(struct journal *j, struct segment *s)
+{
+    (void)pthread_mutex_lock(&j->mutex);
+    TAILQ_REMOVE(&j->segments, s, link);
+    j->nsegments--;
+    j->stats.folded += s->count;
+    j->fold_pos = 0;
+    (void)pthread_mutex_unlock(&j->mutex);
+    (void)unlink(s->path);
+    segment_close(s);
+}
+
+int journal_fold(struct journal *j, struct store *st)
+{
+    struct segment *s = oldest(j);
+    uint32_t pos = j->fold_pos;
+    int rc;
+
+    if (!s)
+        return 0;
+    rc = store_begin(st);
+    if (rc == 0)
+        rc = put_some(j, st, s, &pos);
+    if (rc == 0)
+        rc = store_commit(st);
+    if (rc < 0) {
+        store_rollback(st);
+        return rc;
+    }
+    j->fold_pos = pos;
+    if (pos < s->count)
+        return 0;
+    if ((rc = store_settle(st)) < 0)
+        return rc;
+    segment_done(j, s);
+    return 0;
+}
+
+bool journal_foldable(struct journal *j)
+{
+    return oldest(j) != NULL;
+}
+
+bool journal_in_use(struct journal *j)
+{
+    bool in_use;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    in_use = j->current != NULL;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return in_use;
+}
+
+bool journal_behind(struct journal *j)
+{
+    bool behind;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    behind = j->nsegments > JOURNAL_SEGMENTS_MAX;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return behind;
+}
+
+void journal_rotate(struct journal *j)
+{
+    (void)pthread_mutex_lock(&j->mutex);
+    j->current = NULL;
+    (void)pthread_mutex_unlock(&j->mutex);
+}
+
+struct journal_stats journal_stats(struct journal *j)
+{
+    struct journal_stats stats;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    stats = j->stats;
+    stats.segments = j->nsegments;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return stats;
+}
