@@ -32,9 +32,12 @@ static bool has_words(const char *path, const char *words, char separator)
 {
     size_t len = strlen(words);
 
-    for (const char *p = path; p && *p; p = strchr(p, separator), p += p != NULL) {
-        if (strncmp(p, words, len) == 0 && (!p[len] || p[len] == separator))
+    while (path && *path) {
+        const char *next = strchr(path, separator);
+
+        if (strncmp(path, words, len) == 0 && (!path[len] || path[len] == separator))
             return true;
+        path = next ? next + 1 : NULL;
     }
     return false;
 }

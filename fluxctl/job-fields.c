@@ -118,13 +118,16 @@ static struct value get_words(struct job_fields *f)
 static struct value get_username(struct job_fields *f)
 {
     uid_t uid = (uid_t)integer_of(f->job, "userid");
-    struct passwd *pw = getpwuid(uid);
+    struct passwd *pw;
 
-    if (pw)
-        snprintf(f->text, sizeof(f->text), "%s", pw->pw_name);
+    if (f->username[0] && f->username_of == uid) /* a look-up may go over the network */
+        return text_value(f->username);
+    if ((pw = getpwuid(uid)))
+        snprintf(f->username, sizeof(f->username), "%s", pw->pw_name);
     else
-        snprintf(f->text, sizeof(f->text), "%u", (unsigned)uid);
-    return text_value(f->text);
+        snprintf(f->username, sizeof(f->username), "%u", (unsigned)uid);
+    f->username_of = uid;
+    return text_value(f->username);
 }
 
 static struct value get_state(struct job_fields *f)

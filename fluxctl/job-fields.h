@@ -3,14 +3,18 @@
 #ifndef FLUXCTL_JOB_FIELDS_H
 #define FLUXCTL_JOB_FIELDS_H
 
+#include <sys/types.h>
+
 #include <jansson.h>
 #include "format.h"
 
 struct job_fields {
     const json_t *job; /* a job of job-list.list */
     double now;        /* wall time, for the run time of running jobs */
-    char text[256];    /* scratch of the value asked for last */
-    char *owned;       /* likewise */
+    char username[64]; /* of the user asked for last; empty: none yet */
+    uid_t username_of;
+    char text[256]; /* scratch of the value asked for last */
+    char *owned;    /* likewise */
 };
 
 /* For struct format_source; arg is a struct job_fields. */
