@@ -85,6 +85,7 @@ static int run_list(const struct cmdline *c)
 
 #define END_POLL_USEC 10000
 #define END_POLLS     1000
+#define START_TRIES   3
 
 /* What the router says of a service: 1 and *ret (a new reference), 0: it knows none of this name
  * yet, -1: complained. */
@@ -123,15 +124,22 @@ static int is_running(flux_t *h, const char *name)
     return state && strcmp(state, "idle") != 0;
 }
 
+/* The process before may not be gone yet: then the answer is ECONNRESET, and the next process
+ * answers. */
 static int start_service(flux_t *h, const char *name)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
     char topic[128];
 
     snprintf(topic, sizeof(topic), "%s.ping", name);
-    f = flux_rpc(h, topic, "{}", FLUX_NODEID_ANY, 0);
-    if (f && flux_rpc_get(f, NULL) == 0)
-        return EXIT_SUCCESS;
+    for (int tries = 0; tries < START_TRIES; tries++) {
+        flux_future_destroy(f);
+        f = flux_rpc(h, topic, "{}", FLUX_NODEID_ANY, 0);
+        if (f && flux_rpc_get(f, NULL) == 0)
+            return EXIT_SUCCESS;
+        if (errno != ECONNRESET)
+            break;
+    }
     if (errno == ENOSYS)
         return complain("there is no socket for a service '%s' on this node; install its daemon "
                         "and start flux-%s.socket",
@@ -139,10 +147,35 @@ static int start_service(flux_t *h, const char *name)
     return complain_future(f, "cannot start %s", name);
 }
 
+/* The process that answers; 0: it does not say. */
+static json_int_t service_pid(flux_t *h, const char *name)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    json_int_t pid = 0;
+    char topic[128];
+
+    snprintf(topic, sizeof(topic), "%s.stats-get", name);
+    f = flux_rpc(h, topic, "{}", FLUX_NODEID_ANY, 0);
+    return f && flux_rpc_get_unpack(f, "{s?I}", "pid", &pid) == 0 ? pid : 0;
+}
+
+/* Does this process (0: any) still run? Somebody else may have started the next one already. */
+static int still_runs(flux_t *h, const char *name, json_int_t pid)
+{
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    int rc = find_service(h, name, &o);
+    const char *state = json_string_value(json_object_get(o, "state"));
+
+    if (rc <= 0 || !state || strcmp(state, "idle") == 0)
+        return rc < 0 ? rc : 0;
+    return pid == 0 || json_integer_value(json_object_get(o, "pid")) == pid;
+}
+
 /* Ask it to end, and wait until it has. */
 static int end_service(flux_t *h, const char *name)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    json_int_t pid = service_pid(h, name);
     char topic[128];
     int rc = 1;
 
@@ -150,7 +183,7 @@ static int end_service(flux_t *h, const char *name)
     f = flux_rpc(h, topic, "{}", FLUX_NODEID_ANY, 0);
     if (!f || (flux_rpc_get(f, NULL) < 0 && errno != ECONNRESET))
         return complain_future(f, "cannot end %s", name);
-    for (int i = 0; i < END_POLLS && (rc = is_running(h, name)) > 0; i++)
+    for (int i = 0; i < END_POLLS && (rc = still_runs(h, name, pid)) > 0; i++)
         (void)usleep(END_POLL_USEC);
     return rc > 0 ? complain("%s has not ended yet", name) : rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

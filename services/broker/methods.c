@@ -243,16 +243,17 @@ static const struct client *find_daemon(const struct router *r, const char *name
     return NULL;
 }
 
-static json_t *describe(const char *name, const char *state, const struct client *process,
-                        uint64_t messages)
+/* process may be NULL: a daemon that is being started has a connection and no known pid. */
+static json_t *describe(const char *name, const char *state, const struct client *connection,
+                        const struct client *process, uint64_t messages)
 {
     json_t *o =
         json_pack("{s:s s:s s:I}", "name", name, "state", state, "messages", (json_int_t)messages);
 
-    if (o && process) {
+    if (o && process)
         (void)json_object_set_new(o, "pid", json_integer(process->pid));
-        (void)json_object_set_new(o, "uid", json_integer(process->cred.uid));
-    }
+    if (o && connection)
+        (void)json_object_set_new(o, "uid", json_integer(connection->cred.uid));
     return o;
 }
 
@@ -263,17 +264,14 @@ static void list_socket(const char *name, void *arg)
 
     if (!registry_find(&l->m->router.registry, name))
         (void)json_array_append_new(l->services,
-                                    describe(name, daemon ? "running" : "idle", daemon, 0));
+                                    describe(name, daemon ? "running" : "idle", daemon, daemon, 0));
 }
 
 static json_t *describe_target(const struct router *r, const struct target *t)
 {
-    const struct client *process = t->client;
-
-    if (t->kind == TARGET_DIALLED)
-        process = find_daemon(r, t->name);
-    return describe(t->name, t->kind == TARGET_REGISTERED ? "registered" : "running", process,
-                    t->messages);
+    if (t->kind == TARGET_REGISTERED)
+        return describe(t->name, "registered", t->client, t->client, t->messages);
+    return describe(t->name, "running", t->client, find_daemon(r, t->name), t->messages);
 }
 
 static int rpc_service_list(struct request *req, void *arg)
