@@ -11,12 +11,14 @@
 /* The attribute names come as text; what is wrong with it is the caller's mistake. */
 static json_t *decode_attrs(const char *attrs)
 {
-    json_t *o = attrs ? json_loads(attrs, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *o;
 
+    errno = 0;
+    o = attrs ? json_loads(attrs, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (json_is_array(o))
         return o;
     json_decref(o);
-    errno = EINVAL;
+    errno = jsonx_errno(EINVAL);
     return NULL;
 }
 

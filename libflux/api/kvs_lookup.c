@@ -10,6 +10,7 @@
 #include "api/kvs_internal.h"
 #include "api/treeobj.h"
 #include "base/cleanup.h"
+#include "base/jsonx.h"
 
 #define MODE_FLAGS      (FLUX_KVS_READDIR | FLUX_KVS_READLINK | FLUX_KVS_TREEOBJ)
 #define WATCH_HOW_FLAGS (FLUX_KVS_WATCH_FULL | FLUX_KVS_WATCH_UNIQ | FLUX_KVS_WATCH_APPEND)
@@ -151,8 +152,9 @@ static int lookup_update(flux_future_t *f, struct lookup **ret_lk)
         return fail(EPROTO);
     if (!lk->response || strcmp(lk->response, text) != 0) {
         lookup_clear(lk);
+        errno = 0;
         if (!(o = json_loads(text, 0, NULL)) || !(val = json_object_get(o, "val")))
-            return fail(EPROTO);
+            return fail(jsonx_errno(EPROTO));
         if (!(lk->response = strdup(text)))
             return fail(ENOMEM);
         lk->treeobj = json_incref(val);
@@ -211,13 +213,14 @@ int flux_kvs_lookup_get_unpack(flux_future_t *f, const char *fmt, ...)
         return fail(EINVAL);
     if (lookup_value(f, &lk) < 0)
         return -1;
+    errno = 0;
     if (!lk->value_json &&
         !(lk->value_json = json_loadb(lk->value, lk->value_size, JSON_DECODE_ANY, NULL)))
-        return fail(EINVAL);
+        return fail(jsonx_errno(EINVAL));
     va_start(ap, fmt);
     rc = json_vunpack_ex(lk->value_json, NULL, 0, fmt, ap);
     va_end(ap);
-    return rc < 0 ? fail(EINVAL) : 0;
+    return rc < 0 ? fail(jsonx_errno(EINVAL)) : 0;
 }
 
 int flux_kvs_lookup_get_treeobj(flux_future_t *f, const char **treeobj)

@@ -9,6 +9,7 @@
 #include "api/kvs_internal.h"
 #include "api/treeobj.h"
 #include "base/cleanup.h"
+#include "base/jsonx.h"
 
 struct flux_kvs_txn {
     json_t *ops;
@@ -61,8 +62,9 @@ static int append_op(flux_kvs_txn_t *txn, int flags, const char *key, const char
 
     if (!value)
         return -1;
+    errno = 0;
     if (!(op = json_pack("{s:s s:i s:o}", "key", key, "flags", flags, what, value)))
-        return fail(EINVAL); /* the key is not UTF-8 */
+        return fail(jsonx_errno(EINVAL)); /* the key is not UTF-8 */
     if (json_array_append_new(txn->ops, op) < 0)
         return fail(ENOMEM);
     return 0;
@@ -85,8 +87,9 @@ int flux_kvs_txn_vpack(flux_kvs_txn_t *txn, int flags, const char *key, const ch
     CLEANUP(json_decrefp) json_t *o = NULL;
     CLEANUP(freep) char *text = NULL;
 
+    errno = 0;
     if (!fmt || !(o = json_vpack_ex(NULL, 0, fmt, ap)))
-        return fail(EINVAL);
+        return fail(jsonx_errno(EINVAL));
     if (!(text = json_dumps(o, JSON_COMPACT | JSON_ENCODE_ANY)))
         return fail(ENOMEM);
     return flux_kvs_txn_put(txn, flags, key, text);
@@ -150,7 +153,8 @@ int flux_kvs_txn_archive(flux_kvs_txn_t *txn, int flags, const char *key, const 
 
     if (!txn || !key_ok(key) || flags || !ns || !*ns)
         return fail(EINVAL);
+    errno = 0;
     if (!(name = json_string(ns)))
-        return fail(EINVAL);
+        return fail(jsonx_errno(EINVAL));
     return append_op(txn, flags, key, "archive", name);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/base64.h"
 #include "base/cleanup.h"
+#include "base/jsonx.h"
 #include "base/digest.h"
 #include "api/treeobj.h"
 
@@ -52,10 +53,11 @@ json_t *treeobj_create_symlink(const char *ns, const char *target)
         errno = EINVAL;
         return NULL;
     }
+    errno = 0;
     if (!(data = json_pack("{s:s}", "target", target)) ||
         (ns && json_object_set_new(data, "namespace", json_string(ns)) < 0)) {
         json_decref(data);
-        errno = EINVAL; /* not UTF-8 */
+        errno = jsonx_errno(EINVAL); /* not UTF-8 */
         return NULL;
     }
     return treeobj_create("symlink", data);
@@ -107,7 +109,7 @@ static int check_val(const json_t *data)
     if (json_string_length(data) == 0)
         return 0;
     bytes = base64_decode(json_string_value(data), json_string_length(data), &size);
-    return bytes ? 0 : -EINVAL;
+    return bytes ? 0 : -errno;
 }
 
 static int validate(const json_t *o, int depth);
@@ -116,12 +118,15 @@ static int check_dir(const json_t *data, int depth)
 {
     const char *name;
     json_t *entry;
+    int rc;
 
     if (!json_is_object(data) || depth >= TREEOBJ_DEPTH_MAX)
         return -EINVAL;
     json_object_foreach ((json_t *)data, name, entry) {
-        if (!*name || strchr(name, '.') || validate(entry, depth + 1) < 0)
+        if (!*name || strchr(name, '.'))
             return -EINVAL;
+        if ((rc = validate(entry, depth + 1)) < 0)
+            return rc;
     }
     return 0;
 }
@@ -156,11 +161,16 @@ int treeobj_validate(const json_t *o)
 
 json_t *treeobj_decode(const char *text, size_t len)
 {
-    CLEANUP(json_decrefp)
-    json_t *o = text ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    int rc;
 
-    if (!o || treeobj_validate(o) < 0) {
-        errno = EINVAL;
+    errno = 0;
+    if (!text || !(o = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL))) {
+        errno = jsonx_errno(EINVAL);
+        return NULL;
+    }
+    if ((rc = treeobj_validate(o)) < 0) {
+        errno = -rc;
         return NULL;
     }
     return TAKE(o);
@@ -198,7 +208,7 @@ int treeobj_decode_val(const json_t *o, char **ret_data, size_t *ret_size)
         return -EINVAL;
     if (json_string_length(data) > 0 &&
         !(bytes = base64_decode(json_string_value(data), json_string_length(data), &size)))
-        return -EINVAL;
+        return -errno;
     if (!(copy = malloc(size + 1)))
         return -ENOMEM;
     if (size > 0)

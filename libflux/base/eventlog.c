@@ -36,11 +36,12 @@ json_t *eventlog_entry_pack(double timestamp, const char *name, const char *fmt,
     if (fmt) {
         va_list ap;
 
+        errno = 0;
         va_start(ap, fmt);
         context = json_vpack_ex(NULL, 0, fmt, ap);
         va_end(ap);
         if (!context) {
-            errno = EINVAL;
+            errno = jsonx_errno(EINVAL);
             return NULL;
         }
     }

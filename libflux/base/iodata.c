@@ -104,7 +104,7 @@ static int decode_data(const json_t *data, const char *encoding, struct iodata *
         return -EPROTO;
     if (encoding && strcmp(encoding, "base64") == 0) {
         io->data = base64_decode(s, len, &io->size);
-        return io->data || len == 0 ? 0 : -EPROTO;
+        return io->data || len == 0 ? 0 : errno == ENOMEM ? -ENOMEM : -EPROTO;
     }
     if (encoding && strcasecmp(encoding, "UTF-8") != 0)
         return -EPROTO;

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/errorx.h"
+#include "base/jsonx.h"
 
 static int check_request(const struct jobspec_request *req, flux_error_t *error)
 {
@@ -82,13 +83,15 @@ json_t *jobspec_build(const struct jobspec_request *req, flux_error_t *error)
         errno = -rc;
         return NULL;
     }
+    errno = 0;
     o = json_pack("{s:i s:o s:[{s:o s:s s:{s:i}}] s:{s:o}}", "version", 1, "resources",
                   build_resources(req, ntasks), "tasks", "command", build_command(req), "slot",
                   "task", "count", uneven ? "total" : "per_slot", uneven ? ntasks : 1, "attributes",
                   "system", build_system(req));
     if (!o) {
-        errorx_set(error, "the command or the environment is not valid UTF-8");
-        errno = EINVAL;
+        errno = jsonx_errno(EINVAL);
+        errorx_set(error, errno == ENOMEM ? "out of memory"
+                                          : "the command or the environment is not valid UTF-8");
     }
     return o;
 }
@@ -120,5 +123,6 @@ int jobspec_set(json_t *o, const char *path, json_t *value)
     }
     if (!key[0])
         return -EINVAL;
-    return json_object_set(o, key, held) < 0 ? -EINVAL : 0;
+    errno = 0;
+    return json_object_set(o, key, held) < 0 ? -jsonx_errno(EINVAL) : 0;
 }

@@ -37,6 +37,7 @@ size_t jsonx_text_depth(const char *s, size_t len)
 
 json_t *jsonx_decode_object(const char *s, size_t len, flux_error_t *error)
 {
+    const int saved_errno = errno;
     json_error_t e;
     json_t *o;
 
@@ -45,9 +46,13 @@ json_t *jsonx_decode_object(const char *s, size_t len, flux_error_t *error)
         errno = EPROTO;
         return NULL;
     }
+    errno = 0;
     if (!(o = json_loadb(s, len, JSON_REJECT_DUPLICATES, &e))) {
-        errorx_set(error, "not valid JSON at byte %d: %s", e.position, e.text);
-        errno = EPROTO;
+        errno = jsonx_errno(EPROTO);
+        if (errno == ENOMEM)
+            errorx_set(error, "out of memory");
+        else
+            errorx_set(error, "not valid JSON at byte %d: %s", e.position, e.text);
         return NULL;
     }
     if (!json_is_object(o)) {
@@ -56,6 +61,7 @@ json_t *jsonx_decode_object(const char *s, size_t len, flux_error_t *error)
         errno = EPROTO;
         return NULL;
     }
+    errno = saved_errno;
     return o;
 }
 
@@ -188,4 +194,9 @@ char *jsonx_encode(const json_t *o, size_t *ret_size)
     if (ret_size)
         *ret_size = strlen(s) + 1;
     return s;
+}
+
+int jsonx_errno(int errnum)
+{
+    return errno == ENOMEM ? ENOMEM : errnum;
 }

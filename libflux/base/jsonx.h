@@ -26,4 +26,8 @@ int jsonx_check_shape(const json_t *o, const char *shape, flux_error_t *error);
 /* Serialized form with the NUL counted in *ret_size; malloc'd. */
 char *jsonx_encode(const json_t *o, size_t *ret_size);
 
+/* jansson does not say why it failed, but malloc(3) does: with errno set to 0 before the call,
+ * ENOMEM or errnum. */
+int jsonx_errno(int errnum);
+
 #endif

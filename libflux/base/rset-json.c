@@ -46,7 +46,9 @@ static int decode_ids(struct decoder *d, const json_t *v, const char *what, bool
         s = "";
     if (!s)
         return fail(d->error, "%s must be an idset in a string", what);
-    if (!(set = idset_decode(s)))
+    if (!(set = idset_decode(s)) && errno == ENOMEM)
+        return errorx_fail(d->error, ENOMEM, "out of memory");
+    if (!set)
         return fail(d->error, "%s is not an idset: %.40s", what, s);
     *ret = set;
     return 0;
@@ -105,8 +107,10 @@ static int decode_nodelist(struct decoder *d, const json_t *nodelist)
     if (!hosts)
         return -ENOMEM;
     json_array_foreach ((json_t *)nodelist, i, v) {
+        errno = 0;
         if (!json_is_string(v) || hostlist_append(hosts, json_string_value(v)) < 0)
-            return fail(d->error, "nodelist[%zu] is not a host list", i);
+            return errno == ENOMEM ? -ENOMEM
+                                   : fail(d->error, "nodelist[%zu] is not a host list", i);
     }
     if ((size_t)hostlist_count(hosts) != d->r->count)
         return fail(d->error, "nodelist has %d hosts for %zu ranks", hostlist_count(hosts),
@@ -176,7 +180,7 @@ int rset_decode_string(const char *s, struct rset **ret, flux_error_t *error)
 {
     CLEANUP(json_decrefp) json_t *o = jsonx_decode_object(s, strlen(s), error);
 
-    return o ? rset_decode(o, ret, error) : -EPROTO;
+    return o ? rset_decode(o, ret, error) : -errno;
 }
 
 /* --- encoding --- */
@@ -204,7 +208,7 @@ static char *run_ranks(const struct rset *r, size_t i, size_t n)
         if (idset_set(set, r->ranks[k].rank) < 0)
             return NULL;
     }
-    return idset_encode(set, IDSET_FLAG_RANGE);
+    return set ? idset_encode(set, IDSET_FLAG_RANGE) : NULL;
 }
 
 static json_t *encode_run(const struct rset *r, size_t i, size_t n)
@@ -280,37 +284,41 @@ char *rset_encode_string(const struct rset *r)
 }
 
 /* "rank[0-1]/core[0-3],gpu0 rank2/core[0-7]" */
-static void describe_run(FILE *f, const struct rset *r, size_t i, size_t n)
+static int describe_run(FILE *f, const struct rset *r, size_t i, size_t n)
 {
     const int flags = IDSET_FLAG_RANGE | IDSET_FLAG_BRACKETS;
     CLEANUP(freep) char *ranks = run_ranks(r, i, n);
     CLEANUP(freep) char *cores = idset_encode(r->ranks[i].cores, flags);
     CLEANUP(freep) char *gpus = idset_encode(r->ranks[i].gpus, flags);
 
-    fprintf(f, n > 1 ? "%srank[%s]/" : "%srank%s/", i ? " " : "", ranks ? ranks : "?");
-    if (cores && cores[0])
+    if (!ranks || !cores || !gpus)
+        return -ENOMEM;
+    fprintf(f, n > 1 ? "%srank[%s]/" : "%srank%s/", i ? " " : "", ranks);
+    if (cores[0])
         fprintf(f, "core%s", cores);
-    if (gpus && gpus[0])
-        fprintf(f, "%sgpu%s", cores && cores[0] ? "," : "", gpus);
+    if (gpus[0])
+        fprintf(f, "%sgpu%s", cores[0] ? "," : "", gpus);
+    return 0;
 }
 
 char *rset_describe(const struct rset *r)
 {
-    char *s = NULL;
+    CLEANUP(freep) char *s = NULL;
     size_t size;
     FILE *f = open_memstream(&s, &size);
+    int rc = 0;
 
     if (!f)
         return NULL;
-    for (size_t i = 0; i < r->count;) {
+    for (size_t i = 0; i < r->count && rc == 0;) {
         size_t n = run_length(r, i);
 
-        describe_run(f, r, i, n);
+        rc = describe_run(f, r, i, n);
         i += n;
     }
-    if (fclose(f) != 0) {
-        free(s);
+    if (fclose(f) != 0 || rc < 0) {
+        errno = ENOMEM;
         return NULL;
     }
-    return s;
+    return TAKE(s);
 }

@@ -86,8 +86,9 @@ static int header_parse(const char *s, size_t len, uint32_t *ret_userid, flux_er
     struct header h = { 0 };
     size_t size;
 
-    if (len > HEADER_MAX || !(text = base64_decode(s, len, &size)) ||
-        header_split(text, size, &h) < 0)
+    if (len <= HEADER_MAX && !(text = base64_decode(s, len, &size)) && errno == ENOMEM)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    if (!text || header_split(text, size, &h) < 0)
         return errorx_fail(error, EINVAL, "the header of the signed request is malformed");
     if (strcmp(h.version, "i1") != 0)
         return errorx_fail(error, EINVAL, "the signed request is not of version 1");

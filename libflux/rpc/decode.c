@@ -7,9 +7,11 @@
 
 DEFINE_CLEANUP(flux_msg_t *, flux_msg_destroy)
 
+/* What is wrong with a message is the sender's; lack of memory is not. */
 static int protocol_error(void)
 {
-    errno = EPROTO;
+    if (errno != ENOMEM)
+        errno = EPROTO;
     return -1;
 }
 
@@ -22,8 +24,10 @@ int message_decode(const flux_msg_t *msg, int type, const char **topic)
         errno = EINVAL;
         return -1;
     }
-    if (flux_msg_get_type(msg, &t) < 0 || t != type || flux_msg_get_topic(msg, &name) < 0)
-        return protocol_error();
+    if (flux_msg_get_type(msg, &t) < 0 || t != type || flux_msg_get_topic(msg, &name) < 0) {
+        errno = EPROTO;
+        return -1;
+    }
     if (topic)
         *topic = name;
     return 0;

@@ -44,11 +44,12 @@ static int decode(const flux_msg_t *const_msg)
     if (!s)
         return fail(msg, EPROTO, "the message has no payload");
     msg->json = jsonx_decode_object(s, msg->payload->size - 1, &error);
-    return msg->json ? 0 : fail(msg, EPROTO, error.text);
+    return msg->json ? 0 : fail(msg, errno, error.text);
 }
 
 int flux_msg_vunpack(const flux_msg_t *msg, const char *fmt, va_list ap)
 {
+    const int saved_errno = errno;
     json_error_t error;
 
     if (!msg || !fmt || *fmt == '\0') {
@@ -58,8 +59,10 @@ int flux_msg_vunpack(const flux_msg_t *msg, const char *fmt, va_list ap)
     set_error(msg, NULL);
     if (decode(msg) < 0)
         return -1;
+    errno = 0;
     if (json_vunpack_ex(msg->json, &error, 0, fmt, ap) < 0)
-        return fail(msg, EPROTO, error.text);
+        return fail(msg, jsonx_errno(EPROTO), error.text);
+    errno = saved_errno;
     return 0;
 }
 
@@ -85,9 +88,10 @@ int flux_msg_vpack(flux_msg_t *msg, const char *fmt, va_list ap)
         return -1;
     }
     set_error(msg, NULL);
+    errno = 0;
     o = json_vpack_ex(&error, 0, fmt, ap);
     if (!o)
-        return fail(msg, EINVAL, error.text);
+        return fail(msg, jsonx_errno(EINVAL), error.text);
     if (!json_is_object(o))
         return fail(msg, EINVAL, "a payload must be a JSON object");
     s = json_dumps(o, JSON_COMPACT);
