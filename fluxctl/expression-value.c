@@ -13,6 +13,7 @@
 
 #include "base/errorx.h"
 #include "base/number.h"
+#include "real-text.h"
 
 #define TEXT_MAX 65536
 
@@ -87,13 +88,7 @@ char *val_text(const struct val *v)
         snprintf(buf, sizeof(buf), "%lld", (long long)v->i);
         return strdup(buf);
     }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(buf, sizeof(buf), "%.*g", digits, v->r);
-        if (strtod(buf, NULL) == v->r)
-            break;
-    }
-    if (!strpbrk(buf, ".en"))
-        strcat(buf, ".0");
+    real_text(buf, v->r);
     return strdup(buf);
 }
 

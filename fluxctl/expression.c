@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* A small evaluator with the precedences of Python: conditionals, comparisons, + - * / // % **,
- * indices and slices, int float str len abs min max round, and the methods upper lower strip
- * replace zfill startswith endswith. Everything else of Python is refused by name. Both branches of
- * a conditional are evaluated. Strings are counted in bytes. */
+/* A small evaluator with the precedences of Python: conditionals, and or not, comparisons, + - * /
+ * // % **, indices and slices, int float str len abs min max round, and the methods upper lower
+ * strip replace zfill startswith endswith. Everything else of Python is refused by name. Both
+ * branches of a conditional are evaluated. Strings are counted in bytes. */
 #include "expression.h"
 
 #include <ctype.h>
@@ -18,6 +18,7 @@
 
 #define DEPTH_MAX 64
 #define ARGS_MAX  8
+#define TEXT_MAX  65536 /* of a repeated text */
 
 struct eval {
     const char *p; /* what is left of the code */
@@ -27,6 +28,7 @@ struct eval {
 };
 
 static int conditional(struct eval *e, struct val *v);
+static int conjunction(struct eval *e, struct val *v);
 
 static void skip(struct eval *e)
 {
@@ -168,8 +170,9 @@ static int string(struct eval *e, struct val *v)
 
 static int primary(struct eval *e, struct val *v)
 {
-    int rc;
+    bool truth;
     char *text;
+    int rc;
 
     skip(e);
     if (take(e, "("))
@@ -178,6 +181,10 @@ static int primary(struct eval *e, struct val *v)
         return string(e, v);
     if (isdigit((unsigned char)*e->p) || (*e->p == '.' && isdigit((unsigned char)e->p[1])))
         return number(e, v);
+    if ((truth = take_word(e, "True")) || take_word(e, "False")) {
+        val_set_bool(v, truth);
+        return 0;
+    }
     if (take_word(e, "x")) {
         if (!(text = strdup(e->x)))
             return -ENOMEM;
@@ -278,6 +285,27 @@ static int add(struct eval *e, struct val *a, const struct val *b)
     return val_type_error("+", e->error);
 }
 
+/* text * count, in either order; the result is left in a. */
+static int repeat(struct eval *e, struct val *a, const struct val *b)
+{
+    const struct val *text = a->kind == KIND_TEXT ? a : b, *count = text == a ? b : a;
+    size_t len = text->kind == KIND_TEXT ? strlen(text->s) : 0;
+    size_t n = count->i > 0 ? (size_t)count->i : 0;
+    char *result;
+
+    if (!val_is_integral(count))
+        return val_type_error("*", e->error);
+    if (len > 0 && n > TEXT_MAX / len)
+        return errorx_fail(e->error, EOVERFLOW, "the text would have more than %d bytes", TEXT_MAX);
+    if (!(result = malloc(len * n + 1)))
+        return -ENOMEM;
+    for (size_t i = 0; len > 0 && i < n; i++)
+        memcpy(result + i * len, text->s, len);
+    result[len * n] = '\0';
+    val_set_text(a, result);
+    return 0;
+}
+
 static int divide_int(struct eval *e, char op, int64_t x, int64_t y, int64_t *ret)
 {
     int64_t q, r;
@@ -367,7 +395,9 @@ static int apply(struct eval *e, char op, struct val *a, struct val *b)
     int rc;
 
     if (a->kind == KIND_TEXT || b->kind == KIND_TEXT)
-        rc = op == '+' ? add(e, a, b) : val_type_error("this operation", e->error);
+        rc = op == '+'   ? add(e, a, b)
+             : op == '*' ? repeat(e, a, b)
+                         : val_type_error("this operation", e->error);
     else if (val_is_integral(a) && val_is_integral(b) && op != '/' && !(op == '^' && b->i < 0))
         rc = apply_int(e, op, a, b);
     else
@@ -479,6 +509,46 @@ static int comparison(struct eval *e, struct val *v)
     return rc;
 }
 
+static int negation(struct eval *e, struct val *v)
+{
+    int n = 0, rc;
+
+    while (take_word(e, "not"))
+        n++;
+    if ((rc = comparison(e, v)) == 0 && n > 0)
+        val_set_bool(v, val_is_true(v) == (n % 2 == 0));
+    return rc;
+}
+
+/* Operands joined by a word; the result is the first whose truth is `decides`, else the last. */
+static int chain(struct eval *e, struct val *v, const char *word, bool decides)
+{
+    int (*operand)(struct eval *, struct val *) = decides ? conjunction : negation;
+    int rc = operand(e, v);
+
+    while (rc == 0 && take_word(e, word)) {
+        struct val next = { 0 };
+
+        if ((rc = operand(e, &next)) == 0 && val_is_true(v) != decides) {
+            val_free(v);
+            *v = next;
+            next = (struct val){ 0 };
+        }
+        val_free(&next);
+    }
+    return rc;
+}
+
+static int conjunction(struct eval *e, struct val *v)
+{
+    return chain(e, v, "and", false);
+}
+
+static int disjunction(struct eval *e, struct val *v)
+{
+    return chain(e, v, "or", true);
+}
+
 static int conditional(struct eval *e, struct val *v)
 {
     struct val condition = { 0 }, other = { 0 };
@@ -486,11 +556,11 @@ static int conditional(struct eval *e, struct val *v)
 
     if (++e->depth > DEPTH_MAX)
         return errorx_fail(e->error, EINVAL, "too deeply nested");
-    if ((rc = comparison(e, v)) < 0 || !take_word(e, "if")) {
+    if ((rc = disjunction(e, v)) < 0 || !take_word(e, "if")) {
         e->depth--;
         return rc;
     }
-    if ((rc = comparison(e, &condition)) == 0) {
+    if ((rc = disjunction(e, &condition)) == 0) {
         if (!take_word(e, "else"))
             rc = errorx_fail(e->error, EINVAL, "'else' expected at '%s'", e->p);
         else if ((rc = conditional(e, &other)) == 0 && !val_is_true(&condition)) {

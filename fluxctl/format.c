@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/errorx.h"
+#include "real-text.h"
 
 #define WIDTH_MAX  4096
 #define TIME_LIMIT 253402300800. /* the year 10000 */
@@ -23,7 +25,7 @@ struct spec {
     char fill;
     char align; /* 0: that of the type */
     char sign;
-    bool zero;
+    bool zero; /* numbers are filled with zeros, by default after their sign */
     int width;
     int precision; /* -1: none */
     char type;     /* 0: that of the value */
@@ -78,22 +80,20 @@ static int parse_spec(const char *s, struct spec *ret)
 {
     struct spec spec = { .fill = ' ', .precision = -1 };
     size_t len = strlen(s);
+    bool filled = false;
 
-    if (len > 0 && s[len - 1] == 'h') {
-        spec.hyphen = true;
-        len--;
-    }
-    if (s[0] && s[1] && strchr("<>^", s[1])) {
+    spec.hyphen = len > 0 && s[len - 1] == 'h';
+    if (s[0] && s[1] && strchr("<>^=", s[1])) {
         spec.fill = *s++;
         spec.align = *s++;
-        len -= 2;
-    } else if (s[0] && strchr("<>^", s[0])) {
+        filled = true;
+    } else if (s[0] && strchr("<>^=", s[0])) {
         spec.align = *s++;
     }
     if (*s && strchr("+- ", *s))
         spec.sign = *s++;
     if (*s == '0') {
-        spec.zero = true;
+        spec.zero = !filled;
         s++;
     }
     if (parse_int(&s, &spec.width) < 0)
@@ -291,35 +291,35 @@ static void convert(char *buf, size_t size, const struct piece *p, const struct 
     }
 }
 
-/* The shortest text that reads back as the same number. */
-static void real_text(char *buf, size_t size, double x)
+/* Text of a number that is not negative. */
+static void magnitude_text(char *buf, size_t size, const struct spec *spec, const struct value *v)
 {
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(buf, size, "%.*g", digits, x);
-        if (strtod(buf, NULL) == x)
-            break;
+    double x = fabs(number_of(v));
+    char fmt[8];
+
+    if (spec->type && strchr("feg", spec->type)) {
+        snprintf(fmt, sizeof(fmt), "%%.*%c", spec->type);
+        snprintf(buf, size, fmt, spec->precision < 0 ? 6 : spec->precision, x);
+    } else if (v->type == VALUE_REAL && spec->precision >= 0) {
+        snprintf(buf, size, "%.*g", spec->precision, x);
+    } else if (v->type == VALUE_REAL) {
+        real_text(buf, x);
+    } else {
+        uint64_t n = v->integer < 0 ? -(uint64_t)v->integer : (uint64_t)v->integer;
+
+        snprintf(buf, size, spec->type == 'x' ? "%" PRIx64 : "%" PRIu64, n);
     }
-    if (!strpbrk(buf, ".en"))
-        strncat(buf, ".0", size - strlen(buf) - 1);
 }
 
 static void number_text(char *buf, size_t size, const struct spec *spec, const struct value *v)
 {
-    char sign[2] = { spec->sign && spec->sign != '-' ? spec->sign : '\0', '\0' };
-    char fmt[16];
+    bool negative = v->type == VALUE_INTEGER ? v->integer < 0 : signbit(v->real);
 
-    if (spec->type && strchr("feg", spec->type)) {
-        snprintf(fmt, sizeof(fmt), "%%%s.*%c", sign, spec->type);
-        snprintf(buf, size, fmt, spec->precision < 0 ? 6 : spec->precision, number_of(v));
-    } else if (v->type == VALUE_REAL && spec->precision >= 0) {
-        snprintf(fmt, sizeof(fmt), "%%%s.*g", sign);
-        snprintf(buf, size, fmt, spec->precision, v->real);
-    } else if (v->type == VALUE_REAL) {
-        real_text(buf, size, v->real);
-    } else {
-        snprintf(fmt, sizeof(fmt), "%%%sll%c", sign, spec->type == 'x' ? 'x' : 'd');
-        snprintf(buf, size, fmt, (long long)v->integer);
+    if (negative || spec->sign == '+' || spec->sign == ' ') {
+        *buf++ = negative ? '-' : spec->sign;
+        size--;
     }
+    magnitude_text(buf, size, spec, v);
 }
 
 static const char *value_text(char *buf, size_t size, const struct piece *p, const struct value *v)
@@ -372,18 +372,25 @@ static void put_padded(FILE *file, const struct spec *spec, const char *s, bool 
 {
     size_t size = strlen(s);
     size_t count = character_count(s);
-    char align = spec->align ? spec->align : (number ? '>' : '<');
+    char fill = number && spec->zero ? '0' : spec->fill;
+    char align = spec->align;
     size_t pad, left;
 
+    if (!align || (align == '=' && !number))
+        align = !number ? '<' : (spec->zero ? '=' : '>');
     if (!number && spec->precision >= 0 && count > (size_t)spec->precision) {
         count = (size_t)spec->precision;
         size = prefix_size(s, count);
     }
     pad = (size_t)spec->width > count ? (size_t)spec->width - count : 0;
-    left = align == '>' ? pad : (align == '^' ? pad / 2 : 0);
-    put_fill(file, number && spec->zero ? '0' : spec->fill, left);
+    left = align == '>' || align == '=' ? pad : (align == '^' ? pad / 2 : 0);
+    if (align == '=' && strchr("+- ", s[0]) && size > 0) {
+        fputc(*s++, file);
+        size--;
+    }
+    put_fill(file, fill, left);
     fwrite(s, 1, size, file);
-    put_fill(file, spec->fill, pad - left);
+    put_fill(file, fill, pad - left);
 }
 
 static bool is_nothing(const char *s)
@@ -403,8 +410,14 @@ static void print_field(const struct piece *p, struct value v, FILE *file)
         fputs(s, file);
         return;
     }
-    if (p->spec.hyphen && is_nothing(s))
-        s = "-";
+    if (p->spec.hyphen && is_nothing(s)) {
+        struct spec spec = p->spec; /* stands where the number would, but is none */
+
+        spec.zero = false;
+        spec.align = number && (!spec.align || spec.align == '=') ? '>' : spec.align;
+        put_padded(file, &spec, "-", false);
+        return;
+    }
     put_padded(file, &p->spec, s, number);
 }
 
@@ -429,7 +442,7 @@ void format_print_heading(const struct format *f, const struct format_source *so
             continue;
         if (spec.type && spec.type != 's')
             spec.precision = -1;
-        if (spec.type && spec.type != 's' && !spec.align)
+        if (spec.align == '=' || (spec.type && spec.type != 's' && !spec.align))
             spec.align = '>';
         put_padded(file, &spec, source->heading(p->field), false);
     }

@@ -48,10 +48,33 @@ static void numbers_are_those_of_python(void **state)
     check("round(2.5)", "", "2");
     check("round(1.2345, 2)", "", "1.23");
     check("abs(-3)", "", "3");
+    check("float(x)", "100", "100.0");
+    check("float(x)*2", "500000000000000", "1000000000000000.0");
+    check("1e16", "", "1e+16");
+    check("1/40000", "", "2.5e-05");
+    check("-1/1000", "", "-0.001");
+}
+
+static void logic_is_that_of_python(void **state)
+{
+    check("0 or x", "a", "a");
+    check("x and 'b'", "a", "b");
+    check("x and 'b'", "", "");
+    check("1 or 2 and 0", "", "1");
+    check("not 1 or not not x", "a", "True");
+    check("True + True", "", "2");
+    check("1 if x == 'a' and not False else 2", "a", "1");
+    refuse("x and", EINVAL);
+    refuse("notx", EINVAL);
 }
 
 static void strings_are_those_of_python(void **state)
 {
+    check("x * 3", "ab", "ababab");
+    check("2 * x", "ab", "abab");
+    check("x * -1", "ab", "");
+    refuse("x * 100000", EOVERFLOW);
+    refuse("x * 1.5", EINVAL);
     check("x", "a b", "a b");
     check("x.upper()", "abc", "ABC");
     check("x[1:]", "abc", "bc");
@@ -102,9 +125,8 @@ static void the_rest_of_python_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_those_of_python),
-        cmocka_unit_test(strings_are_those_of_python),
-        cmocka_unit_test(conditions_choose),
+        cmocka_unit_test(numbers_are_those_of_python),   cmocka_unit_test(logic_is_that_of_python),
+        cmocka_unit_test(strings_are_those_of_python),   cmocka_unit_test(conditions_choose),
         cmocka_unit_test(the_rest_of_python_is_refused),
     };
 

@@ -152,6 +152,9 @@ def test_conversions_are_those_of_the_page(zoo):
     assert field(zoo, "good", "{t_run!D}") == start.strftime("%Y-%m-%dT%H:%M:%S")
     assert field(zoo, "good", "{t_run!d:%H:%M:%S on %j}") == start.strftime("%H:%M:%S on %j")
     assert field(zoo, "waits", "{t_run!D:h}{t_run!D}{t_run!d:%Y}") == "-1970"
+    assert field(zoo, "waits", "{runtime:08h}|{runtime:=5h}|{runtime:<3h}|{nnodes:04h}|") == "       -|    -|-  |-   |"
+    for spec in ("", "08.1f", "+", "12", " ", "e", "*=+15"):
+        assert field(zoo, "runs", f"|{{duration:{spec}}}|") == "|" + format(3600.0, spec) + "|", spec
     assert field(zoo, "runs", "{duration!F} {duration!H} {duration!F:>6}|") == "1h 1:00:00     1h|"
     assert field(zoo, "waits", "{runtime!F:h} {runtime!H:h} {runtime!F} {runtime!H} {runtime:h}") == "- - 0s 0:00:00 -"
 
@@ -159,7 +162,7 @@ def test_conversions_are_those_of_the_page(zoo):
 def test_widths_and_alignments_are_those_of_python(zoo):
     for spec in (">8", "<8", "^8", "*^9", "8", "2", ".2", "<8.2", ">8.2"):
         assert field(zoo, "bad", f"|{{name:{spec}}}|") == "|" + format("bad", spec) + "|", spec
-    for spec in ("5", "05", "+", "<5", "^5", "x", ".2f", "e", "d"):
+    for spec in ("5", "05", "+", "<5", "^5", "x", ".2f", "e", "d", "+x", "=+8", "*=+8", "^08", "_^08", "<+08", " 015.3f", "+08.2e"):
         assert field(zoo, "good", f"|{{urgency:{spec}}}|") == "|" + format(16, spec) + "|", spec
 
 
