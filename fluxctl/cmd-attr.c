@@ -44,6 +44,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* {NAME: VALUE} */
+static void print_json(flux_t *h, const char **names, size_t n)
+{
+    CLEANUP(json_decrefp) json_t *o = json_object();
+
+    for (size_t i = 0; i < n; i++) {
+        const char *value = flux_attr_get(h, names[i]);
+
+        (void)json_object_set_new(o, names[i], value ? json_string(value) : json_null());
+    }
+    (void)json_dumpf(o, stdout, JSON_COMPACT);
+    putchar('\n');
+}
+
 static int run_lsattr(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
@@ -58,6 +72,10 @@ static int run_lsattr(const struct cmdline *c)
     for (size_t i = 0; i < n; i++)
         names[i] = json_string_value(json_array_get(list, i));
     qsort(names, n, sizeof(*names), by_name);
+    if (cmdline_has(c, "json")) {
+        print_json(h, names, n);
+        return EXIT_SUCCESS;
+    }
     for (size_t i = 0; i < n; i++) {
         const char *value = cmdline_has(c, "values") ? flux_attr_get(h, names[i]) : NULL;
 
@@ -75,6 +93,7 @@ static const struct option setattr_options[] = {
 };
 static const struct option lsattr_options[] = {
     { 'v', "values", NULL, "Show the values too" },
+    { 0, "json", NULL, "Print names and values as JSON" },
     { 0 },
 };
 

@@ -241,11 +241,12 @@ static void print_table(const struct format *f, const json_t *jobs, bool heading
     job_fields_deinit(&fields);
 }
 
-static void print_json(const json_t *jobs)
+/* {"jobs":[...], "stats":{...}}; either may be NULL. */
+static void print_json(const json_t *jobs, const json_t *stats)
 {
     struct job_fields fields = { .now = walltime() };
-    json_t *list = json_array();
-    CLEANUP(json_decrefp) json_t *o = json_pack("{s:o}", "jobs", list);
+    CLEANUP(json_decrefp) json_t *o = json_object();
+    json_t *list = jobs ? json_array() : NULL;
     size_t i;
     json_t *job;
 
@@ -253,28 +254,61 @@ static void print_json(const json_t *jobs)
         fields.job = job;
         (void)json_array_append_new(list, job_fields_json(&fields));
     }
+    if (list)
+        (void)json_object_set_new(o, "jobs", list);
+    if (stats)
+        (void)json_object_set(o, "stats", (json_t *)stats);
     (void)json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     job_fields_deinit(&fields);
 }
 
-/* Returns the number of active jobs, -1 on failure. */
-static int print_stats(flux_t *h)
+struct totals {
+    json_int_t running, completed, failed, canceled, pending;
+};
+
+static json_int_t total(const json_t *answer, const char *key)
+{
+    return json_integer_value(json_object_get(answer, key));
+}
+
+static int fetch_totals(flux_t *h, struct totals *ret)
 {
     CLEANUP(json_decrefp) json_t *o = client_call(h, "job-list.job-stats", NULL, "count jobs");
-    json_t *states = json_object_get(o, "job_states");
-    int pending, running;
+    const json_t *states = json_object_get(o, "job_states");
 
-#define COUNT(o, key) (int)json_integer_value(json_object_get(o, key))
     if (!o)
         return -1;
-    pending = COUNT(states, "depend") + COUNT(states, "priority") + COUNT(states, "sched");
-    running = COUNT(states, "run") + COUNT(states, "cleanup");
-    printf("%d running, %d completed, %d failed, %d canceled, %d pending\n", running,
-           COUNT(o, "successful"), COUNT(o, "failed") + COUNT(o, "timeout"), COUNT(o, "canceled"),
-           pending);
-#undef COUNT
-    return pending + running;
+    *ret = (struct totals){
+        .running = total(states, "run") + total(states, "cleanup"),
+        .completed = total(o, "successful"),
+        .failed = total(o, "failed") + total(o, "timeout"),
+        .canceled = total(o, "canceled"),
+        .pending = total(states, "depend") + total(states, "priority") + total(states, "sched"),
+    };
+    return 0;
+}
+
+static void print_totals(const struct totals *t)
+{
+    printf("%lld running, %lld completed, %lld failed, %lld canceled, %lld pending\n",
+           (long long)t->running, (long long)t->completed, (long long)t->failed,
+           (long long)t->canceled, (long long)t->pending);
+}
+
+static json_t *totals_json(const struct totals *t)
+{
+    return json_pack("{s:I s:I s:I s:I s:I}", "running", t->running, "completed", t->completed,
+                     "failed", t->failed, "canceled", t->canceled, "pending", t->pending);
+}
+
+/* What --stats and --stats-only print. */
+static json_t *show_totals(const struct cmdline *c, const struct totals *t)
+{
+    if (cmdline_has(c, "json"))
+        return totals_json(t);
+    print_totals(t);
+    return NULL;
 }
 
 static int run_jobs(const struct cmdline *c)
@@ -282,23 +316,28 @@ static int run_jobs(const struct cmdline *c)
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(format_freep) struct format *f = NULL;
     CLEANUP(json_decrefp) json_t *jobs = NULL;
+    CLEANUP(json_decrefp) json_t *stats = NULL;
+    bool only = cmdline_has(c, "stats-only");
     int status = EXIT_SUCCESS;
+    struct totals totals = { 0 };
     bool colors;
 
     if (parse_format(c, &f) < 0 || parse_color(c, &colors) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
-    if (cmdline_has(c, "stats-only"))
-        return print_stats(h) > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    if (cmdline_has(c, "stats") && print_stats(h) < 0)
-        return EXIT_FAILURE;
-    jobs = c->argc > 0 ? fetch_named(h, c, &status) : fetch_listed(h, c);
-    if (!jobs)
+    if (only || cmdline_has(c, "stats")) {
+        if (fetch_totals(h, &totals) < 0)
+            return EXIT_FAILURE;
+        stats = show_totals(c, &totals);
+    }
+    if (!only && !(jobs = c->argc > 0 ? fetch_named(h, c, &status) : fetch_listed(h, c)))
         return EXIT_FAILURE;
     if (cmdline_has(c, "json"))
-        print_json(jobs);
-    else
+        print_json(jobs, stats);
+    else if (jobs)
         print_table(f, jobs, !cmdline_has(c, "suppress-header") && !cmdline_has(c, "no-header"),
                     colors);
+    if (only)
+        return totals.running + totals.pending > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     return status;
 }
 

@@ -148,6 +148,7 @@ def test_attributes_are_set_printed_listed_and_removed(instance):
     for option in ("-v", "--values"):
         values = dict(l.split(None, 1) for l in lines(instance, "lsattr", option))
         assert values["test.a"] == "some text" and values["size"] == "1" and sorted(values) == names
+    assert json.loads(instance.flux("lsattr", "--json"))["test.a"] == "some text"
     instance.flux("setattr", "--expunge", "test.a")
     assert "none of that name" in refused(instance, "getattr", "test.a") and "test.a" in refused(instance, "setattr", "-e", "test.a")
     assert "rank cannot be changed" in refused(instance, "setattr", "rank", "3")
