@@ -234,6 +234,8 @@ static void on_log_end(struct jobwatch *w, int errnum, const char *errstr)
 {
     if (errnum == EPERM)
         start_job_info(w);
+    else if (errnum == ENOENT)
+        end(w, errnum, "there is no such job");
     else
         end(w, errnum, errstr);
 }
@@ -246,7 +248,10 @@ static void start_log(struct jobwatch *w)
         end(w, errno, NULL);
         return;
     }
-    stream_open(&w->main, watch_key(w, KVS_PRIMARY_NAMESPACE, key, WATCH_LOG), "kvs-watch.cancel");
+    /* Not waited for: it was committed before anybody was told the id. */
+    stream_open(&w->main,
+                watch_key(w, KVS_PRIMARY_NAMESPACE, key, FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND),
+                "kvs-watch.cancel");
 }
 
 /* --- guest logs --- */

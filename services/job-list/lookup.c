@@ -17,6 +17,8 @@ struct lookup {
     size_t nwaiting;
     flux_future_t *futures[KEYS_MAX];
     char keys[KEYS_MAX][KEY_MAX];
+    flux_future_t *exists; /* a key is missing: the eventlog of the job */
+    char missing[KEY_MAX + 64];
 };
 
 static void lookup_free(struct lookup *lk)
@@ -25,6 +27,7 @@ static void lookup_free(struct lookup *lk)
         return;
     for (size_t i = 0; i < lk->nkeys; i++)
         flux_future_destroy(lk->futures[i]);
+    flux_future_destroy(lk->exists);
     access_free(lk->access);
     request_on_gone(lk->req, NULL, NULL);
     request_unref(lk->req);
@@ -36,7 +39,32 @@ static void on_gone(struct request *req, void *arg)
     lookup_free(arg);
 }
 
-/* 0, or the request was answered: 1. */
+/* The sentence for a missing key: is it the key, or is there no such job? */
+static void on_eventlog(flux_future_t *f, void *arg)
+{
+    struct lookup *lk = arg;
+    const char *text;
+
+    if (flux_kvs_lookup_get(f, &text) < 0 && errno == ENOENT)
+        access_fail(lk->req, lk->id, -ENOENT);
+    else
+        (void)request_fail(lk->req, ENOENT, "%s", lk->missing);
+    lookup_free(lk);
+}
+
+static int explain_missing(struct lookup *lk, const char *key)
+{
+    flux_t *h = service_flux(request_service(lk->req));
+    char name[JOB_NAME_SIZE], eventlog[64];
+
+    (void)snprintf(lk->missing, sizeof(lk->missing), "job %s: %s: there is no such key",
+                   job_name(lk->id, name), key);
+    (void)flux_job_kvs_key(eventlog, sizeof(eventlog), lk->id, "eventlog");
+    lk->exists = flux_kvs_lookup(h, KVS_PRIMARY_NAMESPACE, 0, eventlog);
+    return lk->exists && flux_future_then(lk->exists, -1., on_eventlog, lk) == 0 ? 0 : -errno;
+}
+
+/* 0, or the request was answered: 1, or is going to be: 2. */
 static int collect(struct lookup *lk, json_t *o)
 {
     char name[JOB_NAME_SIZE];
@@ -47,9 +75,10 @@ static int collect(struct lookup *lk, json_t *o)
         if (flux_kvs_lookup_get(lk->futures[i], &text) < 0) {
             int errnum = errno;
 
+            if (errnum == ENOENT && explain_missing(lk, lk->keys[i]) == 0)
+                return 2;
             (void)request_fail(lk->req, errnum, "job %s: %s: %s", job_name(lk->id, name),
-                               lk->keys[i],
-                               errnum == ENOENT ? "there is no such key" : strerror(errnum));
+                               lk->keys[i], strerror(errnum));
             return 1;
         }
         if (json_object_set_new(o, lk->keys[i], json_string(text ? text : "")) < 0) {
@@ -65,15 +94,18 @@ static void on_value(flux_future_t *f, void *arg)
 {
     struct lookup *lk = arg;
     CLEANUP(json_decrefp) json_t *o = NULL;
+    int rc;
 
     if (--lk->nwaiting > 0)
         return;
     o = json_pack("{s:I}", "id", (json_int_t)lk->id);
+    rc = o ? collect(lk, o) : 1;
     if (!o)
         (void)request_fail(lk->req, ENOMEM, NULL);
-    else if (collect(lk, o) == 0)
+    if (rc == 0)
         (void)request_respond_json(lk->req, o);
-    lookup_free(lk);
+    if (rc != 2)
+        lookup_free(lk);
 }
 
 static void on_access(int rc, void *arg)
