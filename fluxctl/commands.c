@@ -18,6 +18,7 @@ static const struct family {
     { "Jobs", cmd_bulksubmit },
     { "Jobs", cmd_jobs },
     { "Jobs", cmd_job },
+    { "Jobs", cmd_job_purge },
     { "Jobs", cmd_queue },
     { "Resources", cmd_resource },
     { "Resources", cmd_hwloc },

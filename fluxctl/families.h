@@ -14,6 +14,7 @@ extern const struct command cmd_help[];
 extern const struct command cmd_hwloc[];
 extern const struct command cmd_instance[];
 extern const struct command cmd_job[];
+extern const struct command cmd_job_purge[];
 extern const struct command cmd_jobs[];
 extern const struct command cmd_kvs[];
 extern const struct command cmd_kvs_namespace[];

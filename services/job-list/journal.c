@@ -33,21 +33,26 @@ static void journal_lost(struct journal *j, const char *why)
     j->ops.lost(j->arg);
 }
 
-static int read_records(struct journal *j, flux_future_t *f)
+static int read_page(struct journal *j, flux_future_t *f)
 {
-    json_t *jobs;
-    json_int_t ninactive;
+    json_t *jobs, *purged = NULL;
+    json_int_t ninactive, npurged;
 
-    if (flux_rpc_get_unpack(f, "{s:o s:I}", "jobs", &jobs, "ninactive", &ninactive) < 0)
+    if (flux_rpc_get_unpack(f, "{s:o s?o s:I s:I}", "jobs", &jobs, "purged", &purged, "ninactive",
+                            &ninactive, "npurged", &npurged) < 0)
         return -errno;
     j->delay = RETRY_MIN;
-    return j->ops.records(jobs, (uint64_t)ninactive, j->arg);
+    return j->ops.page(&(struct journal_page){ .jobs = jobs,
+                                               .purged = purged,
+                                               .ninactive = (uint64_t)ninactive,
+                                               .npurged = (uint64_t)npurged },
+                       j->arg);
 }
 
 static void on_response(flux_future_t *f, void *arg)
 {
     struct journal *j = arg;
-    int rc = read_records(j, f);
+    int rc = read_page(j, f);
 
     if (rc < 0)
         journal_lost(j, strerror(-rc));

@@ -9,11 +9,16 @@
 
 struct journal;
 
+struct journal_page {     /* one response */
+    const json_t *jobs;   /* records; an empty array without purged: all history was told */
+    const json_t *purged; /* ids; or NULL */
+    uint64_t ninactive, npurged;
+};
+
 struct journal_ops {
     uint64_t (*since)(void *arg); /* about to be opened: from which inactive job on? */
-    /* Records of one response; an empty array: all history was told. ninactive as of now. 0, or
-     * -errno: the journal is of no use, open it again. */
-    int (*records)(const json_t *jobs, uint64_t ninactive, void *arg);
+    /* 0, or -errno: the journal is of no use, open it again. */
+    int (*page)(const struct journal_page *page, void *arg);
     void (*lost)(void *arg);
 };
 

@@ -4,9 +4,9 @@
  *
  * The journal may break and be opened again; what was missed is found in three ways: it tells again
  * what it has since the last job in the store; active jobs that it does not know are read from the
- * KVS; and when the store then still has fewer jobs than ever became inactive, the whole job
- * directory is walked, once. A store that has more at the end of history belongs to another
- * instance, and is emptied.
+ * KVS; and when the store then still has fewer jobs than became inactive and were not purged, the
+ * whole job directory is walked, once. Purges that nobody told us of are looked for first
+ * (sweep.h). A store that then has more jobs belongs to another instance, and is emptied.
  *
  * List requests wait until nothing is missing, SYNC_SECONDS at most, then get what there is. A
  * request for a job nobody heard of waits ID_SECONDS: a client may ask sooner than the journal
@@ -17,8 +17,10 @@
 #include "job-list/info.h"
 #include "job-list/journal.h"
 #include "job-list/manager.h"
+#include "job-list/oldest.h"
 #include "job-list/rebuild.h"
 #include "job-list/store.h"
+#include "job-list/sweep.h"
 #include "job-list/table.h"
 #include "job-list/waiters.h"
 #include "service/log.h"
@@ -36,15 +38,19 @@ struct manager {
     struct store *store;
     struct journal *journal;
     struct rebuild *rebuild;
+    struct sweep *sweep;
     struct info *info;
     struct waiters *sync_waiters, *id_waiters;
     flux_watcher_t *commit, *check;
     flux_watcher_t *reopen; /* while the store is in memory */
     char *store_path;
+    uint64_t nsweep;    /* purges that are being looked for */
+    bool opened;        /* the journal, and nothing was heard of it yet */
     bool synced;        /* all history of the journal was told */
     bool complete;      /* and the store has what ended unheard, as far as it can be found */
     bool walked;        /* the job directory, since then */
     uint64_t ninactive; /* jobs that the journal says ever became inactive */
+    uint64_t npurged;   /* of those, as the journal says */
     struct log_ratelimit store_limit;
 };
 
@@ -85,9 +91,10 @@ static void on_commit(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     commit(arg);
 }
 
-static void retire(struct manager *m, const struct job *job)
+/* The store was changed, with that result. */
+static void changed(struct manager *m, int rc)
 {
-    if (store_put(m->store, job) < 0)
+    if (rc < 0)
         store_failed(m);
     else if (store_uncommitted(m->store) >= COMMIT_JOBS)
         commit(m);
@@ -97,6 +104,11 @@ static void retire(struct manager *m, const struct job *job)
     }
 }
 
+static void retire(struct manager *m, const struct job *job)
+{
+    changed(m, store_put(m->store, job));
+}
+
 /* --- the journal */
 
 static uint64_t on_journal_since(void *arg)
@@ -104,6 +116,7 @@ static uint64_t on_journal_since(void *arg)
     struct manager *m = arg;
 
     table_begin_epoch(&m->table);
+    m->opened = true;
     return store_last(m->store) + 1;
 }
 
@@ -151,27 +164,67 @@ static void set_complete(struct manager *m)
     waiters_wake_all(m->sync_waiters);
 }
 
-/* Between two responses of the journal the store has all jobs that it says are inactive. */
-static void complete_store(struct manager *m)
-{
-    const uint64_t have = store_count(m->store);
+static void complete_store(struct manager *m);
 
-    if (!m->synced || rebuild_active(m->rebuild))
-        return;
-    if (have >= m->ninactive || m->walked) {
-        if (have < m->ninactive)
-            log_warning("%ju jobs that ended are not in the KVS any more",
-                        (uintmax_t)(m->ninactive - have));
-        set_complete(m);
+static void on_swept(uint64_t nfound, int rc, void *arg)
+{
+    struct manager *m = arg;
+
+    if (rc < 0) {
+        log_warning("jobs that were purged cannot be looked for: %s; trying again in %.0f s",
+                    strerror(-rc), RECHECK_SECONDS);
+        check_later(m, RECHECK_SECONDS);
         return;
     }
-    log_notice("%ju jobs ended, but %ju are in the index of past jobs: reading them back from the "
-               "KVS",
-               (uintmax_t)m->ninactive, (uintmax_t)have);
+    if (nfound > 0)
+        log_notice("%ju jobs were purged meanwhile", (uintmax_t)nfound);
+    changed(m, store_add_purged(m->store, m->nsweep));
+    check_later(m, 0.);
+}
+
+/* Jobs that are not ours, or that nobody can account for. */
+static void empty_store(struct manager *m)
+{
+    log_notice("the index of past jobs has jobs of another instance: emptying it");
+    if (store_clear(m->store) < 0)
+        store_failed(m);
+    else
+        changed(m, store_add_purged(m->store, m->npurged));
+}
+
+static void walk(struct manager *m)
+{
+    log_notice("%ju jobs ended, %ju of them were purged, but %ju are in the index of past jobs: "
+               "reading them back from the KVS",
+               (uintmax_t)m->ninactive, (uintmax_t)m->npurged, (uintmax_t)store_count(m->store));
     m->walked = true;
     if (rebuild_walk(m->rebuild) < 0)
         check_later(m, RECHECK_SECONDS);
     show_status(m);
+}
+
+/* Between two responses of the journal the store has all jobs that it says are inactive. */
+static void complete_store(struct manager *m)
+{
+    const uint64_t expected = m->ninactive - m->npurged;
+
+    if (!m->synced || rebuild_active(m->rebuild) || sweep_active(m->sweep))
+        return;
+    if (m->npurged > store_purged(m->store)) {
+        m->nsweep = m->npurged - store_purged(m->store);
+        (void)sweep_start(m->sweep, m->nsweep);
+        return;
+    }
+    if (store_count(m->store) > expected && !m->walked)
+        empty_store(m);
+    if (store_count(m->store) < expected && !m->walked) {
+        walk(m);
+        return;
+    }
+    if (store_count(m->store) < expected)
+        log_warning("%ju jobs that ended are not in the KVS any more",
+                    (uintmax_t)(expected - store_count(m->store)));
+    set_complete(m);
 }
 
 static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -183,31 +236,43 @@ static void end_of_history(struct manager *m)
 {
     m->synced = true;
     m->walked = false;
-    if (store_count(m->store) > m->ninactive) {
-        log_notice("the index of past jobs has jobs of another instance: emptying it");
-        if (store_clear(m->store) < 0)
-            store_failed(m);
-    }
+    if (store_purged(m->store) > m->npurged)
+        empty_store(m);
     read_stale_jobs(m);
     complete_store(m);
     show_status(m);
 }
 
-static int on_journal_records(const json_t *jobs, uint64_t ninactive, void *arg)
+static void apply_purged(struct manager *m, const struct journal_page *page)
+{
+    json_t *id;
+    size_t i;
+
+    json_array_foreach ((json_t *)page->purged, i, id)
+        changed(m, store_remove(m->store, (flux_jobid_t)json_integer_value(id)));
+    /* What was purged before this journal was opened is to be found yet. */
+    if (!m->opened && page->npurged > m->npurged)
+        changed(m, store_add_purged(m->store, page->npurged - m->npurged));
+    m->npurged = page->npurged;
+    m->opened = false;
+}
+
+static int on_journal_page(const struct journal_page *page, void *arg)
 {
     struct manager *m = arg;
     json_t *record;
     size_t i;
     int rc;
 
-    m->ninactive = ninactive;
-    json_array_foreach ((json_t *)jobs, i, record)
+    m->ninactive = page->ninactive;
+    json_array_foreach ((json_t *)page->jobs, i, record)
         if ((rc = apply_record(m, record)) < 0) {
             log_err("the journal of the job manager makes no sense for job %lld",
                     (long long)json_integer_value(json_object_get(record, "id")));
             return rc;
         }
-    if (json_array_size(jobs) == 0)
+    apply_purged(m, page);
+    if (json_array_size(page->jobs) == 0 && !page->purged)
         end_of_history(m);
     return 0;
 }
@@ -223,7 +288,7 @@ static void on_journal_lost(void *arg)
 
 static const struct journal_ops journal_ops = {
     .since = on_journal_since,
-    .records = on_journal_records,
+    .page = on_journal_page,
     .lost = on_journal_lost,
 };
 
@@ -339,17 +404,33 @@ static int job_stats(struct request *req, bool final, void *arg)
     if (!m->complete && !final)
         return waiters_add(m->sync_waiters, req, 0);
     return request_respond_pack(
-        req, "{s:{s:I s:I s:I s:I s:I s:I s:I} s:I s:I s:I s:I}", "job_states", "depend",
+        req, "{s:{s:I s:I s:I s:I s:I s:I s:I} s:I s:I s:I s:I s:I}", "job_states", "depend",
         (json_int_t)c->depend, "priority", (json_int_t)c->priority, "sched", (json_int_t)c->sched,
         "run", (json_int_t)c->run, "cleanup", (json_int_t)c->cleanup, "inactive", inactive, "total",
         (json_int_t)(c->depend + c->priority + c->sched + c->run + c->cleanup) + inactive,
         "successful", (json_int_t)past.completed, "failed", (json_int_t)past.failed, "canceled",
-        (json_int_t)past.canceled, "timeout", (json_int_t)past.timeout);
+        (json_int_t)past.canceled, "timeout", (json_int_t)past.timeout, "inactive_purged",
+        (json_int_t)m->npurged);
 }
 
 static int rpc_job_stats(struct request *req, void *arg)
 {
     return job_stats(req, false, arg);
+}
+
+static int oldest(struct request *req, bool final, void *arg)
+{
+    struct manager *m = arg;
+
+    if (!m->complete && final)
+        return request_fail(req, EAGAIN, "the index of past jobs is not complete yet");
+    return m->complete ? oldest_answer(req, m->store, m->npurged)
+                       : waiters_add(m->sync_waiters, req, 0);
+}
+
+static int rpc_oldest(struct request *req, void *arg)
+{
+    return oldest(req, false, arg);
 }
 
 /* What waited for the journal is asked again. */
@@ -359,6 +440,8 @@ static int on_sync_waiter(struct request *req, bool final, void *arg)
         return list(req, final, arg);
     if (strcmp(request_topic(req), "job-list.list-id") == 0)
         return list_id(req, final, arg);
+    if (strcmp(request_topic(req), "job-list.oldest") == 0)
+        return oldest(req, final, arg);
     return job_stats(req, final, arg);
 }
 
@@ -444,7 +527,9 @@ int manager_new(struct service *svc, struct manager **ret)
     m->svc = svc;
     table_init(&m->table);
     if ((rc = open_store(m)) < 0 || (rc = create_watchers(m)) < 0 ||
-        (rc = rebuild_new(h, &rebuild_ops, m, &m->rebuild)) < 0 || (rc = info_new(&m->info)) < 0 ||
+        (rc = rebuild_new(h, &rebuild_ops, m, &m->rebuild)) < 0 ||
+        (rc = sweep_new(h, m->store, on_swept, m, &m->sweep)) < 0 ||
+        (rc = info_new(&m->info)) < 0 ||
         (rc = waiters_new(r, SYNC_SECONDS, on_sync_waiter, m, &m->sync_waiters)) < 0 ||
         (rc = waiters_new(r, ID_SECONDS, list_id, m, &m->id_waiters)) < 0 ||
         (rc = journal_new(h, &journal_ops, m, &m->journal)) < 0) {
@@ -464,6 +549,7 @@ struct manager *manager_free(struct manager *m)
     waiters_free(m->id_waiters);
     waiters_free(m->sync_waiters);
     info_free(m->info);
+    sweep_free(m->sweep);
     rebuild_free(m->rebuild);
     flux_watcher_destroy(m->check);
     flux_watcher_destroy(m->commit);
@@ -495,6 +581,10 @@ static const struct rpc_method methods[] = {
     { .topic = "job-list.list", .roles = ROLE_USER, .in = "", .fn = rpc_list },
     { .topic = "job-list.list-id", .roles = ROLE_USER, .in = "id:I attrs?:a", .fn = rpc_list_id },
     { .topic = "job-list.job-stats", .roles = ROLE_USER, .fn = rpc_job_stats },
+    { .topic = "job-list.oldest",
+      .roles = ROLE_OWNER,
+      .in = "max_entries?:i after?:a ids?:a",
+      .fn = rpc_oldest },
     { .topic = "job-info.lookup",
       .roles = ROLE_USER,
       .in = "id:I keys:a flags?:i",

@@ -22,14 +22,25 @@
 #define IN_MEMORY     ":memory:"
 #define PROGRESS_OPS  10000 /* SQLite instructions between looks at the clock */
 
-enum { STMT_PUT, STMT_GET, STMT_HAS, STMT_META, STMT_BEGIN, STMT_COMMIT, STMT_COUNT };
+enum {
+    STMT_PUT,
+    STMT_GET,
+    STMT_HAS,
+    STMT_META,
+    STMT_BEGIN,
+    STMT_COMMIT,
+    STMT_REMOVE,
+    STMT_OLDEST,
+    STMT_LOCATE,
+    STMT_COUNT
+};
 
 struct store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT];
     size_t uncommitted;
     struct store_counts counts;
-    uint64_t last;
+    uint64_t last, purged;
     uint64_t deadline_usec;
     bool in_memory;
 };
@@ -52,6 +63,10 @@ static const char *const sql[STMT_COUNT] = {
     [STMT_GET] = "SELECT attrs FROM jobs WHERE id = ?",
     [STMT_HAS] = "SELECT 1 FROM jobs WHERE id = ?",
     [STMT_META] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)",
+    [STMT_REMOVE] = "DELETE FROM jobs WHERE id = ? RETURNING result",
+    [STMT_OLDEST] = ("SELECT id, t_inactive FROM jobs WHERE (t_inactive, id) > (?1, ?2)"
+                     " ORDER BY t_inactive, id LIMIT ?3"),
+    [STMT_LOCATE] = "SELECT id, t_inactive FROM jobs WHERE id = ?",
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
 };
@@ -107,6 +122,7 @@ static uint64_t *meta_field(struct store *s, const char *key)
         { "canceled", &s->counts.canceled },
         { "timeout", &s->counts.timeout },
         { "last", &s->last },
+        { "purged", &s->purged },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
@@ -235,21 +251,17 @@ static int put_row(struct store *s, const struct job *job, const char *attrs)
     return step(stmt);
 }
 
-static void count_job(struct store *s, const struct job *job)
+static uint64_t *count_of(struct store *s, flux_job_result_t result)
 {
-    switch (job->result) {
+    switch (result) {
     case FLUX_JOB_RESULT_COMPLETED:
-        s->counts.completed++;
-        break;
+        return &s->counts.completed;
     case FLUX_JOB_RESULT_CANCELED:
-        s->counts.canceled++;
-        break;
+        return &s->counts.canceled;
     case FLUX_JOB_RESULT_TIMEOUT:
-        s->counts.timeout++;
-        break;
-    case FLUX_JOB_RESULT_FAILED:
-        s->counts.failed++;
-        break;
+        return &s->counts.timeout;
+    default:
+        return &s->counts.failed;
     }
 }
 
@@ -259,9 +271,18 @@ static int roll_back(struct store *s)
     (void)exec(s, "ROLLBACK");
     s->uncommitted = 0;
     s->counts = (struct store_counts){ 0 };
-    s->last = 0;
+    s->last = s->purged = 0;
     (void)read_meta(s);
     return -EIO;
+}
+
+static int begin(struct store *s)
+{
+    s->deadline_usec = 0;
+    if (s->uncommitted == 0 && step(s->stmts[STMT_BEGIN]) < 0)
+        return -EIO;
+    s->uncommitted++;
+    return 0;
 }
 
 int store_put(struct store *s, const struct job *job)
@@ -271,22 +292,46 @@ int store_put(struct store *s, const struct job *job)
 
     if (!attrs)
         return -ENOMEM;
-    s->deadline_usec = 0;
-    if (s->uncommitted == 0 && step(s->stmts[STMT_BEGIN]) < 0)
+    if (begin(s) < 0)
         return -EIO;
-    s->uncommitted++;
     if (put_row(s, job, attrs) < 0)
         return roll_back(s);
     if (sqlite3_changes(s->db) == 1)
-        count_job(s, job);
+        (*count_of(s, job->result))++;
     if (job->ninactive > s->last)
         s->last = job->ninactive;
     return 0;
 }
 
+int store_remove(struct store *s, flux_jobid_t id)
+{
+    sqlite3_stmt *stmt = s->stmts[STMT_REMOVE];
+    int rc;
+
+    if (begin(s) < 0)
+        return -EIO;
+    (void)sqlite3_bind_int64(stmt, 1, (sqlite3_int64)id);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        (*count_of(s, (flux_job_result_t)sqlite3_column_int(stmt, 0)))--;
+        rc = sqlite3_step(stmt);
+    }
+    (void)sqlite3_reset(stmt);
+    return rc == SQLITE_DONE ? 0 : roll_back(s);
+}
+
+int store_add_purged(struct store *s, uint64_t count)
+{
+    if (begin(s) < 0)
+        return -EIO;
+    s->purged += count;
+    return 0;
+}
+
 int store_commit(struct store *s)
 {
-    static const char *const keys[] = { "completed", "failed", "canceled", "timeout", "last" };
+    static const char *const keys[] = { "completed", "failed", "canceled",
+                                        "timeout",   "last",   "purged" };
 
     if (s->uncommitted == 0)
         return 0;
@@ -314,7 +359,7 @@ int store_clear(struct store *s)
     if (exec(s, "DELETE FROM jobs; DELETE FROM meta;") < 0)
         return -EIO;
     s->counts = (struct store_counts){ 0 };
-    s->last = 0;
+    s->last = s->purged = 0;
     return 0;
 }
 
@@ -409,6 +454,53 @@ int store_list(struct store *s, const struct query *q, json_t *array)
     }
     s->deadline_usec = 0;
     return err;
+}
+
+/* Appends the rows of (id, t_inactive). */
+static int append_places(sqlite3_stmt *stmt, json_t *array)
+{
+    int rc, err = 0;
+
+    while (err == 0 && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
+        json_t *row = rc != SQLITE_ROW ? NULL
+                                       : json_pack("[I, f]", sqlite3_column_int64(stmt, 0),
+                                                   sqlite3_column_double(stmt, 1));
+
+        if (rc != SQLITE_ROW)
+            err = -EIO;
+        else if (json_array_append_new(array, row) < 0)
+            err = -ENOMEM;
+    }
+    (void)sqlite3_reset(stmt);
+    return err;
+}
+
+int store_oldest(struct store *s, struct store_place after, size_t max, json_t *array)
+{
+    sqlite3_stmt *stmt = s->stmts[STMT_OLDEST];
+
+    s->deadline_usec = 0;
+    (void)sqlite3_bind_double(stmt, 1, after.t_inactive);
+    (void)sqlite3_bind_int64(stmt, 2, (sqlite3_int64)after.id);
+    (void)sqlite3_bind_int64(stmt, 3, (sqlite3_int64)max);
+    return append_places(stmt, array);
+}
+
+int store_locate(struct store *s, flux_jobid_t id, json_t *array)
+{
+    sqlite3_stmt *stmt = s->stmts[STMT_LOCATE];
+    const size_t before = json_array_size(array);
+    int rc;
+
+    s->deadline_usec = 0;
+    (void)sqlite3_bind_int64(stmt, 1, (sqlite3_int64)id);
+    rc = append_places(stmt, array);
+    return rc == 0 && json_array_size(array) == before ? -ENOENT : rc;
+}
+
+uint64_t store_purged(const struct store *s)
+{
+    return s->purged;
 }
 
 uint64_t store_count(const struct store *s)

@@ -25,6 +25,11 @@ DEFINE_CLEANUP(struct store *, store_close)
 /* Inactive jobs only. A job that is there already stays as it is. 0; -EIO: everything since the
  * last commit is lost, and store_count() says so. */
 int store_put(struct store *s, const struct job *job);
+/* It was purged. What is not there is ignored. 0, -EIO as above. */
+int store_remove(struct store *s, flux_jobid_t id);
+/* So many more purges are accounted for, with the next commit. 0, -EIO as above. */
+int store_add_purged(struct store *s, uint64_t count);
+uint64_t store_purged(const struct store *s);
 int store_commit(struct store *s);
 int store_clear(struct store *s);
 size_t store_uncommitted(const struct store *s);
@@ -35,6 +40,16 @@ int store_get(struct store *s, flux_jobid_t id, json_t **ret_attrs);
 /* Append what matches to array, latest end first, until it has q->max_entries. -ETIME: the search
  * took longer than a query may. */
 int store_list(struct store *s, const struct query *q, json_t *array);
+
+/* Place of a job in the order of ends. */
+struct store_place {
+    double t_inactive;
+    flux_jobid_t id;
+};
+/* Append [id, t_inactive] of the jobs that ended first after that place, max at most. 0, -errno. */
+int store_oldest(struct store *s, struct store_place after, size_t max, json_t *array);
+/* The same for one job. 0, -ENOENT, -errno. */
+int store_locate(struct store *s, flux_jobid_t id, json_t *array);
 
 uint64_t store_count(const struct store *s);
 struct store_counts store_counts(const struct store *s);

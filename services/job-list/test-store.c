@@ -91,6 +91,58 @@ static void fill(struct store *s)
     put(s, 5, 8, FLUX_JOB_RESULT_TIMEOUT);
 }
 
+static void a_job_that_was_purged_is_in_no_list_and_no_total(void **state)
+{
+    struct store *s = open_store();
+    CLEANUP(json_decrefp) json_t *places = json_array();
+    json_t *attrs;
+
+    fill(s);
+    assert_int_equal(store_remove(s, 2), 0);
+    assert_int_equal(store_remove(s, 3), 0);
+    assert_int_equal(store_remove(s, 77), 0);
+    assert_int_equal(store_add_purged(s, 2), 0);
+    assert_int_equal(store_commit(s), 0);
+    store_close(s);
+    s = open_store();
+    assert_list(s, "{}", "5 4 1");
+    assert_int_equal(store_get(s, 2, &attrs), -ENOENT);
+    assert_false(store_has(s, 3));
+    assert_int_equal(store_count(s), 3);
+    assert_int_equal(store_counts(s).failed, 0);
+    assert_int_equal(store_counts(s).completed, 1);
+    assert_int_equal(store_purged(s), 2);
+    assert_int_equal(store_last(s), 5);
+    assert_int_equal(store_locate(s, 2, places), -ENOENT);
+    assert_int_equal(store_locate(s, 4, places), 0);
+    assert_int_equal(json_array_size(places), 1);
+    store_close(s);
+}
+
+static void the_oldest_jobs_come_page_by_page(void **state)
+{
+    CLEANUP(store_closep) struct store *s = open_store();
+    struct store_place place = { 0 };
+    int seen = 0;
+
+    fill(s);
+    for (;;) {
+        CLEANUP(json_decrefp) json_t *places = json_array();
+        json_t *row;
+        size_t i;
+
+        assert_int_equal(store_oldest(s, place, 2, places), 0);
+        if (json_array_size(places) == 0)
+            break;
+        json_array_foreach (places, i, row) {
+            place.id = (flux_jobid_t)json_integer_value(json_array_get(row, 0));
+            place.t_inactive = json_real_value(json_array_get(row, 1));
+            assert_int_equal(place.id, ++seen);
+        }
+    }
+    assert_int_equal(seen, 5);
+}
+
 static void past_jobs_are_listed_latest_first(void **state)
 {
     CLEANUP(store_closep) struct store *s = open_store();
@@ -257,6 +309,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(past_jobs_are_listed_latest_first),
+        T(a_job_that_was_purged_is_in_no_list_and_no_total),
+        T(the_oldest_jobs_come_page_by_page),
         T(a_job_is_found_by_id_with_its_attributes),
         T(ids_beyond_the_sign_bit_are_kept),
         T(everything_is_there_after_reopening),

@@ -60,9 +60,9 @@ static void op_announce(void *arg, struct request *req, const char *json)
 {
 }
 
-static const struct manager_ops ops = { op_now,    op_append, op_put,     op_unlink,
-                                        op_commit, op_send,   op_respond, op_fail,
-                                        op_ref,    op_unref,  op_wake,    op_announce };
+static const struct manager_ops ops = { op_now,    op_append, op_put,     op_unlink, op_unlink,
+                                        op_commit, op_send,   op_respond, op_fail,   op_ref,
+                                        op_unref,  op_wake,   op_announce };
 
 static void settle(struct manager *m)
 {

@@ -169,6 +169,8 @@ static void commit_send(struct manager *m)
         rc = commit_told(m);
     if (rc == 0 && m->control.committing)
         rc = control_commit(m);
+    if (rc == 0)
+        rc = purge_commit(m);
     if (rc == 0 && any_inactive) {
         (void)snprintf(ninactive, sizeof(ninactive), "%" PRIu64, m->ninactive);
         rc = m->ops->kvs_put(m->arg, "job-state.ninactive", ninactive);
@@ -232,7 +234,7 @@ void commit_flush(struct manager *m)
         STAILQ_INSERT_TAIL(&c->answers_batch, a, link);
     }
     m->control.committing |= m->control.dirty;
-    if (c->nbatch > 0 || m->wait.ntold > 0 || m->control.committing) {
+    if (c->nbatch > 0 || m->wait.ntold > 0 || m->control.committing || purge_due(m)) {
         c->ncommits++;
         commit_send(m);
     } else
@@ -284,6 +286,7 @@ void commit_done(struct manager *m, int errnum)
     answer_all(m, &c->answers_batch);
     if (m->control.committing)
         control_durable(m);
+    purge_durable(m);
 }
 
 void commit_retry(struct manager *m)

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/monotime.h"
-#include "daemon.h"
+#include "purge.h"
 
 static double op_now(void *arg)
 {
@@ -40,6 +40,7 @@ static const struct manager_ops ops = {
     .kvs_append = kvs_append,
     .kvs_put = kvs_put,
     .kvs_unlink = kvs_unlink,
+    .kvs_prune = kvs_prune,
     .kvs_commit = kvs_send,
     .send = peers_send,
     .respond = op_respond,
@@ -67,6 +68,8 @@ int daemon_new(struct service *svc, struct daemon **ret)
         rc = peers_open(d);
     if (rc == 0)
         rc = turn_open(d);
+    if (rc == 0)
+        rc = purge_open(d, &d->purger);
     if (rc < 0)
         return rc;
     control_announce(&d->m);
@@ -78,6 +81,7 @@ struct daemon *daemon_free(struct daemon *d)
 {
     if (!d)
         return NULL;
+    purge_close(d->purger);
     turn_close(d);
     peers_close(d);
     manager_deinit(&d->m);

@@ -9,6 +9,8 @@
 
 enum daemon_peer { WAKE_SCHED, WAKE_EXEC, WAKE_LIST, WAKE_COUNT };
 
+struct purger;
+
 struct daemon {
     struct service *svc;
     flux_t *h;
@@ -30,7 +32,8 @@ struct daemon {
         flux_watcher_t *timer;
         double delay;
     } wakers[WAKE_COUNT];
-    uint64_t list_seen; /* ninactive when job-list last listened */
+    struct purger *purger; /* purge-run.c */
+    uint64_t list_seen;    /* ninactive when job-list last listened */
 };
 
 int daemon_new(struct service *svc, struct daemon **ret);
@@ -41,6 +44,7 @@ DEFINE_CLEANUP(struct daemon *, daemon_free)
 int kvs_append(void *arg, const char *key, const char *data, size_t len);
 int kvs_put(void *arg, const char *key, const char *value);
 int kvs_unlink(void *arg, const char *key);
+int kvs_prune(void *arg, const char *key);
 int kvs_send(void *arg);
 int kvs_open(struct daemon *d);
 void kvs_close(struct daemon *d);

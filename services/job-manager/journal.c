@@ -34,6 +34,7 @@ struct listener {
     struct job *next_job;               /* of the jobs phase */
     uint64_t told;                      /* serial of the last job told of */
     struct text out;                    /* records, with commas between */
+    struct text purged;                 /* ids, the same */
     TAILQ_ENTRY(listener) link;
 };
 
@@ -42,6 +43,7 @@ static void listener_free(struct manager *m, struct listener *l)
     TAILQ_REMOVE(&m->journal.listeners, l, link);
     m->ops->unref(m->arg, l->req);
     text_deinit(&l->out);
+    text_deinit(&l->purged);
     free(l);
 }
 
@@ -242,6 +244,20 @@ void journal_forget(struct manager *m, struct job *job)
     }
 }
 
+void journal_purged(struct manager *m, const flux_jobid_t *ids, size_t n)
+{
+    struct journal_record *r;
+    struct listener *l;
+
+    for (size_t i = 0; i < n; i++) {
+        HASH_FIND(hh, m->journal.ring_by_id, &ids[i], sizeof(ids[i]), r);
+        if (r)
+            record_free(&m->journal, r);
+        TAILQ_FOREACH (l, &m->journal.listeners, link)
+            text_addf(&l->purged, "%s%" PRIu64, l->purged.len > 0 ? "," : "", ids[i]);
+    }
+}
+
 static void listener_send(struct manager *m, struct listener *l)
 {
     struct text t = { 0 };
@@ -249,13 +265,21 @@ static void listener_send(struct manager *m, struct listener *l)
     text_adds(&t, "{\"jobs\":[");
     text_add(&t, l->out.s, l->out.len);
     /* Durable ones only, as are the records: a listener that heard everything has as many. */
-    text_addf(&t, "],\"ninactive\":%" PRIu64 "}", m->ninactive - m->commit.ninactive);
-    if (t.failed || l->out.failed)
+    text_addf(&t, "],\"ninactive\":%" PRIu64 ",\"npurged\":%" PRIu64,
+              m->ninactive - m->commit.ninactive, m->purge.npurged);
+    if (l->purged.len > 0) {
+        text_adds(&t, ",\"purged\":[");
+        text_add(&t, l->purged.s, l->purged.len);
+        text_adds(&t, "]");
+    }
+    text_adds(&t, "}");
+    if (t.failed || l->out.failed || l->purged.failed)
         manager_fatal(m, ENOMEM, "cannot write the journal");
     else
         m->ops->respond(m->arg, l->req, t.s);
     text_deinit(&t);
     text_deinit(&l->out);
+    text_deinit(&l->purged);
 }
 
 static void listener_history(struct manager *m, struct listener *l)
@@ -296,13 +320,13 @@ bool journal_flush(struct manager *m)
     TAILQ_FOREACH_SAFE (l, &m->journal.listeners, link, tmp) {
         if (l->phase != LISTENER_LIVE) {
             listener_history(m, l);
-            if (l->out.len > 0)
+            if (l->out.len > 0 || l->purged.len > 0)
                 listener_send(m, l);
             if (l->phase == LISTENER_LIVE)
                 listener_send(m, l); /* no jobs: the end of history */
             else
                 more = true;
-        } else if (l->out.len > 0)
+        } else if (l->out.len > 0 || l->purged.len > 0)
             listener_send(m, l);
     }
     return more;

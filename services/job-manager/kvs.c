@@ -54,6 +54,13 @@ static void on_commit(flux_future_t *f, void *arg)
     commit_done(&d->m, errnum);
 }
 
+int kvs_prune(void *arg, const char *key)
+{
+    struct daemon *d = arg;
+
+    return txn_open(d) < 0 || flux_kvs_txn_prune(d->txn, 0, key) < 0 ? -errno : 0;
+}
+
 int kvs_send(void *arg)
 {
     struct daemon *d = arg;

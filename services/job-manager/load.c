@@ -293,6 +293,8 @@ int load_all(struct daemon *d)
     if (rc == 0)
         rc = load_number(d, "job-state.ninactive", &d->m.ninactive);
     if (rc == 0)
+        rc = load_number(d, "job-state.npurged", &d->m.purge.npurged);
+    if (rc == 0)
         rc = load_number(d, "job-state.max_jobid", &d->m.max_jobid);
     if (rc == 0)
         rc = load_control(d);

@@ -43,6 +43,7 @@ void manager_deinit(struct manager *m)
 {
     struct job *job, *tmp;
 
+    purge_deinit(m);
     control_deinit(m);
     journal_deinit(m);
     wait_deinit(m);

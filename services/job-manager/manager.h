@@ -23,6 +23,7 @@ struct manager_ops {
     int (*kvs_append)(void *arg, const char *key, const char *data, size_t len);
     int (*kvs_put)(void *arg, const char *key, const char *value);
     int (*kvs_unlink)(void *arg, const char *key);
+    int (*kvs_prune)(void *arg, const char *key); /* and directories that this leaves empty */
     int (*kvs_commit)(void *arg);
     /* A request with matchtag 0. 0 or -errno. */
     int (*send)(void *arg, const char *topic, const char *json, bool noresponse);
@@ -103,6 +104,17 @@ struct depend {
     double next; /* earliest of them; 0: none */
 };
 
+/* Jobs that ended and are to be forgotten. */
+struct purge {
+    flux_jobid_t *ids; /* the batch: due, or in the transaction in flight */
+    size_t n;
+    size_t ngone; /* of those, not in the KVS any more: they do not count */
+    bool committing;
+    uint64_t npurged; /* ever, durably */
+    void (*done)(void *arg, size_t n);
+    void *arg;
+};
+
 struct control_waiter;
 TAILQ_HEAD(control_waiter_list, control_waiter);
 
@@ -135,6 +147,7 @@ struct manager {
     struct journal journal;
     struct depend depend;
     struct control control;
+    struct purge purge;
 };
 
 /* Events that users may add to one job (a fatal exception is always possible). */
@@ -235,9 +248,21 @@ void wait_inactive(struct manager *m, struct job *job); /* it ended, durably */
 bool wait_keeps(
     const struct job *job); /* its job-active entry outlives it, until it was waited for */
 void wait_resume(struct manager *m, const struct job *job); /* it had ended before the restart */
+bool wait_holds(struct manager *m, flux_jobid_t id);        /* its result is still needed */
 void wait_committed(struct manager *m);                     /* entries of the told are gone */
 void wait_gone(struct manager *m, struct request *req);
 void wait_deinit(struct manager *m);
+
+/* purge.c. A batch of past jobs: the next commit removes them, m->purge.done is told when that is
+ * durable. The last ngone are not in the KVS. One batch at a time: how many it has (some may be
+ * refused), or -EBUSY, -ENOMEM. */
+int purge_post(struct manager *m, const flux_jobid_t *ids, size_t n, size_t ngone);
+bool purge_may(struct manager *m, flux_jobid_t id);
+uint64_t purge_held(const struct manager *m); /* past jobs that are in the KVS */
+bool purge_due(const struct manager *m);
+int purge_commit(struct manager *m);   /* add the batch to the open transaction */
+void purge_durable(struct manager *m); /* that transaction is durable */
+void purge_deinit(struct manager *m);
 
 /* control.c. The setting of the queue is the value of this key. */
 #define CONTROL_KEY "job-state.queue"
@@ -267,6 +292,7 @@ void journal_add(struct manager *m, struct job *job, size_t from, unsigned int s
 void journal_annotations(struct manager *m, struct job *job);
 bool journal_flush(struct manager *m); /* true: history is left to send */
 bool journal_is_inactive(struct manager *m, flux_jobid_t id);
+void journal_purged(struct manager *m, const flux_jobid_t *ids, size_t n);
 void journal_forget(struct manager *m, struct job *job); /* it leaves m->jobs */
 void journal_deinit(struct manager *m);
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon.h"
+#include "purge.h"
 
 static struct asker asker_of(const struct request *req)
 {
@@ -271,6 +271,10 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_USER,
       .in = "userid?:u signum?:i dry_run?:b",
       .fn = rpc_killall },
+    { .topic = "job-manager.purge",
+      .roles = ROLE_OWNER,
+      .in = "age_limit?:n num_limit?:I ids?:a force?:b",
+      .fn = rpc_purge },
     { .topic = "job-manager.queue-drain", .roles = ROLE_USER, .fn = rpc_queue_drain },
     { .topic = "job-manager.queue-enable",
       .roles = ROLE_OWNER,
@@ -319,10 +323,16 @@ static void on_stats(json_t *stats, void *arg)
     (void)json_object_update(stats, o);
 }
 
+static int on_config(const json_t *config, void *arg, flux_error_t *error)
+{
+    return purge_config(((struct daemon *)arg)->purger, config, error);
+}
+
 const struct service_desc daemon_desc = {
     .name = "job-manager",
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
     .on_stop = turn_stop,
+    .on_config = on_config,
 };

@@ -75,10 +75,30 @@ static int op_add(struct world *w, int type, const char *key, const char *value,
     return 0;
 }
 
+/* A key and all below it. */
+static void kvs_prune(struct world *w, const char *key)
+{
+    struct kvs_entry *e, *tmp;
+    const size_t len = strlen(key);
+
+    HASH_ITER (hh, w->kvs, e, tmp) {
+        if (strncmp(e->key, key, len) != 0 || (e->key[len] != '.' && e->key[len] != '\0'))
+            continue;
+        HASH_DEL(w->kvs, e);
+        free(e->key);
+        free(e->value);
+        free(e);
+    }
+}
+
 static void kvs_apply(struct world *w, const struct kvs_op *op)
 {
     struct kvs_entry *e;
 
+    if (op->type == KVS_PRUNE) {
+        kvs_prune(w, op->key);
+        return;
+    }
     HASH_FIND_STR(w->kvs, op->key, e);
     if (op->type == KVS_UNLINK) {
         assert_non_null(e);
@@ -175,6 +195,11 @@ static int op_put(void *arg, const char *key, const char *value)
 static int op_unlink(void *arg, const char *key)
 {
     return op_add(arg, KVS_UNLINK, key, NULL, 0);
+}
+
+static int op_prune(void *arg, const char *key)
+{
+    return op_add(arg, KVS_PRUNE, key, NULL, 0);
 }
 
 static int op_commit(void *arg)
@@ -310,6 +335,7 @@ static const struct manager_ops ops = {
     .kvs_append = op_append,
     .kvs_put = op_put,
     .kvs_unlink = op_unlink,
+    .kvs_prune = op_prune,
     .kvs_commit = op_commit,
     .send = op_send,
     .respond = op_respond,
@@ -500,6 +526,10 @@ void world_crash(struct world *w, bool commit_arrives)
     manager_init(&w->m, &ops, w, OWNER);
     if (world_kvs_get(w, CONTROL_KEY))
         assert_int_equal(control_load(&w->m, world_kvs_get(w, CONTROL_KEY), NULL), 0);
+    if (world_kvs_get(w, "job-state.npurged"))
+        w->m.purge.npurged = strtoull(world_kvs_get(w, "job-state.npurged"), NULL, 10);
+    if (world_kvs_get(w, "job-state.ninactive"))
+        w->m.ninactive = strtoull(world_kvs_get(w, "job-state.ninactive"), NULL, 10);
     world_load(w);
     HASH_ITER (hh, w->m.jobs, job, tmp)
         dependency_resume(&w->m, job, settle_ended);

@@ -20,7 +20,7 @@ struct kvs_entry {
 };
 
 struct kvs_op {
-    enum { KVS_APPEND, KVS_PUT, KVS_UNLINK } type;
+    enum { KVS_APPEND, KVS_PUT, KVS_UNLINK, KVS_PRUNE } type;
     char *key, *value;
     STAILQ_ENTRY(kvs_op) link;
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "service/log.h"
-#include "daemon.h"
+#include "purge.h"
 
 #define STATUS_SECONDS 1.
 #define BEGIN_MAX      60. /* look again at least so often: the wall clock may be set */
@@ -83,6 +83,7 @@ static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *
         flux_watcher_stop(d->idle);
     begin_arm(d);
     peers_check(d);
+    purge_check(d->purger);
     if (!flux_watcher_is_active(d->status_timer) && status_changed(d)) {
         flux_timer_watcher_reset(d->status_timer, STATUS_SECONDS, 0.);
         flux_watcher_start(d->status_timer);

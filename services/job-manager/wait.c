@@ -68,6 +68,18 @@ void wait_committed(struct manager *m)
     w->ntold_committing = 0;
 }
 
+bool wait_holds(struct manager *m, flux_jobid_t id)
+{
+    const struct wait *w = &m->wait;
+    struct zombie *z;
+
+    HASH_FIND(hh, w->zombies, &id, sizeof(id), z);
+    for (size_t i = 0; i < w->ntold && !z; i++)
+        if (w->told[i] == id)
+            return true; /* its job-active entry is there yet */
+    return z != NULL;
+}
+
 static void waiter_free(struct manager *m, struct waiter *waiter)
 {
     if (waiter->id == FLUX_JOBID_ANY) {
