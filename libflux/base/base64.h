@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Base64 (RFC 4648, padded), over libsodium. */
+/* Base64 (RFC 4648, padded). */
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H
 

@@ -38,6 +38,7 @@ struct committer {
     struct pins pins;
     struct strbuf sizes; /* JSON */
     struct strbuf blobs;
+    struct strbuf scratch; /* text of one directory */
     struct committer_stats stats;
 };
 
@@ -69,6 +70,8 @@ static void group_reset(struct committer *c)
     c->blobs.len = 0;
     if (c->blobs.cap > GROUP_SIZE_MAX / 4)
         strbuf_deinit(&c->blobs);
+    if (c->scratch.cap > GROUP_SIZE_MAX / 4)
+        strbuf_deinit(&c->scratch);
     c->nmembers = 0;
     c->closed = false;
 }
@@ -92,6 +95,7 @@ struct committer *committer_free(struct committer *c)
         txn_list_free(&c->members);
         strbuf_deinit(&c->sizes);
         strbuf_deinit(&c->blobs);
+        strbuf_deinit(&c->scratch);
         free(c);
     }
     return NULL;
@@ -105,43 +109,36 @@ void commit_submit(struct kvs *k, struct txn *t)
 
 /* --- gathering */
 
-/* Adds a blob to what will be stored and to the cache, unless it is known already. */
-static int group_add_blob(struct committer *c, const uint8_t *digest, const void *data, size_t size,
-                          struct obj *(*put)(struct committer *c, const uint8_t *digest, void *arg,
-                                             size_t size),
-                          enum obj_kind kind, void *arg)
+/* What is pinned in the cache is part of the group, and will be stored if it was not known. */
+static int group_add(struct committer *c, struct obj *o, bool is_new, const void *data, size_t size)
+{
+    if (!o)
+        return -ENOMEM;
+    pins_add(&c->pins, o);
+    if (!is_new)
+        return 0;
+    if (c->sizes.len > 0)
+        strbuf_puts(&c->sizes, ",");
+    strbuf_number(&c->sizes, size);
+    strbuf_add(&c->blobs, data, size);
+    return c->sizes.failed || c->blobs.failed ? -ENOMEM : 0;
+}
+
+static int group_add_blob(struct committer *c, const uint8_t *digest, struct blob *b)
 {
     struct obj *o;
+    bool is_new;
     int rc;
 
     if ((rc = pins_reserve(&c->pins)) < 0)
         return rc;
-    if (!(o = objcache_find(c->k->cache, kind, digest))) {
-        if (c->sizes.len > 0)
-            strbuf_puts(&c->sizes, ",");
-        strbuf_number(&c->sizes, size);
-        strbuf_add(&c->blobs, data, size);
-    }
-    if (!(o = put(c, digest, arg, size)))
-        return -ENOMEM;
-    pins_add(&c->pins, o);
-    return c->sizes.failed || c->blobs.failed ? -ENOMEM : 0;
-}
-
-static struct obj *put_dir(struct committer *c, const uint8_t *digest, void *arg, size_t size)
-{
-    return objcache_put_dir(c->k->cache, arg, size);
-}
-
-static struct obj *put_blob(struct committer *c, const uint8_t *digest, void *arg, size_t size)
-{
-    return objcache_put_blob(c->k->cache, digest, arg);
+    o = objcache_put_blob(c->k->cache, digest, b, &is_new);
+    return group_add(c, o, is_new, b->data, b->size);
 }
 
 static int group_add_op(struct committer *c, const struct op *op)
 {
-    return group_add_blob(c, op->digest, op->blob->data, op->blob->size, put_blob, OBJ_BLOB,
-                          op->blob);
+    return group_add_blob(c, op->digest, op->blob);
 }
 
 /* Takes over the effects of a transaction that has succeeded. */
@@ -239,7 +236,15 @@ static bool group_gather(struct committer *c)
 
 static int on_sealed_dir(struct dir *d, const void *text, size_t size, void *arg)
 {
-    return group_add_blob(arg, d->digest, text, size, put_dir, OBJ_DIR, d);
+    struct committer *c = arg;
+    struct obj *o;
+    bool is_new;
+    int rc;
+
+    if ((rc = pins_reserve(&c->pins)) < 0)
+        return rc;
+    o = objcache_put_dir(c->k->cache, d, size, &is_new);
+    return group_add(c, o, is_new, text, size);
 }
 
 static int on_sealed_value(const uint8_t digest[DIGEST_SIZE], const void *data, size_t size,
@@ -247,12 +252,12 @@ static int on_sealed_value(const uint8_t digest[DIGEST_SIZE], const void *data, 
 {
     CLEANUP(blob_unrefp) struct blob *b = blob_new(data, size);
 
-    return b ? group_add_blob(arg, digest, data, size, put_blob, OBJ_BLOB, b) : -ENOMEM;
+    return b ? group_add_blob(arg, digest, b) : -ENOMEM;
 }
 
 static int seal_root(struct committer *c, struct node **root)
 {
-    const struct seal_sink sink = { on_sealed_dir, on_sealed_value, c };
+    const struct seal_sink sink = { on_sealed_dir, on_sealed_value, c, &c->scratch };
     struct node *ref;
     int rc;
 

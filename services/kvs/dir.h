@@ -86,6 +86,7 @@ struct seal_sink {
     int (*dir)(struct dir *d, const void *text, size_t size, void *arg); /* d is sealed */
     int (*value)(const uint8_t digest[DIGEST_SIZE], const void *data, size_t size, void *arg);
     void *arg;
+    struct strbuf *scratch; /* for the text of a directory */
 };
 
 /* Gives d, and of what is unsealed below it whatever does not become part of another blob, to the

@@ -137,6 +137,7 @@ static int make_obj(struct kvs *k, enum obj_kind kind, const uint8_t *digest, co
 {
     CLEANUP(dir_unrefp) struct dir *d = NULL;
     CLEANUP(blob_unrefp) struct blob *b = NULL;
+    bool is_new;
     int rc;
 
     if ((*ret = objcache_find(k->cache, kind, digest))) {
@@ -146,11 +147,11 @@ static int make_obj(struct kvs *k, enum obj_kind kind, const uint8_t *digest, co
             return rc == -EPROTO ? -EIO : rc;
         memcpy(d->digest, digest, DIGEST_SIZE);
         d->sealed = true;
-        *ret = objcache_put_dir(k->cache, d, size);
+        *ret = objcache_put_dir(k->cache, d, size, &is_new);
     } else {
         if (!(b = blob_new(data, size)))
             return -ENOMEM;
-        *ret = objcache_put_blob(k->cache, digest, b);
+        *ret = objcache_put_blob(k->cache, digest, b, &is_new);
     }
     if (!*ret)
         return -ENOMEM;

@@ -169,24 +169,23 @@ static struct obj *objcache_put(struct objcache *c, enum obj_kind kind, const ui
     return o;
 }
 
-struct obj *objcache_put_dir(struct objcache *c, struct dir *d, size_t size)
+struct obj *objcache_put_dir(struct objcache *c, struct dir *d, size_t size, bool *ret_new)
 {
-    bool is_new;
-    struct obj *o = objcache_put(c, OBJ_DIR, d->digest, &is_new);
+    struct obj *o = objcache_put(c, OBJ_DIR, d->digest, ret_new);
 
-    if (o && is_new) {
+    if (o && *ret_new) {
         o->dir = dir_ref(d);
         o->cost = sizeof(*o) + sizeof(*d) + size + d->count * sizeof(struct node);
     }
     return o;
 }
 
-struct obj *objcache_put_blob(struct objcache *c, const uint8_t digest[DIGEST_SIZE], struct blob *b)
+struct obj *objcache_put_blob(struct objcache *c, const uint8_t digest[DIGEST_SIZE], struct blob *b,
+                              bool *ret_new)
 {
-    bool is_new;
-    struct obj *o = objcache_put(c, OBJ_BLOB, digest, &is_new);
+    struct obj *o = objcache_put(c, OBJ_BLOB, digest, ret_new);
 
-    if (o && is_new) {
+    if (o && *ret_new) {
         o->blob = blob_ref(b);
         o->cost = sizeof(*o) + sizeof(*b) + b->size;
     }

@@ -34,11 +34,11 @@ DEFINE_CLEANUP(struct objcache *, objcache_free)
 /* NULL if it is not there. Lent until the next insert, unless pinned. */
 struct obj *objcache_find(struct objcache *c, enum obj_kind kind,
                           const uint8_t digest[DIGEST_SIZE]);
-/* Inserts and pins (once; an object already there is pinned once more). Take a reference. NULL: out
- * of memory. */
-struct obj *objcache_put_dir(struct objcache *c, struct dir *d, size_t size);
-struct obj *objcache_put_blob(struct objcache *c, const uint8_t digest[DIGEST_SIZE],
-                              struct blob *b);
+/* Inserts and pins (once; an object already there is pinned once more: not new). Take a reference.
+ * NULL: out of memory. */
+struct obj *objcache_put_dir(struct objcache *c, struct dir *d, size_t size, bool *ret_new);
+struct obj *objcache_put_blob(struct objcache *c, const uint8_t digest[DIGEST_SIZE], struct blob *b,
+                              bool *ret_new);
 struct dir *obj_dir(struct obj *o);
 struct blob *obj_blob(struct obj *o);
 /* Known to be in the content store. */

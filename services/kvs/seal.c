@@ -47,17 +47,16 @@ static int settle(struct dir *d, enum digest_algorithm alg, const struct seal_si
 
 static int emit_dir(struct dir *d, enum digest_algorithm alg, const struct seal_sink *sink)
 {
-    struct strbuf sb = { 0 };
+    struct strbuf *sb = sink->scratch;
     int rc;
 
-    dir_encode(d, alg, &sb);
-    if ((rc = strbuf_error(&sb)) == 0) {
-        digest_compute(alg, sb.data, sb.len, d->digest);
-        d->sealed = true;
-        rc = sink->dir(d, sb.data, sb.len, sink->arg);
-    }
-    strbuf_deinit(&sb);
-    return rc;
+    sb->len = 0;
+    dir_encode(d, alg, sb);
+    if ((rc = strbuf_error(sb)) < 0)
+        return rc;
+    digest_compute(alg, sb->data, sb->len, d->digest);
+    d->sealed = true;
+    return sink->dir(d, sb->data, sb->len, sink->arg);
 }
 
 static int replace(struct node **slot, struct node *n)

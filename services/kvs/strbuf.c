@@ -52,8 +52,13 @@ void strbuf_puts(struct strbuf *sb, const char *s)
 void strbuf_number(struct strbuf *sb, uint64_t n)
 {
     char text[24];
+    char *p = &text[sizeof(text)];
 
-    strbuf_add(sb, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)n));
+    do {
+        *--p = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    strbuf_add(sb, p, (size_t)(&text[sizeof(text)] - p));
 }
 
 void strbuf_hex(struct strbuf *sb, const uint8_t *data, size_t size)

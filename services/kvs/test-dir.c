@@ -35,11 +35,12 @@ static int emit(struct dir *d, const void *text, size_t size, void *arg)
 {
     struct source *src = arg;
     CLEANUP(dir_unrefp) struct dir *decoded = NULL;
+    bool is_new;
 
     assert_int_equal(dir_decode(text, size, DIGEST_BLAKE2B, &decoded), 0);
     memcpy(decoded->digest, d->digest, DIGEST_SIZE);
     decoded->sealed = true;
-    assert_non_null(objcache_put_dir(src->cache, decoded, size));
+    assert_non_null(objcache_put_dir(src->cache, decoded, size, &is_new));
     src->emitted++;
     src->bytes += size;
     return 0;
@@ -49,8 +50,9 @@ static int emit_value(const uint8_t digest[DIGEST_SIZE], const void *data, size_
 {
     struct source *src = arg;
     CLEANUP(blob_unrefp) struct blob *b = blob_new(data, size);
+    bool is_new;
 
-    assert_non_null(objcache_put_blob(src->cache, digest, b));
+    assert_non_null(objcache_put_blob(src->cache, digest, b, &is_new));
     src->emitted++;
     src->bytes += size;
     return 0;
@@ -58,9 +60,11 @@ static int emit_value(const uint8_t digest[DIGEST_SIZE], const void *data, size_
 
 static void seal(struct source *src, struct dir *d)
 {
-    const struct seal_sink sink = { emit, emit_value, src };
+    struct strbuf scratch = { 0 };
+    const struct seal_sink sink = { emit, emit_value, src, &scratch };
 
     assert_int_equal(dir_seal(d, DIGEST_BLAKE2B, &sink), 0);
+    strbuf_deinit(&scratch);
 }
 
 static int setup(void **state)
