@@ -55,6 +55,13 @@ void plugins_shell_finish(struct shell *shell)
             plugins[i]->shell_finish(shell);
 }
 
+void plugins_shell_leave(struct shell *shell)
+{
+    for (size_t i = ARRAY_SIZE(plugins); i > 0; i--)
+        if (plugins[i - 1]->shell_leave)
+            plugins[i - 1]->shell_leave(shell);
+}
+
 void plugins_shell_exit(struct shell *shell)
 {
     for (size_t i = ARRAY_SIZE(plugins); i > 0; i--)

@@ -15,6 +15,7 @@ struct shell_plugin {
     void (*task_exit)(struct task *task);
     void (*shell_start)(struct shell *shell);  /* all tasks run */
     void (*shell_finish)(struct shell *shell); /* all tasks ended */
+    void (*shell_leave)(struct shell *shell);  /* the last events are on their way to the KVS */
     void (*shell_exit)(struct shell *shell);   /* free what is held */
 };
 
@@ -34,6 +35,7 @@ void plugins_task_fork(struct task *task);
 void plugins_task_exit(struct task *task);
 void plugins_shell_start(struct shell *shell);
 void plugins_shell_finish(struct shell *shell);
+void plugins_shell_leave(struct shell *shell);
 void plugins_shell_exit(struct shell *shell);
 
 #endif

@@ -84,6 +84,7 @@ static void finish(struct shell *shell)
     shell_verbose(shell, 1, "all tasks have ended, exit code %d", shell->exit_code);
     (void)logs_event(shell->logs, LOGS_EXEC, "shell.exit", "{s:i}", "status", shell->exit_code);
     logs_finish(shell->logs, on_written, shell);
+    plugins_shell_leave(shell);
 }
 
 void shell_check_finished(struct shell *shell)

@@ -64,7 +64,8 @@ static int on_entry(const char *path, const struct stat *st, int type, struct FT
     return 0;
 }
 
-static void on_shell_exit(struct shell *shell)
+/* Removing it takes the disk a while, and so does keeping the last events: both at once. */
+static void remove_tmpdir(struct shell *shell)
 {
     if (shell->tmpdir && rmdir(shell->tmpdir) < 0)
         (void)nftw(shell->tmpdir, on_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
@@ -75,5 +76,6 @@ static void on_shell_exit(struct shell *shell)
 const struct shell_plugin plugin_tmpdir = {
     .name = "tmpdir",
     .shell_init = on_shell_init,
-    .shell_exit = on_shell_exit,
+    .shell_leave = remove_tmpdir,
+    .shell_exit = remove_tmpdir, /* where it did not come to that */
 };
