@@ -164,56 +164,62 @@ def test_uptime_tells_age_owner_depth_and_size(instance):
 
 
 class Subscriber:
-    """flux event sub, once its subscriptions are made: it has printed a first event of ours."""
+    """flux event sub, once its subscriptions are made: it has printed an event of ours."""
 
-    def __init__(self, i, count, *topics):
+    def __init__(self, i, *topics):
         self.i = i
-        self.p = i.popen("event", "sub", "-c", count + 1, "ready", *topics)
-        self.seen = threading.Event()
+        self.p = i.popen("event", "sub", "ready", *topics)
         self.out = []
         self.thread = threading.Thread(target=self.read)
         self.thread.start()
-        wait_until("the subscription", self.probe)
+        wait_until("the subscription", lambda: i.flux("event", "pub", "-l", "ready") == "" and self.out)
 
     def read(self):
         for line in self.p.stdout:
             self.out.append(line.rstrip("\n"))
-            self.seen.set()
 
-    def probe(self):
-        if not self.seen.is_set() and self.p.poll() is None:
-            self.i.flux("event", "pub", "ready")
-        return self.seen.wait(0.2)
-
-    def end(self):
-        self.thread.join(60)
-        assert not self.thread.is_alive() and self.p.wait(60) == 0
+    def events(self):
         return [l for l in self.out if not l.startswith("ready\t")]
+
+    def end(self, n):
+        """The first n events of the topics."""
+        try:
+            wait_until(f"{n} events", lambda: len(self.events()) >= n)
+        finally:
+            self.p.kill()
+            self.p.wait(60)
+            self.thread.join(60)
+        return self.events()
 
 
 def test_events_reach_those_whose_topic_they_begin_with(instance):
-    s = Subscriber(instance, 4, "a.b", "x")
+    s = Subscriber(instance, "a.b", "x")
     for topic, *payload in (["a.b.c"], ["a.c"], ["a.b", '{"n":', "1}"], ["xyz", "{}"], ["y"], ["a.bc", '{"last":true}']):
         instance.flux("event", "pub", topic, *payload)
-    assert s.end()[-4:] == ["a.b.c\t", 'a.b\t{"n": 1}', "xyz\t{}", 'a.bc\t{"last":true}']
+    assert s.end(4) == ["a.b.c\t", 'a.b\t{"n": 1}', "xyz\t{}", 'a.bc\t{"last":true}']
 
 
 def test_a_subscription_without_topics_gets_all(instance):
-    p = instance.popen("event", "sub", "-c", "1")
-    done = threading.Event()
-    threading.Thread(target=lambda: (p.wait(60), done.set())).start()
-    wait_until("an event", lambda: instance.flux("event", "pub", "anything.at.all") == "" and done.wait(0.2))
-    assert p.stdout.read() == "anything.at.all\t\n" and p.returncode == 0
+    s = Subscriber(instance, "")
+    instance.flux("event", "pub", "anything.at.all")
+    wait_until("the event", lambda: "anything.at.all\t" in s.out)
+    s.end(1)
+
+
+def test_sub_ends_after_count_events(instance):
+    p = instance.popen("event", "sub", "-c", 2, "count.")
+    wait_until("the end", lambda: instance.flux("event", "pub", "count.x") == "" and p.poll() is not None)
+    assert (p.returncode, p.stdout.read()) == (0, "count.x\t\n" * 2)
 
 
 def test_pub_options(instance):
-    s = Subscriber(instance, 5, "t")
+    s = Subscriber(instance, "t.")
     instance.flux("event", "pub", "-r", "t.raw", "not", "json\x01")
     instance.flux("event", "pub", "-s", "t.seq")
     instance.flux("event", "pub", "-l", "t.loop", '{"a":1}')
     instance.flux("event", "pub", "-p", "t.private")
     instance.flux("event", "pub", "-l", "-r", "-p", "t.all", "x")
-    assert s.end()[-5:] == ["t.raw\tnot json\\x01", "t.seq\t", 't.loop\t{"a":1}', "t.private\t", "t.all\tx"]
+    assert s.end(5) == ["t.raw\tnot json\\x01", "t.seq\t", 't.loop\t{"a":1}', "t.private\t", "t.all\tx"]
     assert "JSON object" in refused(instance, "event", "pub", "t", "[1]") and "JSON object" in refused(instance, "event", "pub", "t", "no", "json")
     refused(instance, "event", "pub")
     assert "--count" in refused(instance, "event", "sub", "-c", "x")
