@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* fluxctl ping: round trips to a service. Requests are sent at their interval whether or not
- * answers have come; with interval 0 the next goes out when the last was answered, or with --batch
- * all at once. */
+ * answers have come; with interval 0 without a pause, while at most WINDOW are unanswered; with
+ * --batch all at once. */
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -9,6 +9,8 @@
 #include "base/number.h"
 #include "client.h"
 #include "families.h"
+
+#define WINDOW 64
 
 struct ping {
     flux_t *h;
@@ -31,7 +33,7 @@ static bool all_sent(const struct ping *p)
     return p->count > 0 && p->sent >= p->count;
 }
 
-static int send_one(struct ping *p);
+static int fill_window(struct ping *p);
 
 static void print_answer(const struct ping *p, const json_t *o, double elapsed_usec)
 {
@@ -67,7 +69,7 @@ static void on_answer(flux_future_t *f, void *arg)
     flux_future_destroy(f);
     if (all_sent(p) && p->answered == p->sent)
         flux_reactor_stop(p->reactor);
-    else if (!p->timer && p->answered == p->sent && send_one(p) < 0)
+    else if (!p->timer && fill_window(p) < 0)
         flux_reactor_stop(p->reactor);
 }
 
@@ -82,6 +84,15 @@ static int send_one(struct ping *p)
         return -1;
     }
     p->sent++;
+    return 0;
+}
+
+static int fill_window(struct ping *p)
+{
+    while (!all_sent(p) && p->sent - p->answered < WINDOW) {
+        if (send_one(p) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -147,7 +158,7 @@ static int run_pings(struct ping *p, bool batch)
         if (!p->timer)
             return complain("%s", strerror(errno));
         flux_watcher_start(p->timer);
-    } else if (!batch && send_one(p) < 0) {
+    } else if (!batch && fill_window(p) < 0) {
         return EXIT_FAILURE;
     }
     if (flux_reactor_run(p->reactor, 0) < 0)

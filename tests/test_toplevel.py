@@ -239,7 +239,8 @@ def test_ping_reaches_its_target(instance, args, target):
 def test_ping_options(instance):
     out = lines(instance, "ping", "-c", 3, "-i", "0.01", "-p", "1000", "kvs")
     assert [re.findall(r"pad=1000 seq=(\d) ", l) for l in out] == [["0"], ["1"], ["2"]]
-    assert len(lines(instance, "ping", "--count=5", "--interval=0", "kvs")) == 5
+    out = lines(instance, "ping", "--count=300", "--interval=0", "kvs")
+    assert sorted(int(re.search(r"seq=(\d+)", l).group(1)) for l in out) == list(range(300))
     out = lines(instance, "ping", "-c", 20, "-b", "-i", "0", "kvs")
     assert [int(re.search(r"seq=(\d+)", l).group(1)) for l in out] == list(range(20))
     assert f" userid={os.getuid()} rolemask=0x1 " in instance.flux("ping", "-u", "-c1", "kvs")
