@@ -50,6 +50,7 @@ struct shell {
     struct shell_service *service;
     struct exits *exits;
     struct warning *warning;
+    struct launch *launch;
     struct raise *raise;
     int verbose; /* 0 to 2 */
     char *tmpdir;

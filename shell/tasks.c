@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "base/errorx.h"
 #include "base/number.h"
+#include "launch.h"
 #include "plugins.h"
 #include "template.h"
 
@@ -54,44 +54,6 @@ int tasks_create(struct shell *shell, flux_error_t *error)
             task->fds[j] = -EBADF;
     }
     return 0;
-}
-
-static int prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *fa, const int fds[3])
-{
-    sigset_t none, all;
-    int rc;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                            POSIX_SPAWN_SETSIGDEF);
-    if (rc == 0)
-        rc = posix_spawnattr_setsigmask(attr, &none);
-    if (rc == 0)
-        rc = posix_spawnattr_setsigdefault(attr, &all);
-    for (int i = 0; i < 3 && rc == 0; i++)
-        rc = fds[i] >= 0 ? posix_spawn_file_actions_adddup2(fa, fds[i], i)
-                         : posix_spawn_file_actions_addopen(fa, i, "/dev/null", O_RDWR, 0);
-    return rc;
-}
-
-static int spawn(struct task *task, char *const argv[], char *const envp[])
-{
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t attr;
-    int rc = posix_spawn_file_actions_init(&fa);
-
-    if (rc != 0)
-        return -rc;
-    rc = posix_spawnattr_init(&attr);
-    if (rc == 0) {
-        rc = prepare(&attr, &fa, task->fds);
-        if (rc == 0)
-            rc = posix_spawnp(&task->pid, argv[0], &fa, &attr, argv, envp);
-        (void)posix_spawnattr_destroy(&attr);
-    }
-    (void)posix_spawn_file_actions_destroy(&fa);
-    return -rc;
 }
 
 static char **make_argv(const struct shell_info *info)
@@ -150,7 +112,7 @@ static void not_started(struct task *task, const char *command, int errnum)
 static void start(struct task *task, char *const argv[])
 {
     CLEANUP(freep) char **envp = env_strings(&task->env);
-    const int rc = envp ? spawn(task, argv, envp) : -ENOMEM;
+    const int rc = envp ? launch_task(task, argv, envp) : -ENOMEM;
 
     for (int i = 0; i < 3; i++) {
         closep(&task->fds[i]);
@@ -197,7 +159,7 @@ void tasks_signal(struct shell *shell, int signum)
 {
     for (int i = 0; i < shell->info.nlocal; i++)
         if (shell->tasks[i].state == TASK_RUNNING)
-            (void)kill(-shell->tasks[i].pid, signum);
+            (void)launch_signal(&shell->tasks[i], signum);
 }
 
 static struct task *find(struct shell *shell, pid_t pid)

@@ -85,6 +85,55 @@ def test_an_option_with_a_wrong_value_is_named(instance):
         assert r.returncode != 0 and option.split("=")[0] in r.stderr, option
 
 
+# --- how tasks are started
+
+
+def test_tasks_stop_in_exec_until_they_are_continued(instance):
+    jobid = instance.flux("submit", "-n2", "-o", "stop-tasks-in-exec", "sh", "-c", "echo on; : stopped-in-exec", "stopped-in-exec")
+    pids = wait_until("two tasks", lambda: len(p := pids_with("stopped-in-exec")) == 2 and p)
+    for pid in pids:
+        wait_until("the stop", lambda: " T " in open(f"/proc/{pid}/stat").read())
+        assert "TracerPid:\t0\n" in open(f"/proc/{pid}/status").read()  # a debugger may attach
+    instance.run("job", "wait-event", "-p", "guest.exec.eventlog", jobid, "shell.start")
+    instance.run("job", "kill", "-s", "CONT", jobid)
+    r = attach(instance, jobid)
+    assert (r.returncode, r.stdout) == (0, "on\non\n")
+
+
+def test_a_stopped_task_can_be_canceled_and_a_missing_program_is_said(instance):
+    jobid = instance.flux("submit", "-o", "stop-tasks-in-exec", "sleep", "300")
+    instance.run("job", "wait-event", "-p", "guest.exec.eventlog", jobid, "shell.start")
+    instance.run("cancel", jobid)
+    attach(instance, jobid)
+    wait_inactive(instance, jobid)
+    r = instance.run("run", "-o", "stop-tasks-in-exec", "no-such-program", check=False)
+    assert r.returncode == 127 and "no-such-program" in r.stderr
+
+
+def test_limits_of_the_tasks_are_those_asked_for(instance):
+    r = instance.run("run", "-o", "rlimit.nofile=123", "-o", "rlimit.core=0", "sh", "-c", "ulimit -S -n; ulimit -S -c")
+    assert r.stdout == "123\n0\n"
+    r = instance.run("run", "-o", "rlimit.nofile=999999999999", "sh", "-c", "ulimit -S -n; ulimit -H -n")
+    soft, hard = r.stdout.split()
+    assert soft == hard and "raising value to hard limit" in r.stderr
+    for bad in ("rlimit.fame=1", "rlimit.nofile=many", "rlimit.nofile=-2", "rlimit=3"):
+        r = instance.run("run", "-o", bad, "true", check=False)
+        assert r.returncode != 0 and "rlimit" in r.stderr, bad
+
+
+def test_tasks_share_the_process_group_of_the_shell_if_asked_to(instance):
+    show = "cut -d' ' -f1,5 /proc/$$/stat"
+    pid, group = instance.flux("run", "sh", "-c", show).split()
+    assert pid == group
+    pid, group = instance.flux("run", "-o", "nosetpgrp", "sh", "-c", show).split()
+    assert pid != group
+    jobid = instance.flux("submit", "-o", "nosetpgrp", "sleep", "300")
+    instance.run("job", "wait-event", "-p", "guest.exec.eventlog", jobid, "shell.start")
+    instance.run("cancel", jobid)
+    attach(instance, jobid)
+    wait_inactive(instance, jobid)
+
+
 # --- time limits
 
 
