@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* fluxctl job ...: what concerns one job: attach, cancel, kill, raise, wait, its eventlogs, its
+/* fluxctl job ...: what concerns one job: attach, cancel, kill, raise, wait, its
  * data, its id in other spellings. */
 #include <string.h>
 #include <unistd.h>
 
-#include "base/eventlog.h"
 #include "base/jsonx.h"
+#include "base/number.h"
+#include "base/sign_none.h"
 #include "client.h"
-#include "eventlog-print.h"
 #include "families.h"
 #include "follow.h"
-
-/* Open the instance and parse the first argument. */
-static flux_t *open_for_job(const struct cmdline *c, flux_jobid_t *ret_id)
-{
-    if (parse_jobid(c->argv[0], ret_id) < 0)
-        return NULL;
-    return client_open();
-}
+#include "job-open.h"
 
 static int finish(flux_future_t *f, const char *what, flux_jobid_t id)
 {
@@ -29,20 +22,39 @@ static int finish(flux_future_t *f, const char *what, flux_jobid_t id)
     return status;
 }
 
+static int check_ranks(const struct cmdline *c)
+{
+    const char *ranks = cmdline_string(c, "stdin-ranks", "all");
+    struct idset *ids = strcmp(ranks, "all") == 0 ? idset_create(0, 0) : idset_decode(ranks);
+
+    if (!ids)
+        return complain("--stdin-ranks must be ranks of tasks such as 0 or 0-3, or all, not '%s'",
+                        ranks);
+    idset_destroy(ids);
+    if (cmdline_has(c, "stdin-ranks") && cmdline_has(c, "read-only"))
+        return complain("--stdin-ranks and --read-only exclude each other");
+    return EXIT_SUCCESS;
+}
+
 static int run_attach(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     flux_jobid_t id;
 
-    if (!(h = open_for_job(c, &id)))
+    if (check_ranks(c) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
+    if (!(h = open_for_job(c->argv[0], &id)))
         return EXIT_FAILURE;
     return follow_job(h, id,
                       (struct follow_options){ .label = cmdline_has(c, "label-io"),
                                                .input = !cmdline_has(c, "read-only"),
                                                .interrupts = !cmdline_has(c, "read-only"),
-                                               .verbose = cmdline_count(c, "verbose") +
-                                                          cmdline_has(c, "show-events") +
-                                                          2 * cmdline_has(c, "show-exec") });
+                                               .ranks = cmdline_string(c, "stdin-ranks", NULL),
+                                               .wait_event = cmdline_string(c, "wait-event", NULL),
+                                               .quiet = cmdline_has(c, "quiet"),
+                                               .events = cmdline_has(c, "show-events"),
+                                               .exec = cmdline_has(c, "show-exec"),
+                                               .verbose = cmdline_count(c, "verbose") });
 }
 
 /* "cancel ID... [message]": words that are no job ids end the list. */
@@ -88,15 +100,26 @@ static int run_kill(const struct cmdline *c)
     return status;
 }
 
+static int parse_severity(const struct cmdline *c, const char *fallback, int *ret)
+{
+    const char *s = cmdline_string(c, "severity", fallback);
+
+    if (number_parse_int(s, 0, 7, ret) == 0)
+        return 0;
+    complain("--severity must be 0 (fatal) to 7, not '%s'", s);
+    return -1;
+}
+
 static int run_raise(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    CLEANUP(freep) char *note = cmdline_join(c, 1);
+    CLEANUP(freep)
+    char *note =
+        cmdline_has(c, "message") ? strdup(cmdline_string(c, "message", "")) : cmdline_join(c, 1);
     flux_jobid_t id;
     int severity;
 
-    if (parse_count(cmdline_string(c, "severity", "0"), "--severity", 0, &severity) < 0 ||
-        !(h = open_for_job(c, &id)))
+    if (parse_severity(c, "0", &severity) < 0 || !(h = open_for_job(c->argv[0], &id)))
         return EXIT_FAILURE;
     return finish(flux_job_raise(h, id, cmdline_string(c, "type", "cancel"), severity, note),
                   "raise an exception on", id);
@@ -114,9 +137,10 @@ static int run_urgency(const struct cmdline *c)
         urgency = FLUX_JOB_URGENCY_EXPEDITE;
     else if (strcmp(c->argv[1], "default") == 0)
         urgency = FLUX_JOB_URGENCY_DEFAULT;
-    else if (parse_count(c->argv[1], "the urgency", 0, &urgency) < 0)
-        return EXIT_FAILURE;
-    if (!(h = open_for_job(c, &id)))
+    else if (number_parse_int(c->argv[1], FLUX_JOB_URGENCY_MIN, FLUX_JOB_URGENCY_MAX, &urgency) < 0)
+        return complain("the urgency must be 0 to 31, hold, default or expedite, not '%s'",
+                        c->argv[1]);
+    if (!(h = open_for_job(c->argv[0], &id)))
         return EXIT_FAILURE;
     return finish(flux_job_set_urgency(h, id, urgency), "set the urgency of", id);
 }
@@ -157,129 +181,45 @@ static int run_wait(const struct cmdline *c)
     return status;
 }
 
-/* --- eventlogs --- */
+/* --- data --- */
 
-struct printing {
-    struct eventlog_printer printer;
-    flux_reactor_t *reactor;
-    const char *wanted; /* wait-event: stop at this event */
-    bool quiet, verbose;
-    bool found;
-    int status;
-};
-
-static void print_line(struct printing *p, const char *line)
+/* The jobspec as it was signed, with what the instance leaves out of its own copy. */
+static int print_original(json_t *answer)
 {
-    CLEANUP(json_decrefp) json_t *entry = eventlog_entry_decode(line, strlen(line), NULL);
-    const char *name;
+    const char *j = json_string_value(json_object_get(answer, "J"));
+    CLEANUP(freep) char *jobspec = NULL;
+    flux_error_t error = { "it is not there" };
+    uint32_t userid;
+    size_t size;
 
-    if (!entry || eventlog_entry_parse(entry, NULL, &name, NULL) < 0)
-        return;
-    p->found = p->wanted && strcmp(name, p->wanted) == 0;
-    if (!p->wanted || p->verbose || (p->found && !p->quiet))
-        eventlog_print(&p->printer, entry);
-    else
-        eventlog_printer_see(&p->printer, entry);
-}
-
-/* Follow an eventlog of a job synchronously. timeout < 0: none. */
-static int follow_log(flux_t *h, flux_jobid_t id, const char *path, struct printing *p,
-                      double timeout)
-{
-    CLEANUP(flux_future_destroyp) flux_future_t *f = flux_job_event_watch(h, id, path, 0);
-
-    while (f && flux_future_wait_for(f, timeout) == 0) {
-        const char *line;
-
-        if (flux_job_event_watch_get(f, &line) < 0)
-            break;
-        print_line(p, line);
-        output_flush();
-        if (p->found)
-            return EXIT_SUCCESS;
-        flux_future_reset(f);
-    }
-    if (errno == ENODATA && !p->wanted)
-        return EXIT_SUCCESS;
-    if (errno == ENODATA)
-        return complain("job %s has ended without event '%s'", jobid_text(id), p->wanted);
-    if (errno == ETIMEDOUT)
-        return complain("timed out waiting for event '%s' of job %s", p->wanted, jobid_text(id));
-    return complain_future(f, "cannot read %s of job %s", path, jobid_text(id));
-}
-
-static int printing_init(struct printing *p, const struct cmdline *c)
-{
-    *p =
-        (struct printing){ .quiet = cmdline_has(c, "quiet"), .verbose = cmdline_has(c, "verbose") };
-    return eventlog_printer_init(&p->printer, cmdline_string(c, "format", "text"),
-                                 cmdline_string(c, "time-format", "raw"));
-}
-
-static int run_eventlog(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = NULL;
-    CLEANUP(json_decrefp) json_t *answer = NULL;
-    CLEANUP(json_decrefp) json_t *entries = NULL;
-    const char *path = cmdline_string(c, "path", "eventlog");
-    struct printing p;
-    flux_jobid_t id;
-    const char *text;
-    size_t i;
-    json_t *entry;
-
-    if (printing_init(&p, c) < 0 || !(h = open_for_job(c, &id)))
-        return EXIT_FAILURE;
-    if (cmdline_has(c, "follow"))
-        return follow_log(h, id, path, &p, -1.);
-    answer =
-        client_call(h, "job-info.lookup",
-                    json_pack("{s:I s:[s] s:i}", "id", (json_int_t)id, "keys", path, "flags", 0),
-                    "read the eventlog");
-    if (!answer)
-        return EXIT_FAILURE;
-    text = json_string_value(json_object_get(answer, path));
-    if (!text || !(entries = eventlog_decode(text, strlen(text), NULL)))
-        return complain("the eventlog of job %s is malformed", jobid_text(id));
-    json_array_foreach (entries, i, entry)
-        eventlog_print(&p.printer, entry);
+    if (!j || sign_none_unwrap(j, strlen(j), &jobspec, &size, &userid, &error) < 0)
+        return complain("cannot read the signed request: %s", error.text);
+    puts(jobspec);
     return EXIT_SUCCESS;
 }
-
-static int run_wait_event(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = NULL;
-    const char *limit = cmdline_string(c, "timeout", NULL);
-    double timeout = -1.;
-    struct printing p;
-    flux_jobid_t id;
-
-    if (printing_init(&p, c) < 0 || (limit && parse_duration(limit, "--timeout", &timeout) < 0) ||
-        !(h = open_for_job(c, &id)))
-        return EXIT_FAILURE;
-    p.wanted = c->argv[1];
-    return follow_log(h, id, cmdline_string(c, "path", "eventlog"), &p, timeout);
-}
-
-/* --- data --- */
 
 static int run_info(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(json_decrefp) json_t *answer = NULL;
+    bool original = cmdline_has(c, "original");
     flux_jobid_t id;
     json_t *keys;
 
-    if (!(h = open_for_job(c, &id)))
+    if (original && (c->argc != 2 || strcmp(c->argv[1], "jobspec") != 0))
+        return complain("--original is for the key jobspec alone");
+    if (!(h = open_for_job(c->argv[0], &id)))
         return EXIT_FAILURE;
     keys = json_array();
     for (int i = 1; i < c->argc; i++)
-        (void)json_array_append_new(keys, json_string(c->argv[i]));
+        (void)json_array_append_new(keys, json_string(original ? "J" : c->argv[i]));
     answer = client_call(h, "job-info.lookup",
                          json_pack("{s:I s:o s:i}", "id", (json_int_t)id, "keys", keys, "flags", 0),
                          "read the data of the job");
     if (!answer)
         return EXIT_FAILURE;
+    if (original)
+        return print_original(answer);
     for (int i = 1; i < c->argc; i++) {
         const char *s = json_string_value(json_object_get(answer, c->argv[i]));
         size_t len = s ? strlen(s) : 0;
@@ -289,32 +229,80 @@ static int run_info(const struct cmdline *c)
     return EXIT_SUCCESS;
 }
 
-static int print_id(const char *s, const char *style)
+static int encode_id(flux_jobid_t id, const char *style, char *buf, size_t size)
+{
+    if (strcmp(style, "kvs") == 0)
+        return flux_job_kvs_key(buf, (int)size, id, NULL) < 0 ? -1 : 0;
+    return flux_job_id_encode(id, style, buf, size);
+}
+
+static int check_style(const char *option, const char *style)
+{
+    char buf[128];
+
+    if (encode_id(1, style, buf, sizeof(buf)) < 0)
+        return complain("--%s must be dec, hex, dothex, words, f58, f58plain or kvs, not '%s'",
+                        option, style);
+    return EXIT_SUCCESS;
+}
+
+/* from: the only spelling to accept; NULL: all. */
+static int print_id(const char *s, const char *from, const char *to)
 {
     flux_jobid_t id;
     char buf[128];
 
     if (parse_jobid(s, &id) < 0)
         return EXIT_FAILURE;
-    if (strcmp(style, "kvs") == 0 ? flux_job_kvs_key(buf, sizeof(buf), id, NULL) < 0
-                                  : flux_job_id_encode(id, style, buf, sizeof(buf)) < 0)
-        return complain("--to must be dec, hex, dothex, words, f58, f58plain or kvs, not '%s'",
-                        style);
+    if (from && (encode_id(id, from, buf, sizeof(buf)) < 0 || strcasecmp(buf, s) != 0))
+        return complain("'%s' is not a job id in the spelling %s", s, from);
+    if (encode_id(id, to, buf, sizeof(buf)) < 0)
+        return complain("'%s' cannot be spelled as %s", s, to);
     puts(buf);
     return EXIT_SUCCESS;
 }
 
 static int run_id(const struct cmdline *c)
 {
-    const char *style = cmdline_string(c, "to", "dec");
+    const char *to = cmdline_string(c, "to", "dec");
+    const char *from = cmdline_string(c, "from", NULL);
     int status = EXIT_SUCCESS;
     char line[256];
 
+    if (check_style("to", to) != EXIT_SUCCESS ||
+        (from && check_style("from", from) != EXIT_SUCCESS))
+        return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++)
-        status |= print_id(c->argv[i], style);
-    while (c->argc == 0 && fgets(line, sizeof(line), stdin))
-        status |= print_id(line, style);
+        status |= print_id(c->argv[i], from, to);
+    while (c->argc == 0 && fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        status |= print_id(line, from, to);
+    }
     return status;
+}
+
+static int parse_flags(const char *s, int *ret)
+{
+    static const struct {
+        const char *name;
+        int flag;
+    } names[] = { { "debug", FLUX_JOB_DEBUG },
+                  { "waitable", FLUX_JOB_WAITABLE },
+                  { "novalidate", FLUX_JOB_NOVALIDATE } };
+
+    for (*ret = 0; *s; s += strcspn(s, ","), s += *s == ',') {
+        size_t len = strcspn(s, ","), i;
+
+        for (i = 0; i < ARRAY_SIZE(names); i++) {
+            if (strlen(names[i].name) == len && strncmp(names[i].name, s, len) == 0)
+                break;
+        }
+        if (i == ARRAY_SIZE(names))
+            return complain("--flags: there is no flag '%.*s': debug, novalidate, waitable are",
+                            (int)len, s);
+        *ret |= names[i].flag;
+    }
+    return EXIT_SUCCESS;
 }
 
 /* Submit a jobspec from a file or standard input. */
@@ -328,17 +316,17 @@ static int run_submit_jobspec(const struct cmdline *c)
     bool from_stdin = strcmp(path, "-") == 0;
     json_error_t e;
     flux_jobid_t id;
-    int urgency;
+    int urgency, flags;
 
-    if (parse_count(cmdline_string(c, "urgency", "16"), "--urgency", 0, &urgency) < 0)
+    if (parse_count(cmdline_string(c, "urgency", "16"), "--urgency", 0, &urgency) < 0 ||
+        parse_flags(cmdline_string(c, "flags", ""), &flags) != EXIT_SUCCESS)
         return EXIT_FAILURE;
     o = from_stdin ? json_loadf(stdin, 0, &e) : json_load_file(path, 0, &e);
     if (!o)
         return complain("%s: line %d: %s", from_stdin ? "standard input" : path, e.line, e.text);
     if (!(text = jsonx_encode(o, NULL)) || !(h = client_open()))
         return EXIT_FAILURE;
-    f = flux_job_submit(h, text, urgency,
-                        strstr(cmdline_string(c, "flags", ""), "waitable") ? FLUX_JOB_WAITABLE : 0);
+    f = flux_job_submit(h, text, urgency, flags);
     if (!f || flux_job_submit_get_id(f, &id) < 0)
         return complain_future(f, "cannot submit the job");
     puts(jobid_text(id));
@@ -347,33 +335,7 @@ static int run_submit_jobspec(const struct cmdline *c)
 
 /* --- many jobs --- */
 
-static int parse_states(const char *s, int *ret)
-{
-    *ret = 0;
-    while (*s) {
-        size_t len = strcspn(s, ",");
-        char word[32];
-        flux_job_state_t state;
-
-        snprintf(word, sizeof(word), "%.*s", (int)len, s);
-        if (strcasecmp(word, "active") == 0)
-            *ret |= FLUX_JOB_STATE_ACTIVE;
-        else if (strcasecmp(word, "pending") == 0)
-            *ret |= FLUX_JOB_STATE_PENDING;
-        else if (strcasecmp(word, "running") == 0)
-            *ret |= FLUX_JOB_STATE_RUNNING;
-        else if (flux_job_strtostate(word, &state) == 0)
-            *ret |= (int)state;
-        else {
-            complain("--states: '%s' is not a state of a job", word);
-            return -1;
-        }
-        s += len + (s[len] == ',');
-    }
-    return 0;
-}
-
-/* The selection that raiseall and killall share. userid -1 on the wire: all users. */
+/* The selection that raiseall and killall share. FLUX_USERID_UNKNOWN: all users. */
 static json_t *selection(const struct cmdline *c)
 {
     uint32_t userid = getuid();
@@ -381,11 +343,10 @@ static json_t *selection(const struct cmdline *c)
     int states;
 
     if ((user && parse_user(user, &userid) < 0) ||
-        parse_states(cmdline_string(c, "states", "active"), &states) < 0)
+        parse_states(cmdline_string(c, "states", "active"), "states", &states) < 0)
         return NULL;
-    return json_pack("{s:I s:i s:b}", "userid",
-                     userid == FLUX_USERID_UNKNOWN ? (json_int_t)-1 : (json_int_t)userid, "states",
-                     states, "dry_run", !cmdline_has(c, "force"));
+    return json_pack("{s:I s:i s:b}", "userid", (json_int_t)userid, "states", states, "dry_run",
+                     !cmdline_has(c, "force"));
 }
 
 static int act_on_all(const struct cmdline *c, const char *topic, json_t *request, const char *verb)
@@ -403,9 +364,10 @@ static int act_on_all(const struct cmdline *c, const char *topic, json_t *reques
     count = (int)json_integer_value(json_object_get(answer, "count"));
     errors = (int)json_integer_value(json_object_get(answer, "errors"));
     if (count > 0 && !cmdline_has(c, "force"))
-        fprintf(stderr, "%d jobs would be %s; confirm with --force\n", count, verb);
+        fprintf(stderr, "%d job%s would be %s; confirm with --force\n", count,
+                count == 1 ? "" : "s", verb);
     else if (count > 0 || !cmdline_has(c, "quiet"))
-        fprintf(stderr, "%d jobs %s (%d errors)\n", count, verb, errors);
+        fprintf(stderr, "%d job%s %s (%d errors)\n", count, count == 1 ? "" : "s", verb, errors);
     return errors ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -434,7 +396,7 @@ static int run_raiseall(const struct cmdline *c)
 {
     int severity;
 
-    if (parse_count(cmdline_string(c, "severity", "7"), "--severity", 0, &severity) < 0)
+    if (parse_severity(c, "7", &severity) < 0)
         return EXIT_FAILURE;
     return raise_all(c, c->argv[0], severity, cmdline_join(c, 1));
 }
@@ -453,8 +415,12 @@ static int run_killall(const struct cmdline *c)
 static const struct option attach_options[] = {
     { 'l', "label-io", NULL, "Begin lines of output with the rank of the task" },
     { 'r', "read-only", NULL, "Do not forward input and Ctrl-C" },
+    { 'i', "stdin-ranks", "RANKS", "Forward input to these tasks only (default all)" },
+    { 'u', "unbuffered", NULL, "Forward input as it is read (always done)" },
+    { 'w', "wait-event", "EVENT", "Detach at this event of the job" },
     { 'E', "show-events", NULL, "Show job events" },
-    { 'X', "show-exec", NULL, "Show execution events too" },
+    { 'X', "show-exec", NULL, "Show execution events" },
+    { 'q', "quiet", NULL, "Do not say how the job ended" },
     { 'v', "verbose", NULL, "-vv: job events, -vvv: execution events too" },
     { 0 },
 };
@@ -469,37 +435,26 @@ static const struct option signal_options[] = {
 static const struct option raise_options[] = {
     { 's', "severity", "N", "0 ends the job (default), 7 is the least" },
     { 't', "type", "TYPE", "Type of the exception (default cancel)" },
+    { 'm', "message", "TEXT", "Why" },
     { 0 },
 };
 static const struct option wait_options[] = {
     { 'a', "all", NULL, "Wait for all waitable jobs" },
     { 0 },
 };
-#define EVENTLOG_OPTIONS                                                                \
-    { 'f', "format", "FORMAT", "text (default) or json" },                              \
-        { 'T', "time-format", "FORMAT", "raw (default), iso, offset or human" },        \
-    {                                                                                   \
-        'p', "path", "PATH", "guest.exec.eventlog, guest.output ... (default eventlog)" \
-    }
-static const struct option eventlog_options[] = {
-    EVENTLOG_OPTIONS,
-    { 'F', "follow", NULL, "Print events as they happen until the job has ended" },
-    { 0 },
-};
-static const struct option wait_event_options[] = {
-    EVENTLOG_OPTIONS,
-    { 't', "timeout", "FSD", "Give up after so long without an event" },
-    { 'q', "quiet", NULL, "Do not print the event" },
-    { 'v', "verbose", NULL, "Print all events up to it" },
+static const struct option info_options[] = {
+    { 'o', "original", NULL, "The jobspec as it was signed" },
+    { 'b', "base", NULL, "What was stored, without later updates (there are none here)" },
     { 0 },
 };
 static const struct option id_options[] = {
     { 't', "to", "STYLE", "dec (default), hex, dothex, words, f58, f58plain, kvs" },
+    { 'f', "from", "STYLE", "Accept this spelling only (default: any)" },
     { 0 },
 };
 static const struct option submit_options[] = {
     { 'u', "urgency", "N", "0 to 31 (default 16)" },
-    { 'f', "flags", "LIST", "waitable" },
+    { 'f', "flags", "LIST", "debug, novalidate, waitable" },
     { 0 },
 };
 #define SELECTION_OPTIONS                                                              \
@@ -528,10 +483,8 @@ const struct command cmd_job[] = {
     { "job cancel", "JOBID... [MESSAGE...]", "Cancel jobs", cancel_options, 1, -1, 0, run_cancel },
     { "job cancelall", "[MESSAGE...]", "Cancel many jobs", cancelall_options, 0, -1, 0,
       run_cancelall },
-    { "job eventlog", "JOBID", "Print the events of a job", eventlog_options, 1, 1, 0,
-      run_eventlog },
     { "job id", "[JOBID...]", "Convert job ids to another spelling", id_options, 0, -1, 0, run_id },
-    { "job info", "JOBID KEY...", "Print data of a job: jobspec, R, J ...", NULL, 2, -1, 0,
+    { "job info", "JOBID KEY...", "Print data of a job: jobspec, R, J ...", info_options, 2, -1, 0,
       run_info },
     { "job kill", "JOBID...", "Send a signal to the tasks of jobs", signal_options, 1, -1, 0,
       run_kill },
@@ -544,7 +497,5 @@ const struct command cmd_job[] = {
     { "job urgency", "JOBID URGENCY", "Change the urgency of a job", NULL, 2, 2, 0, run_urgency },
     { "job wait", "[JOBID]", "Wait for a job submitted with --flags=waitable", wait_options, 0, 1,
       0, run_wait },
-    { "job wait-event", "JOBID EVENT", "Wait for an event of a job", wait_event_options, 2, 2, 0,
-      run_wait_event },
     { 0 },
 };

@@ -5,11 +5,10 @@
 
 #include "base/jsonx.h"
 #include "base/monotime.h"
-#include "base/number.h"
 #include "client.h"
-#include "datetime.h"
 #include "families.h"
 #include "job-fields.h"
+#include "since.h"
 
 #define DEFAULT_FORMAT                                                                          \
     "{id.f58:>12} {username:<8.8} {name:<10.10} {status_abbrev:>2.2} {ntasks:>6} {nnodes:>6h} " \
@@ -76,26 +75,6 @@ static int parse_filter(const char *s, struct filter *ret)
 }
 
 /* --- what to ask for --- */
-
-/* "-2h": so long ago; seconds since the epoch; or what datetime_parse() knows. Never the future. */
-static int parse_since(const char *s, double *ret)
-{
-    flux_error_t error = { "" };
-    double now = walltime(), ago;
-
-    if (s[0] == '-') {
-        if (parse_duration(s + 1, "what follows the '-' of --since", &ago) < 0)
-            return -1;
-        *ret = now - ago;
-    } else if (number_parse_double(s, ret) < 0 && datetime_parse(s, now, ret, &error) < 0) {
-        complain("--since: %s", error.text);
-        return -1;
-    }
-    if (*ret <= now)
-        return 0;
-    complain("--since: '%s' is in the future; -2h is two hours ago", s);
-    return -1;
-}
 
 static int ask_for_text(const struct cmdline *c, const char *key, json_t *request)
 {

@@ -5,10 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/eventlog.h"
 #include "client.h"
+
+#define COLOR_TIME "\033[32m"
+#define COLOR_NAME "\033[33m"
+#define COLOR_BAD  "\033[1;31m"
+#define COLOR_KEY  "\033[34m"
+#define COLOR_END  "\033[0m"
 
 int eventlog_printer_init(struct eventlog_printer *p, const char *format, const char *time_format)
 {
@@ -27,6 +34,26 @@ int eventlog_printer_init(struct eventlog_printer *p, const char *format, const 
     }
     complain("--time-format must be raw, iso, offset or human, not '%s'", time_format);
     return -1;
+}
+
+int eventlog_printer_color(struct eventlog_printer *p, const char *when)
+{
+    if (strcmp(when, "auto") == 0)
+        p->color = isatty(STDOUT_FILENO);
+    else if (strcmp(when, "always") == 0 || strcmp(when, "never") == 0)
+        p->color = when[0] == 'a';
+    else {
+        complain("--color must be always, never or auto, not '%s'", when);
+        return -1;
+    }
+    return 0;
+}
+
+/* Around what follows, or around nothing. */
+static void paint(const struct eventlog_printer *p, const char *color)
+{
+    if (p->color)
+        fputs(color, stdout);
 }
 
 void eventlog_printer_see(struct eventlog_printer *p, const json_t *entry)
@@ -78,12 +105,21 @@ void eventlog_print(struct eventlog_printer *p, const json_t *entry)
         putchar('\n');
         return;
     }
+    paint(p, COLOR_TIME);
     print_time(p, t);
-    printf(" %s", name);
+    paint(p, COLOR_END);
+    putchar(' ');
+    paint(p, strcmp(name, "exception") == 0 ? COLOR_BAD : COLOR_NAME);
+    fputs(name, stdout);
+    paint(p, COLOR_END);
     json_object_foreach (context, key, value) {
         CLEANUP(freep) char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 
-        printf(" %s=%s", key, text ? text : "?");
+        putchar(' ');
+        paint(p, COLOR_KEY);
+        fputs(key, stdout);
+        paint(p, COLOR_END);
+        printf("=%s", text ? text : "?");
     }
     putchar('\n');
 }

@@ -10,12 +10,15 @@ enum time_format { TIME_RAW, TIME_ISO, TIME_OFFSET, TIME_HUMAN };
 
 struct eventlog_printer {
     bool json;
+    bool color;
     enum time_format time_format;
     double first; /* timestamp of the first entry, 0: none yet */
 };
 
 /* format: "text" or "json"; time_format: "raw", "iso", "offset", "human". -1 after complaining. */
 int eventlog_printer_init(struct eventlog_printer *p, const char *format, const char *time_format);
+/* when: "always", "never", or "auto": if standard output is a terminal. -1 after complaining. */
+int eventlog_printer_color(struct eventlog_printer *p, const char *when);
 void eventlog_print(struct eventlog_printer *p, const json_t *entry);
 /* Take note of an entry that is not printed. */
 void eventlog_printer_see(struct eventlog_printer *p, const json_t *entry);

@@ -15,6 +15,8 @@ extern const struct command cmd_hwloc[];
 extern const struct command cmd_instance[];
 extern const struct command cmd_job[];
 extern const struct command cmd_job_purge[];
+extern const struct command cmd_job_eventlog[];
+extern const struct command cmd_job_status[];
 extern const struct command cmd_jobs[];
 extern const struct command cmd_kvs[];
 extern const struct command cmd_kvs_namespace[];
@@ -28,5 +30,6 @@ extern const struct command cmd_resource[];
 extern const struct command cmd_run[];
 extern const struct command cmd_start[];
 extern const struct command cmd_submit[];
+extern const struct command cmd_watch[];
 
 #endif

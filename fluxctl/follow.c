@@ -99,6 +99,8 @@ static void on_exception(struct follow *fo, const json_t *context)
 
     if (severity == 0)
         fo->failure = EXIT_FAILURE;
+    if (fo->options.quiet)
+        return;
     if (!type)
         type = "unknown";
     if (severity == 0 && strcmp(type, "cancel") == 0)
@@ -114,7 +116,7 @@ static void on_finish(struct follow *fo, const json_t *context)
 {
     fo->status = (int)json_integer_value(json_object_get(context, "status"));
     input_stop(fo->input);
-    if (WIFSIGNALED(fo->status))
+    if (WIFSIGNALED(fo->status) && !fo->options.quiet)
         complain_to(fo->options.err, "job %s: shell ended by signal %d (%s)", jobid_text(fo->id),
                     WTERMSIG(fo->status), strsignal(WTERMSIG(fo->status)));
 }
@@ -133,8 +135,13 @@ static void on_job_event(const char *name, double timestamp, const json_t *conte
         fo->started = true;
         interrupt_set_running(fo->interrupt);
     }
-    if (fo->options.verbose >= 2)
+    if (fo->options.verbose >= 2 || fo->options.events)
         print_event(fo, "job", name, timestamp, context);
+    if (fo->options.wait_event && strcmp(name, fo->options.wait_event) == 0 && !fo->done) {
+        fo->done = true;
+        fo->options.on_done(fo, exit_status(fo), fo->options.arg);
+        return;
+    }
     if (fo->output_state == OUTPUT_ABSENT && fo->started)
         start_output(fo);
 }
@@ -231,12 +238,12 @@ static int create_parts(struct follow *fo)
     start_output(fo);
     if (!fo->output)
         return -1;
-    if (fo->options.input && !(fo->input = input_new(fo->h, fo->id)))
+    if (fo->options.input && !(fo->input = input_new(fo->h, fo->id, fo->options.ranks)))
         return -1;
     if (fo->options.interrupts &&
         !(fo->interrupt = interrupt_new(fo->h, fo->id, fo->options.unread)))
         return -1;
-    if (fo->options.verbose >= 3 &&
+    if ((fo->options.verbose >= 3 || fo->options.exec) &&
         !(fo->exec = watch_new(fo->h, fo->id, "guest.exec.eventlog", &exec_ops, fo)))
         return -1;
     flux_watcher_unref(fo->flusher);
@@ -259,6 +266,8 @@ struct follow *follow_new(flux_t *h, flux_jobid_t id, const struct follow_option
     if (!fo->options.err)
         fo->options.err = stderr;
     output_printer_init(&fo->printer, options->label, fo->options.out, fo->options.err);
+    if (options->label_job)
+        snprintf(fo->printer.prefix, sizeof(fo->printer.prefix), "%s: ", jobid_text(id));
     if (create_parts(fo) < 0)
         return NULL;
     return TAKE(fo);

@@ -24,6 +24,7 @@
 struct input {
     flux_t *h;
     char topic[96];
+    const char *ranks;
     flux_watcher_t *watcher;
     flux_watcher_t *background; /* runs while the terminal is another's */
     int in_flight;
@@ -107,7 +108,7 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
     n = read(STDIN_FILENO, buf, sizeof(buf));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    o = iodata_encode("stdin", "all", buf, n > 0 ? (size_t)n : 0, n <= 0);
+    o = iodata_encode("stdin", in->ranks, buf, n > 0 ? (size_t)n : 0, n <= 0);
     if (!(text = json_dumps(o, JSON_COMPACT)) ||
         !(f = flux_rpc(in->h, in->topic, text, FLUX_NODEID_ANY, 0)) ||
         flux_future_then(f, -1., on_sent, in) < 0) {
@@ -130,13 +131,14 @@ void input_start(struct input *in)
     }
 }
 
-struct input *input_new(flux_t *h, flux_jobid_t id)
+struct input *input_new(flux_t *h, flux_jobid_t id, const char *ranks)
 {
     CLEANUP(input_freep) struct input *in = calloc(1, sizeof(*in));
 
     if (!in)
         return NULL;
     in->h = h;
+    in->ranks = ranks ? ranks : "all";
     snprintf(in->topic, sizeof(in->topic), "%u-shell-%" PRIu64 ".stdin", (unsigned)getuid(), id);
     in->watcher =
         flux_fd_watcher_create(flux_get_reactor(h), STDIN_FILENO, FLUX_POLLIN, on_readable, in);

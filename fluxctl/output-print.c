@@ -36,7 +36,8 @@ static void on_header(struct output_printer *p, const json_t *context)
     p->err.base64 = err && strcmp(err, "base64") == 0;
 }
 
-static void write_labelled(struct output_stream *s, const char *rank, const char *data, size_t size)
+static void write_labelled(struct output_stream *s, const char *prefix, const char *rank,
+                           const char *data, size_t size)
 {
     if (s->line_is_open && strcmp(s->open_rank, rank) != 0) {
         fputc('\n', s->file);
@@ -47,7 +48,7 @@ static void write_labelled(struct output_stream *s, const char *rank, const char
         size_t n = newline ? (size_t)(newline - data) + 1 : size;
 
         if (!s->line_is_open)
-            fprintf(s->file, "%s: ", rank);
+            fprintf(s->file, "%s%s: ", prefix, rank);
         fwrite(data, 1, n, s->file);
         s->line_is_open = !newline;
         data += n;
@@ -76,7 +77,7 @@ static int on_data(struct output_printer *p, const json_t *context)
         data = decoded;
     }
     if (p->label)
-        write_labelled(s, rank, data, size);
+        write_labelled(s, p->prefix, rank, data, size);
     else
         fwrite(data, 1, size, s->file);
     return 0;

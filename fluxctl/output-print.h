@@ -15,7 +15,8 @@ struct output_stream {
 };
 
 struct output_printer {
-    bool label; /* begin lines with "RANK: " */
+    bool label;      /* begin lines with "RANK: " */
+    char prefix[64]; /* before that */
     struct output_stream out, err;
 };
 

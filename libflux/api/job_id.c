@@ -31,8 +31,11 @@ static int check(int rc)
     return -1;
 }
 
+/* The key in the KVS is a spelling too: "job." and the one with periods. */
 int flux_job_id_parse(const char *s, flux_jobid_t *id)
 {
+    if (s && strncmp(s, "job.", 4) == 0 && strchr(s + 4, '.'))
+        s += 4;
     return check(s && id ? fluid_parse(s, id) : -EINVAL);
 }
 

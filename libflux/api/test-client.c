@@ -207,7 +207,8 @@ static void wait_returns_id_and_status(void **state)
 
 static void ids_are_encoded_and_parsed_in_all_styles(void **state)
 {
-    static const char *const types[] = { "dec", "hex", "dothex", "words", "f58", "f58plain", NULL };
+    static const char *const types[] = { "dec",   "hex", "dothex",   "kvs",
+                                         "words", "f58", "f58plain", NULL };
     flux_jobid_t id;
     char buf[128];
 

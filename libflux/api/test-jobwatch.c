@@ -91,6 +91,31 @@ static void eventlog_is_delivered_line_by_line_until_clean(void **state)
     flux_msg_destroy(req);
 }
 
+static void a_job_that_is_unknown_ends_the_watch_with_a_sentence(void **state)
+{
+    static const char *const paths[] = { "eventlog", "guest.output" };
+    struct router *rt = *state;
+
+    for (int i = 0; i < 2; i++) {
+        flux_future_t *f = flux_job_event_watch(rt->h, ID, paths[i], 0);
+        flux_msg_t *link = i == 1 ? expect_watch(rt, "primary", LINK) : NULL;
+        flux_msg_t *req = expect_watch(rt, "primary", MAIN);
+        const char *s;
+        int flags;
+
+        assert_int_equal(flux_request_unpack(req, NULL, "{s:i}", "flags", &flags), 0);
+        assert_false(flags & FLUX_KVS_WAITCREATE);
+        router_answer(rt, req, ENOENT, NULL);
+        assert_int_equal(flux_future_wait_for(f, 5.), 0);
+        assert_int_equal(flux_job_event_watch_get(f, &s), -1);
+        assert_int_equal(errno, ENOENT);
+        assert_non_null(strstr(flux_future_error_string(f), "there is no such job"));
+        flux_future_destroy(f);
+        flux_msg_destroy(link);
+        flux_msg_destroy(req);
+    }
+}
+
 static void a_line_may_come_in_pieces(void **state)
 {
     struct router *rt = *state;
@@ -347,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROUTER_TEST(eventlog_is_delivered_line_by_line_until_clean),
+        ROUTER_TEST(a_job_that_is_unknown_ends_the_watch_with_a_sentence),
         ROUTER_TEST(a_line_may_come_in_pieces),
         ROUTER_TEST(a_running_jobs_guest_log_ends_with_its_archive),
         ROUTER_TEST(a_line_may_be_split_between_namespace_and_archive),
