@@ -483,14 +483,24 @@ bool journal_in_use(struct journal *j)
     return in_use;
 }
 
-bool journal_behind(struct journal *j)
+static bool more_than(struct journal *j, uint32_t n)
 {
-    bool behind;
+    bool more;
 
     (void)pthread_mutex_lock(&j->mutex);
-    behind = j->nsegments > JOURNAL_SEGMENTS_MAX;
+    more = j->nsegments > n;
     (void)pthread_mutex_unlock(&j->mutex);
-    return behind;
+    return more;
+}
+
+bool journal_urgent(struct journal *j)
+{
+    return more_than(j, JOURNAL_SEGMENTS_SOON);
+}
+
+bool journal_behind(struct journal *j)
+{
+    return more_than(j, JOURNAL_SEGMENTS_MAX);
 }
 
 void journal_rotate(struct journal *j)

@@ -12,8 +12,9 @@
 
 #define JOURNAL_SEGMENT_BLOBS 65536
 #define JOURNAL_SEGMENT_BYTES (64u << 20)
-#define JOURNAL_SEGMENTS_MAX  4 /* to be folded: with more, folding comes before appending */
-#define JOURNAL_FOLD_BLOBS    1024
+#define JOURNAL_SEGMENTS_MAX  4 /* with more, folding comes before appending */
+#define JOURNAL_SEGMENTS_SOON 2 /* with more, folding does not wait for a quiet moment */
+#define JOURNAL_FOLD_BLOBS    2048
 #define JOURNAL_FOLD_BYTES    (4u << 20)
 
 struct journal_params {
@@ -57,7 +58,8 @@ int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value)
 int journal_fold(struct journal *j, struct store *st);
 bool journal_foldable(struct journal *j); /* there is something that journal_fold() would do */
 bool journal_in_use(struct journal *j);   /* there is a file that is appended to */
-bool journal_behind(struct journal *j);   /* more than JOURNAL_SEGMENTS_MAX are to be folded */
+bool journal_urgent(struct journal *j);   /* more than JOURNAL_SEGMENTS_SOON are there */
+bool journal_behind(struct journal *j);   /* more than JOURNAL_SEGMENTS_MAX are there */
 void journal_rotate(struct journal *j);   /* makes what is there foldable */
 struct journal_stats journal_stats(struct journal *j);
 

@@ -141,24 +141,45 @@ static void worker_round(struct worker *wk)
     finish(wk, &changes);
 }
 
-/* With the mutex: sleeps until there is something to do; after a while without changes what is in
- * the journal becomes foldable. */
-static void worker_sleep(struct worker *wk)
+/* With the mutex. Moving costs as much as storing did: it waits for a quiet moment, but not for
+ * long. */
+static bool fold_now(struct worker *wk)
+{
+    return !wk->failed && !wk->fold_failed && journal_foldable(wk->journal) &&
+           (journal_urgent(wk->journal) || journal_stats(wk->journal).changes == wk->seen);
+}
+
+static bool sleep_msec(struct worker *wk, long msec)
 {
     struct timespec until;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WORKER_IDLE_MSEC / 1000;
-    if (!wk->fold_failed && !journal_in_use(wk->journal)) {
-        (void)pthread_cond_wait(&wk->wakeup, &wk->mutex);
-    } else if (pthread_cond_timedwait(&wk->wakeup, &wk->mutex, &until) == ETIMEDOUT) {
-        const uint64_t changes = journal_stats(wk->journal).changes;
-
-        wk->fold_failed = false; /* try again */
-        if (changes == wk->seen)
-            journal_rotate(wk->journal);
-        wk->seen = changes;
+    until.tv_sec += msec / 1000;
+    until.tv_nsec += msec % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
     }
+    return pthread_cond_timedwait(&wk->wakeup, &wk->mutex, &until) == ETIMEDOUT;
+}
+
+/* With the mutex: sleeps until there is something to do. */
+static void worker_sleep(struct worker *wk)
+{
+    bool foldable = journal_foldable(wk->journal) && !wk->fold_failed && !wk->failed;
+    uint64_t changes;
+
+    if (!foldable && !wk->fold_failed && !journal_in_use(wk->journal)) {
+        (void)pthread_cond_wait(&wk->wakeup, &wk->mutex);
+        return;
+    }
+    if (!sleep_msec(wk, foldable ? WORKER_QUIET_MSEC : WORKER_IDLE_MSEC))
+        return;
+    changes = journal_stats(wk->journal).changes;
+    if (changes == wk->seen && !foldable && !wk->fold_failed)
+        journal_rotate(wk->journal);
+    wk->fold_failed = false; /* try again */
+    wk->seen = changes;
 }
 
 static void *worker_main(void *arg)
@@ -171,7 +192,7 @@ static void *worker_main(void *arg)
             worker_round(wk);
         } else if (wk->stop) {
             break;
-        } else if (!wk->failed && !wk->fold_failed && journal_foldable(wk->journal)) {
+        } else if (fold_now(wk)) {
             (void)pthread_mutex_unlock(&wk->mutex);
             run_fold(wk);
             (void)pthread_mutex_lock(&wk->mutex);

@@ -43,7 +43,8 @@ struct worker_stats {
     size_t queued_bytes;
 };
 
-#define WORKER_IDLE_MSEC 5000 /* without a change, until what is in the journal is moved */
+#define WORKER_QUIET_MSEC 200  /* without a change, until whole files of the journal are moved */
+#define WORKER_IDLE_MSEC  5000 /* and until the last one is */
 
 /* Consumes st and j. */
 int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct worker **ret);
