@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* fluxctl content: blobs by their digest. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,6 +66,9 @@ static int load_one(flux_t *h, const char *blobref, int flags)
     const void *data;
     size_t len;
 
+    if (!f && errno == EINVAL)
+        return complain("'%s' is not a blobref: blake2b- or sha256- and 64 hexadecimal digits",
+                        blobref);
     if (!f || flux_content_load_get(f, &data, &len) < 0)
         return complain_future(f, "cannot load %s", blobref);
     fwrite(data, 1, len, stdout);

@@ -131,11 +131,11 @@ static int run_urgency(const struct cmdline *c)
     flux_jobid_t id;
     int urgency;
 
-    if (strcmp(c->argv[1], "hold") == 0)
+    if (strcasecmp(c->argv[1], "hold") == 0)
         urgency = FLUX_JOB_URGENCY_HOLD;
-    else if (strcmp(c->argv[1], "expedite") == 0)
+    else if (strcasecmp(c->argv[1], "expedite") == 0)
         urgency = FLUX_JOB_URGENCY_EXPEDITE;
-    else if (strcmp(c->argv[1], "default") == 0)
+    else if (strcasecmp(c->argv[1], "default") == 0)
         urgency = FLUX_JOB_URGENCY_DEFAULT;
     else if (number_parse_int(c->argv[1], FLUX_JOB_URGENCY_MIN, FLUX_JOB_URGENCY_MAX, &urgency) < 0)
         return complain("the urgency must be 0 to 31, hold, default or expedite, not '%s'",

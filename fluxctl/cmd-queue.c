@@ -23,7 +23,9 @@ static void print_status(const json_t *o)
 
 static int set(const struct cmdline *c, const char *topic, const char *key, bool value)
 {
-    CLEANUP(freep) char *reason = cmdline_join(c, 0);
+    CLEANUP(freep)
+    char *reason =
+        cmdline_has(c, "message") ? strdup(cmdline_string(c, "message", "")) : cmdline_join(c, 0);
     CLEANUP(flux_closep) flux_t *h = client_open();
     CLEANUP(json_decrefp) json_t *answer = NULL;
     CLEANUP(json_decrefp) json_t *status = NULL;
@@ -124,6 +126,11 @@ static const struct option set_options[] = {
     { 'q', "quiet", NULL, "Do not print the status afterwards" },
     { 0 },
 };
+static const struct option refuse_options[] = {
+    { 'm', "message", "TEXT", "Why" },
+    { 'q', "quiet", NULL, "Do not print the status afterwards" },
+    { 0 },
+};
 static const struct option status_options[] = {
     { 'v', "verbose", NULL, "Say how many jobs wait and run" },
     { 0, "json", NULL, "Print JSON" },
@@ -135,13 +142,13 @@ static const struct option wait_options[] = {
 };
 
 const struct command cmd_queue[] = {
-    { "queue disable", "[REASON...]", "Refuse new jobs", set_options, 0, -1, 0, run_disable },
+    { "queue disable", "[REASON...]", "Refuse new jobs", refuse_options, 0, -1, 0, run_disable },
     { "queue drain", NULL, "Wait until no job is active", wait_options, 0, 0, 0, run_drain },
     { "queue enable", NULL, "Accept jobs again", set_options, 0, 0, 0, run_enable },
     { "queue idle", NULL, "Wait until no job runs", wait_options, 0, 0, 0, run_idle },
     { "queue start", NULL, "Schedule jobs again", set_options, 0, 0, 0, run_start },
     { "queue status", NULL, "Say whether jobs are accepted and scheduled", status_options, 0, 0, 0,
       run_status },
-    { "queue stop", "[REASON...]", "Start no more jobs", set_options, 0, -1, 0, run_stop },
+    { "queue stop", "[REASON...]", "Start no more jobs", refuse_options, 0, -1, 0, run_stop },
     { 0 },
 };

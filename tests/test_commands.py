@@ -85,6 +85,22 @@ def test_a_disabled_queue_refuses_jobs_with_the_reason_until_enabled(fresh_insta
     assert i.flux("run", "echo", "again") == "again"
 
 
+def test_the_reason_may_be_an_option_and_the_status_be_left_out(fresh_instance):
+    i = fresh_instance
+    assert i.flux("queue", "disable", "-q", "--message=for tests") == ""
+    assert i.flux("queue", "status").splitlines()[0] == "Job submission is disabled: for tests"
+    assert i.flux("queue", "stop", "-m", "too").splitlines()[1] == "Scheduling is stopped: too"
+    assert i.flux("queue", "enable") and i.flux("queue", "start", "--quiet") == ""
+    assert i.flux("queue", "status", "--verbose").splitlines()[-1] == "0 running jobs"
+    for command in ("drain", "idle"):
+        i.run("queue", command, "--timeout=10s")
+    job = i.flux("submit", "sleep", "300")
+    i.run("job", "wait-event", job, "start")
+    for command in ("drain", "idle"):
+        r = i.run("queue", command, "-t", "0.05", check=False)
+        assert r.returncode == 1 and "timed out" in r.stderr
+
+
 def test_a_stopped_queue_starts_nothing_until_started(fresh_instance):
     i = fresh_instance
     i.flux("queue", "stop", "repair")
@@ -113,6 +129,9 @@ def test_content_store_and_load_return_the_same_bytes(instance):
     assert instance.run("content", "load", "--bypass-cache", ref).stdout == blob
     r = instance.run("content", "load", ref[:-4] + "0000", check=False)
     assert r.returncode == 1 and "cannot load" in r.stderr
+    for wrong in ("sha1-" + "0" * 40, "blake2b-00", ref.upper(), "x"):
+        r = instance.run("content", "load", wrong, check=False)
+        assert r.returncode == 1 and "is not a blobref" in r.stderr, wrong
 
 
 # --- module ---

@@ -269,7 +269,7 @@ def test_kill_signals_running_jobs(instance, running, held):
 def test_urgency(instance, held):
     blocker = instance.flux("submit", f"-n{instance.free_cores()}", "sleep", "300")
     instance.run("job", "wait-event", blocker, "start")
-    for word, value in (("7", 7), ("expedite", 31), ("default", 16), ("hold", 0)):
+    for word, value in (("7", 7), ("expedite", 31), ("EXPEDITE", 31), ("default", 16), ("Hold", 0)):
         instance.run("job", "urgency", held, word)
         assert [e["context"]["urgency"] for e in instance.eventlog(held) if e["name"] == "urgency"][-1] == value
     instance.run("cancel", blocker)

@@ -114,6 +114,22 @@ def test_every_option_is_on_the_page(build):
     assert missing == []
 
 
+def test_every_command_and_option_is_completed(build):
+    fluxctl = build / "fluxctl" / "fluxctl"
+
+    def complete(*words):
+        return subprocess.run([fluxctl, "--list-completions", *words], capture_output=True, text=True, check=True).stdout.split()
+
+    for name in commands(build):
+        words = name.split()
+        for i, word in enumerate(words):
+            assert word in complete(*words[:i], "") and word in complete(*words[:i], word[:2]), name
+        help = subprocess.run([fluxctl, *words, "--help"], capture_output=True, text=True).stdout
+        offered = [option.rstrip("=") for option in complete(*words, "--")]
+        for option in re.findall(r"^  (?:-., |    )(--[a-z0-9-]+)", help, re.M):
+            assert option in offered, (name, option)
+
+
 def test_the_jobspec_on_its_page_is_accepted(shell):
     example = re.search(r"^\{\n.*?^\}\n", text_of(TOP / "man/man5/flux-jobspec.5"), re.M | re.S).group(0)
     r = shell(f"flux job attach $(flux job submit - <<'END'\n{example}END\n)")
