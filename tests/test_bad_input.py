@@ -3,17 +3,19 @@
 with a reason, and the same daemons go on running jobs. Topics and shapes are read from the method tables in the source,
 so that a new method is tried without a line here. Seeds are fixed."""
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import pathlib
 import random
 import re
+import signal
 import socket
 
 import pytest
 from embedded import Instance, wait_until
-from rawclient import ALL_SEALS, ANY, CONTROL, EVENT, NORESPONSE, REQUEST, RESPONSE, STREAMING, Client, encode, memfd
+from rawclient import ALL_SEALS, ANY, BAD_PEER, CONTROL, EVENT, NORESPONSE, REQUEST, RESPONSE, STREAMING, Client, encode, memfd
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 NCORES = len(os.sched_getaffinity(0))
@@ -129,6 +131,126 @@ def test_what_is_no_message_harms_nobody(live, where):
             assert c.is_dropped(), path
 
 
+def service_sockets(instance):
+    return [p for p in sockets(instance) if not p.endswith("/local")]
+
+
+def daemon_of(instance, path):
+    """The daemon behind a socket: who was started for it is known by the units' names."""
+    names = {"job-exec": "exec", "rexec": "exec", "job-info": "job-list", "kvs-watch": "kvs", "feasibility": "sched"}
+    name = os.path.basename(path)
+    return names.get(name, name)
+
+
+def drops(instance, daemon):
+    return [r["MESSAGE"] for r in instance.log_records(daemon) if r.get("MESSAGE_ID") == BAD_PEER and "dropped" in r["MESSAGE"]]
+
+
+def test_who_is_dropped_is_logged_with_a_reason_and_a_flood_of_them_is_counted(build, tmp_path):
+    """Twenty in ten seconds are logged, the rest is a number behind the next one."""
+    with Instance(build, tmp_path) as live:
+        with unharmed(live):
+            for path in sockets(live):
+                daemon = "broker" if path.endswith("/local") else daemon_of(live, path)
+                before = len(drops(live, daemon))
+                c = Client(path)
+                c.send(b"garbage")
+                assert c.is_dropped(), path
+                assert len(drops(live, daemon)) == before + 1, path
+                assert f"process {os.getpid()} " in drops(live, daemon)[-1] or f"pid {os.getpid()} " in drops(live, daemon)[-1]
+            for path in (sockets(live)[-1], service_sockets(live)[0]):
+                daemon = "broker" if path.endswith("/local") else daemon_of(live, path)
+                for _ in range(200):
+                    c = Client(path)
+                    c.send(b"garbage")
+                    assert c.is_dropped(), path
+                assert len(drops(live, daemon)) < 100, path
+
+
+def test_a_closed_socket_a_response_and_an_event_are_no_requests_of_a_service(live):
+    with same_daemons(live):
+        for path in service_sockets(live):
+            name = os.path.basename(path)
+            for kind in (RESPONSE, EVENT, CONTROL):
+                c = Client(path)
+                c.send(type=kind, topic=None if kind == CONTROL else f"{name}.ping", payload=None, routes=[])
+                assert c.is_dropped(), (path, kind)
+
+
+def test_a_reused_matchtag_harms_the_one_who_does_it_only(live):
+    """A service answers what it is asked; who asks twice with one matchtag gets two answers with it."""
+    with same_daemons(live):
+        for path in service_sockets(live):
+            name = os.path.basename(path)
+            c, other = Client(path), Client(path)
+            for _ in range(3):
+                c.send(topic=f"{name}.ping", aux2=5)
+            assert [c.recv().matchtag for _ in range(3)] == [5, 5, 5]
+            assert other.rpc(f"{name}.ping", {"x": 1}).json["x"] == 1
+
+
+def test_the_socket_itself_as_a_descriptor_is_closed(live):
+    """A socket that carries itself is kept alive by nobody but the kernel's collector."""
+    with same_daemons(live):
+        for path in sockets(live):
+            c = Client(path)
+            with contextlib.suppress(OSError):
+                c.send(encode(topic="x.ping", payload=b""), fds=[c.s.fileno()])
+                c.send(encode(topic="x.ping"), fds=[c.s.fileno()])
+            assert c.is_dropped(), path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_another_user_is_not_let_in_by_a_service(live):
+    """Even one who could connect, which the mode of the socket forbids."""
+    os.chmod(live.rundir, 0o711)
+    paths = service_sockets(live)
+    modes = {p: os.stat(p).st_mode & 0o777 for p in paths}
+    assert [p for p, mode in modes.items() if mode & 0o077] == []
+    with same_daemons(live):
+        try:
+            for p in modes:
+                os.chmod(p, 0o777)
+            for path in paths:
+                os.seteuid(GUEST)
+                try:
+                    c = Client(path)
+                finally:
+                    os.seteuid(0)
+                with contextlib.suppress(OSError):
+                    c.send(topic=f"{os.path.basename(path)}.ping")
+                assert c.is_dropped(), path
+        finally:
+            for p, mode in modes.items():
+                os.chmod(p, mode)
+
+
+def test_a_flood_of_memfds_towards_a_service_that_stands_still_is_bounded(build, tmp_path):
+    """The router neither runs out of descriptors nor spins, others are served, and it recovers."""
+    with Instance(build, tmp_path) as live:
+        live.run("kvs", "put", "a=1")
+        router = live.all_pids()["broker"]
+        before = len(os.listdir(f"/proc/{router}/fd"))
+        pid = live.kill_daemon("kvs", signal.SIGSTOP)
+        try:
+            c = Client(os.path.join(live.rundir, "local"))
+            c.s.settimeout(0.5)
+            payload = memfd(json.dumps({"key": "x" * 100_000}).encode() + b"\0")
+            with contextlib.suppress(OSError):  # it may be told to wait, or be dropped
+                for tag in range(1, 6000):
+                    c.send(encode(topic="kvs.lookup", payload=b"", aux2=tag), fds=[payload])
+            os.close(payload)
+            other = Client(os.path.join(live.rundir, "local"))
+            assert other.rpc("broker.ping").errnum == 0
+            assert len(os.listdir(f"/proc/{router}/fd")) < before + 6000
+            c.close()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until("the descriptors to be closed", lambda: len(os.listdir(f"/proc/{router}/fd")) <= before + 4)
+        assert live.all_pids()["broker"] == router
+        assert live.flux("kvs", "get", "a") == "1"
+
+
 def test_descriptors_that_do_not_belong_are_closed(live):
     with unharmed(live):
         pids = live.all_pids()
@@ -217,8 +339,9 @@ class Asker:
     def __init__(self, path):
         self.c = Client(path)
         self.tag = 0
-        self.waiting = set()
+        self.waiting = {}
         self.errnums = set()
+        self.mute = set()
 
     def ask(self, topic, payload, flags=0):
         self.tag += 1
@@ -229,7 +352,7 @@ class Asker:
         else:
             self.c.send(encode(topic=topic, payload=payload, aux2=self.tag, flags=flags))
         if not flags & NORESPONSE:
-            self.waiting.add(self.tag)
+            self.waiting[self.tag] = topic
         self.take(64)
 
     def take(self, leave):
@@ -241,8 +364,10 @@ class Asker:
                 return  # streams, and what waits for something to happen
             assert m is not None, "the connection was closed"
             if m.type != EVENT:
-                self.waiting.discard(m.matchtag)
+                topic = self.waiting.pop(m.matchtag, m.topic)
                 self.errnums.add(m.errnum)
+                if m.errnum and not m.text.strip():
+                    self.mute.add((topic, os.strerror(m.errnum)))
 
     def close(self):
         self.c.close()
@@ -251,7 +376,7 @@ class Asker:
 def fuzz(path_of, seed, count):
     """Topics that somebody knows (their answers are not all ENOSYS)."""
     rng = random.Random(seed)
-    known = set()
+    known, mute = set(), set()
     for topic in topics():
         path = path_of(topic)
         if path is None:
@@ -261,8 +386,11 @@ def fuzz(path_of, seed, count):
             asker.ask(topic, payload, STREAMING if rng.random() < 0.5 else 0)
         asker.take(40)
         asker.close()
+        mute |= asker.mute
         if asker.errnums != {38}:
             known.add(topic)
+    mute -= {(t, os.strerror(errno.ENOENT)) for t in ("kvs.lookup", "kvs-watch.lookup")}  # there is no more to say
+    assert not mute, f"errors without a sentence: {sorted(mute)}"
     return known
 
 

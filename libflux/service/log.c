@@ -148,3 +148,24 @@ int log_ratelimit(struct log_ratelimit *rl, double interval)
     rl->dropped = 0;
     return 1;
 }
+
+int log_burst(struct log_burst *b, unsigned int burst, double interval)
+{
+    const uint64_t now = monotime_usec();
+
+    if (!b->since_usec || (double)(now - b->since_usec) >= interval * 1e6) {
+        b->since_usec = now;
+        b->logged = 0;
+    }
+    if (b->logged >= burst) {
+        b->left_out++;
+        return 0;
+    }
+    b->logged++;
+    b->suffix[0] = '\0';
+    if (b->left_out > 0)
+        (void)snprintf(b->suffix, sizeof(b->suffix), " (%llu more like this were not logged)",
+                       (unsigned long long)b->left_out);
+    b->left_out = 0;
+    return 1;
+}

@@ -32,6 +32,19 @@ struct log_ratelimit {
     uint64_t dropped;
 };
 int log_ratelimit(struct log_ratelimit *rl, double interval);
+/* The same with a burst: the first of each interval are logged. suffix: "" or, once after some were
+ * left out, how many: to be put behind the text. */
+struct log_burst {
+    uint64_t since_usec;
+    unsigned int logged;
+    uint64_t left_out;
+    char suffix[64];
+};
+int log_burst(struct log_burst *b, unsigned int burst, double interval);
+
+/* Of clients that were dropped: how many in how many seconds. */
+#define LOG_DROPS         20
+#define LOG_DROPS_SECONDS 10
 
 /* MESSAGE_IDs; the catalog has a text for each. */
 #define LOG_ID_BAD_PEER \

@@ -34,6 +34,7 @@ struct peers {
     struct service *svc;
     TAILQ_HEAD(, peer) list;
     struct log_ratelimit refused;
+    struct log_burst dropped;
     size_t count;
     size_t queued_bytes; /* output that waits, when it was last summed up */
     size_t looks;        /* since then */
@@ -125,8 +126,9 @@ static void on_end(struct conn *c, enum conn_end end, const char *reason)
     (void)snprintf(user, sizeof(user), "FLUX_USERID=%u", cred->uid);
     if (end == CONN_PROTOCOL || end == CONN_SLOW) {
         p->peers->svc->stats.bad_peer++;
-        log_fields(LOG_WARNING, fields, "dropped process %d of user %u: %s", (int)cred->pid,
-                   cred->uid, reason);
+        if (log_burst(&p->peers->dropped, LOG_DROPS, LOG_DROPS_SECONDS))
+            log_fields(LOG_WARNING, fields, "dropped process %d of user %u: %s%s", (int)cred->pid,
+                       cred->uid, reason, p->peers->dropped.suffix);
     }
     if (p->is_client)
         client_left(p);

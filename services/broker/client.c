@@ -152,6 +152,7 @@ static void log_dropped(struct client *c, enum conn_end end, const char *reason)
     const char *id =
         end == CONN_SLOW ? "MESSAGE_ID=" LOG_ID_SLOW_CLIENT : "MESSAGE_ID=" LOG_ID_BAD_PEER;
     const char *fields[] = { id, uid, pid, NULL };
+    struct log_burst *drops = &c->clients->drops[client_is_guest(c)];
 
     (void)snprintf(uid, sizeof(uid), "FLUX_USERID=%u", c->cred.uid);
     (void)snprintf(pid, sizeof(pid), "FLUX_PID=%d", (int)c->pid);
@@ -159,8 +160,9 @@ static void log_dropped(struct client *c, enum conn_end end, const char *reason)
         c->clients->slow++;
     else
         c->clients->bad++;
-    log_fields(LOG_WARNING, fields, "dropped the client with pid %d of user %u: %s", (int)c->pid,
-               c->cred.uid, reason);
+    if (log_burst(drops, LOG_DROPS, LOG_DROPS_SECONDS))
+        log_fields(LOG_WARNING, fields, "dropped the client with pid %d of user %u: %s%s",
+                   (int)c->pid, c->cred.uid, reason, drops->suffix);
 }
 
 static void on_end(struct conn *conn, enum conn_end end, const char *reason)

@@ -8,6 +8,7 @@
 #include "broker/links.h"
 #include "broker/registry.h"
 #include "broker/users.h"
+#include "service/log.h"
 #include "service/conn.h"
 #include "service/origin.h"
 #include "service/service.h"
@@ -52,6 +53,7 @@ struct clients {
     struct client *by_name;
     uint32_t next_id;
     uint64_t accepted, refused, bad, slow;
+    struct log_burst drops[2]; /* of the owner's clients, of guests' */
     size_t freed_bytes; /* of queues of clients that left, since memory was last given back */
 };
 

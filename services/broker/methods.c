@@ -96,6 +96,8 @@ static int rpc_event_subscribe(struct request *req, void *arg)
     if (rc == -ENOSPC)
         return request_explain(req, ENOSPC, "a client may have %u event subscriptions",
                                SUBSCRIPTIONS_MAX);
+    if (rc == -EINVAL)
+        return request_explain(req, EINVAL, "topic: longer than %d bytes", MSG_TOPIC_MAX);
     heartbeat_wake(&m->heartbeat);
     return rc < 0 ? rc : request_respond(req, NULL);
 }
@@ -108,6 +110,8 @@ static int rpc_event_unsubscribe(struct request *req, void *arg)
 
     (void)request_unpack(req, "{s:s}", "topic", &topic);
     rc = events_unsubscribe(&m->router.events, &client_of(req)->events, topic);
+    if (rc == -ENOENT)
+        return request_explain(req, ENOENT, "this client has not subscribed to '%.64s'", topic);
     return rc < 0 ? rc : request_respond(req, NULL);
 }
 
@@ -145,6 +149,8 @@ static int rpc_event_publish(struct request *req, void *arg)
     if (rc == 0)
         rc = request_respond_pack(req, "{s:I}", "seq", (json_int_t)router_publish(&m->router, msg));
     flux_msg_destroy(msg);
+    if (rc == -EINVAL)
+        return request_explain(req, EINVAL, "not a topic, or the payload is not base64");
     return rc;
 }
 
@@ -195,10 +201,10 @@ static int rpc_service_announce(struct request *req, void *arg)
 
     (void)request_unpack(req, "{s:o}", "services", &services);
     if (json_array_size(services) > ANNOUNCED_MAX)
-        return -EINVAL;
+        return request_explain(req, EINVAL, "services: too many, or not names of services");
     json_array_foreach (services, i, value)
         if (!json_is_string(value) || !service_name_valid(json_string_value(value)))
-            return -EINVAL;
+            return request_explain(req, EINVAL, "services: too many, or not names of services");
     json_decref(c->announced);
     c->announced = json_incref(services);
     return 0;
@@ -210,9 +216,11 @@ static int rpc_log_append(struct request *req, void *arg)
 {
     const void *data;
     size_t size;
+    int rc;
 
     request_raw(req, &data, &size);
-    return log_append(client_of(req), data, size);
+    rc = log_append(client_of(req), data, size);
+    return rc == -EPROTO ? request_explain(req, EPROTO, "not a line as RFC 5424 has it") : rc;
 }
 
 /* --- broker */

@@ -606,5 +606,4 @@ const struct service_desc job_list_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
-    .allow_guests = true,
 };

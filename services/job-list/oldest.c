@@ -44,6 +44,11 @@ int oldest_answer(struct request *req, struct store *store, uint64_t npurged)
         return request_explain(req, EINVAL, "ids: more than %d", ENTRIES_MAX);
     if (places)
         rc = ids ? find_ids(store, ids, places) : find_page(store, request_json(req), places);
+    if (rc == -EPROTO)
+        return request_explain(req, EPROTO,
+                               "ids: must be integers; max_entries: from 1 to %d; after: must be "
+                               "[t_inactive, id]",
+                               ENTRIES_MAX);
     if (rc < 0)
         return rc;
     return request_respond_pack(req, "{s:O s:I}", "jobs", places, "npurged", (json_int_t)npurged);

@@ -96,7 +96,9 @@ static int rpc_raiseall(struct request *req, void *arg)
     rc = raise_all(&d->m, asker_of(req), (uint32_t)userid, states, severity, type, note, dry_run,
                    &count);
     if (rc < 0)
-        return rc;
+        return request_explain(req, -rc,
+                               "an exception has a type, a severity from 0 to 7, and is "
+                               "for jobs that are not over");
     return request_respond_pack(req, "{s:i s:i}", "count", count, "errors", 0);
 }
 
@@ -124,7 +126,7 @@ static int rpc_killall(struct request *req, void *arg)
         return -EPROTO;
     rc = kill_all(&d->m, asker_of(req), (uint32_t)userid, signum, dry_run, &count);
     if (rc < 0)
-        return rc;
+        return request_explain(req, -rc, "%d is not a signal, or the user is not yours", signum);
     return request_respond_pack(req, "{s:i s:i}", "count", count, "errors", 0);
 }
 
@@ -186,7 +188,7 @@ static int rpc_events_journal(struct request *req, void *arg)
     int rc;
 
     if (request_unpack(req, "{s?I}", "since", &since) < 0 || since < 0)
-        return -EPROTO;
+        return request_explain(req, EPROTO, "since: must be an integer that is not negative");
     rc = journal_listen(&d->m, req, (uint64_t)since);
     if (rc == 0)
         request_on_gone(req, on_journal_gone, d);

@@ -19,6 +19,8 @@ const char *errnum_sentence(int errnum)
         return "not a directory";
     case ELOOP:
         return "too many symbolic links";
+    case EINVAL:
+        return "not a valid key or namespace, or not a symbolic link";
     case EIO:
         return "part of the value cannot be read from the content store";
     default:
@@ -83,7 +85,7 @@ int rpc_lookup(struct request *req, void *arg)
     if (treeobj && (rc = get_snapshot(m, req, treeobj, &root)) < 0)
         return rc;
     if ((rc = lookup_new(m->kvs, ns, key, flags, &who, root, on_lookup_done, &lk)) < 0)
-        return rc;
+        return errnum_sentence(-rc) ? request_explain(req, -rc, "%s", errnum_sentence(-rc)) : rc;
     m->nlookups++;
     lk->arg = request_ref(req);
     if (lookup_run(lk))

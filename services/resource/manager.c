@@ -423,5 +423,4 @@ const struct service_desc resource_desc = {
     .name = "resource",
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
-    .allow_guests = true,
 };

@@ -503,5 +503,4 @@ const struct service_desc sched_desc = {
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
     .on_stats_clear = on_stats_clear,
-    .allow_guests = true,
 };
