@@ -286,3 +286,41 @@ def test_a_waitable_job_that_ended_can_be_waited_for_after_a_restart_of_the_job_
     assert r.returncode != 0
     r = instance.run("job", "wait", check=False)
     assert r.returncode != 0
+
+
+# --- dependencies
+
+
+def test_a_dependency_on_a_job_that_is_not_active_is_refused_at_once(instance):
+    ended = instance.flux("submit", "true")
+    wait_inactive(instance, ended)
+    for scheme in ("after", "afterok", "afterany", "afternotok"):
+        for jobid in (ended, "ƒ3"):
+            r = instance.run("submit", f"--dependency={scheme}:{jobid}", "true", check=False)
+            assert r.returncode != 0 and "cannot be found" in r.stderr, (scheme, jobid)
+    first = instance.flux("submit", "--urgency=hold", "true")
+    second = instance.flux("submit", f"--dependency=afterok:{first}", "true")
+    assert instance.eventlog(second)[-1]["name"] == "dependency-add"
+    instance.run("job", "urgency", first, "default")
+    wait_inactive(instance, first, second)
+    assert exceptions(instance, second) == []
+
+
+def test_a_dependency_is_taken_while_the_job_manager_is_away(instance):
+    first = instance.flux("submit", "--urgency=hold", "true")
+    instance.kill_daemon("job-manager")
+    second = instance.flux("submit", f"--dependency=afterany:{first}", "true")
+    instance.run("cancel", first)
+    wait_inactive(instance, first, second)
+    assert instance.flux("jobs", "-an", "-o", "{result}", second) == "COMPLETED"
+
+
+def test_urgencies_are_words_in_either_case_and_bounded(instance):
+    jobid = instance.flux("submit", "--urgency=hold", "true")
+    for bad in ("32", "-1", "soon", "1e1", ""):
+        assert instance.run("job", "urgency", "--", jobid, bad, check=False).returncode != 0, bad
+    instance.run("job", "urgency", jobid, "HOLD")
+    instance.run("job", "urgency", jobid, "EXPEDITE")
+    wait_inactive(instance, jobid)
+    r = instance.run("job", "urgency", jobid, "3", check=False)
+    assert r.returncode != 0 and "ended" in r.stderr

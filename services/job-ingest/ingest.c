@@ -28,6 +28,17 @@ void ingest_refuse(struct ingest *in, struct submission *s, int errnum, const ch
     submission_free(s);
 }
 
+void ingest_take(struct ingest *in, struct submission *s)
+{
+    if (fluid_generate(&in->ids, &s->id) < 0) {
+        ingest_refuse(in, s, EOVERFLOW, "there are no more job ids");
+        return;
+    }
+    s->t_submit = walltime();
+    in->nsubmitted++;
+    batch_add(&in->waiting, s);
+}
+
 static int refused(struct ingest *in, struct request *req, int rc, const flux_error_t *error)
 {
     in->nrefused++;
@@ -94,15 +105,16 @@ static int rpc_submit(struct request *req, void *arg)
     if (in->disabled)
         return refuse_disabled(in, req);
     rc = submission_check(&r, &s, &error);
-    if (rc == 0)
-        rc = fluid_generate(&in->ids, &s->id);
+    if (rc == 0 && s->after)
+        rc = depend_check(in, s);
     if (rc < 0)
         return refused(in, req, rc, &error);
-    s->t_submit = walltime();
     s->req = request_ref(req);
     in->naccepted++;
-    in->nsubmitted++;
-    batch_add(&in->waiting, TAKE(s));
+    if (s->after)
+        (void)TAKE(s); /* depend.c has it */
+    else
+        ingest_take(in, TAKE(s));
     return 0;
 }
 
@@ -161,6 +173,7 @@ int ingest_new(struct service *svc, struct ingest **ret)
     batch_init(&in->waiting);
     batch_init(&in->committing);
     LIST_INIT(&in->announcements);
+    LIST_INIT(&in->depend_checks);
     rc = load_ids(in, &active);
     if (rc == 0)
         rc = load_admission(in);
@@ -191,6 +204,7 @@ struct ingest *ingest_free(struct ingest *in)
         return NULL;
     commit_close(in);
     announce_close(in);
+    depend_close(in);
     drop_all(&in->committing);
     drop_all(&in->waiting);
     free(in->disable_reason);

@@ -11,6 +11,9 @@
 struct announcement; /* a stored batch, to be told to the job manager */
 LIST_HEAD(announcement_list, announcement);
 
+struct depend_check;
+LIST_HEAD(depend_check_list, depend_check);
+
 struct ingest {
     struct service *svc;
     flux_t *h;
@@ -20,6 +23,7 @@ struct ingest {
     flux_future_t *commit;
     flux_watcher_t *prepare;
     struct announcement_list announcements;
+    struct depend_check_list depend_checks;
     size_t naccepted; /* submissions that are not answered yet */
     bool stopping;
     bool disabled; /* by the administrator; what the job manager says */
@@ -41,6 +45,11 @@ int announce(struct ingest *in, struct batch *b);
 int announce_active(struct ingest *in, const json_t *ids); /* job-manager.rescan */
 void announce_close(struct ingest *in);
 
+/* depend.c: ask for the jobs that s depends on, then ingest_take() or ingest_refuse() it. 0, or
+ * -ENOMEM: s is the caller's still. */
+int depend_check(struct ingest *in, struct submission *s);
+void depend_close(struct ingest *in);
+
 /* load.c: ids in use. *ret_ids: array of the active ones. */
 int load_ids(struct ingest *in, json_t **ret_ids);
 
@@ -49,6 +58,8 @@ int load_ids(struct ingest *in, json_t **ret_ids);
 int ingest_admission(struct ingest *in, json_t *o);
 int load_admission(struct ingest *in);
 
+/* Gives s an id, to be stored with the next commit; takes s. */
+void ingest_take(struct ingest *in, struct submission *s);
 void ingest_answer(struct ingest *in, struct submission *s); /* takes s */
 void ingest_refuse(struct ingest *in, struct submission *s, int errnum, const char *why); /* same */
 

@@ -5,6 +5,7 @@
 struct submission *submission_free(struct submission *s)
 {
     if (s) {
+        json_decref(s->after);
         free(s->reduced);
         free(s->jobspec);
         free(s->J);

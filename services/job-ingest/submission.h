@@ -21,6 +21,7 @@ struct submission {
     char *J;
     char *jobspec; /* JSON text */
     char *reduced; /* the same without its environment, for the job manager */
+    json_t *after; /* ids of the jobs that it depends on; NULL: none */
     STAILQ_ENTRY(submission) link;
 };
 STAILQ_HEAD(submission_list, submission);

@@ -142,6 +142,28 @@ static int check_jobspec(json_t *o, int flags, flux_error_t *error)
     return rc < 0 ? rc : check_dependencies(o, error);
 }
 
+/* What check_dependencies() let pass. */
+static int set_after(struct submission *s, const json_t *o)
+{
+    const json_t *system = json_object_get(json_object_get(o, "attributes"), "system");
+    json_t *list = json_object_get(system, "dependencies"), *dep;
+    size_t i;
+
+    json_array_foreach (list, i, dep) {
+        const char *value = json_string_value(json_object_get(dep, "value"));
+        const char *scheme = json_string_value(json_object_get(dep, "scheme"));
+        uint64_t id;
+
+        if (!value || !scheme || strncmp(scheme, "after", 5) != 0 || fluid_parse(value, &id) < 0)
+            continue;
+        if (!s->after && !(s->after = json_array()))
+            return -ENOMEM;
+        if (json_array_append_new(s->after, json_integer((json_int_t)id)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int set_texts(struct submission *s, json_t *o, const char *J)
 {
     s->J = strdup(J);
@@ -174,6 +196,8 @@ int submission_check(const struct submit_request *r, struct submission **ret, fl
     if (!o)
         return -EINVAL;
     rc = check_jobspec(o, r->flags, error);
+    if (rc == 0)
+        rc = r->flags & FLUX_JOB_NOVALIDATE ? 0 : set_after(s, o);
     if (rc == 0)
         rc = set_texts(s, o, r->J);
     if (rc < 0)

@@ -66,6 +66,24 @@ static int rpc_rescan(struct request *req, void *arg)
     return load_some(arg, ids, req);
 }
 
+static int rpc_active(struct request *req, void *arg)
+{
+    struct daemon *d = arg;
+    CLEANUP(json_decrefp) json_t *active = json_array();
+    json_t *ids, *o;
+    size_t i;
+
+    if (!active || request_unpack(req, "{s:o}", "ids", &ids) < 0)
+        return -EPROTO;
+    json_array_foreach (ids, i, o) {
+        const struct job *job = manager_find(&d->m, (flux_jobid_t)json_integer_value(o));
+
+        if (job && job->state != JOB_STATE_INACTIVE)
+            (void)json_array_append(active, o);
+    }
+    return request_respond_pack(req, "{s:O}", "ids", active);
+}
+
 static int rpc_raise(struct request *req, void *arg)
 {
     struct daemon *d = arg;
@@ -257,6 +275,7 @@ static int rpc_wake(struct request *req, void *arg)
 }
 
 static const struct rpc_method methods[] = {
+    { .topic = "job-manager.active", .roles = ROLE_OWNER, .in = "ids:a", .fn = rpc_active },
     { .topic = "job-manager.events-journal",
       .roles = ROLE_OWNER,
       .in = "since?:I",
