@@ -63,6 +63,17 @@ static int collect_broker_args(const struct cmdline *c, char ***args)
     return rc;
 }
 
+/* The namespace that the enclosing instance gave its job, us, for those who go back (--parent). */
+static int move_kvs_namespace(void)
+{
+    const char *ns = getenv("FLUX_KVS_NAMESPACE");
+
+    if (ns ? setenv("FLUX_PARENT_KVS_NAMESPACE", ns, 1) < 0
+           : unsetenv("FLUX_PARENT_KVS_NAMESPACE") < 0)
+        return -errno;
+    return unsetenv("FLUX_KVS_NAMESPACE") < 0 ? -errno : 0;
+}
+
 /* What the daemons and the command inherit. */
 static int set_environment(const struct start_options *o)
 {
@@ -82,8 +93,7 @@ static int set_environment(const struct start_options *o)
         return -errno;
     (void)unsetenv("FLUX_URI");
     (void)unsetenv("FLUX_JOB_ID"); /* that of the enclosing instance */
-    (void)unsetenv("FLUX_KVS_NAMESPACE");
-    return 0;
+    return move_kvs_namespace();
 }
 
 static void show(char *const *argv)

@@ -115,8 +115,9 @@ static int make_paths(struct instance *in, const struct supervisor_options *o, f
 static int make_environment(struct instance *in, const struct supervisor_options *o)
 {
     static const char *const inherited[] = {
-        "FLUX_JOB_SHELL", "FLUX_PARENT_URI", "FLUX_INSTANCE_LEVEL", "FLUX_LOG_LEVEL",
-        "PATH",           "LD_LIBRARY_PATH"
+        "FLUX_JOB_SHELL",      "FLUX_PARENT_URI", "FLUX_PARENT_KVS_NAMESPACE",
+        "FLUX_INSTANCE_LEVEL", "FLUX_LOG_LEVEL",  "PATH",
+        "LD_LIBRARY_PATH"
     };
     CLEANUP(freep) char *units = NULL;
     int rc;

@@ -111,6 +111,14 @@ def test_parent_speaks_to_the_parent_and_forgets_the_namespace(instance):
         instance.flux("setattr", "--expunge", "parent-uri")
 
 
+def test_an_instance_that_is_a_job_reaches_its_parent_in_the_namespace_of_the_job(instance):
+    script = "f=$0; $f kvs put k=inner; $f -p kvs put k=outer; $f kvs get k; $f -p kvs get k; $f -p getattr rundir; $f getattr instance-level; $f -p -p getattr rank"
+    r = instance.run("run", instance.fluxctl, "start", "--embedded", "--", "sh", "-c", script, instance.fluxctl, check=False)
+    assert r.stdout.split() == ["inner", "outer", instance.rundir, "1"] and "no parent" in r.stderr
+    jobid = instance.flux("jobs", "-a", "-n", "-c1", "-o", "{id.dothex}")
+    assert instance.flux("kvs", "get", f"job.{jobid}.guest.k") == "outer"
+
+
 def test_help_shows_the_page_of_a_command(instance, tmp_path):
     (tmp_path / "man").write_text('#!/bin/sh\necho "$@" "$MANPATH"\n')
     (tmp_path / "man").chmod(0o755)
@@ -261,10 +269,9 @@ def test_ping_says_what_is_wrong(instance, args, words):
 
 def test_what_logger_writes_dmesg_shows(instance):
     word = "unlikely-word"
-    instance.flux("logger", word, "one")
-    instance.flux("logger", "-s", "warning", "-n", "mine", word, "two")
-    instance.flux("logger", "--severity=notice", "--appname=other", f"{word} three")
-    wait_until("the records", lambda: instance.flux("dmesg").count(word) == 3)
+    for n, args in enumerate(([word, "one"], ["-s", "warning", "-n", "mine", word, "two"], ["--severity=notice", "--appname=other", f"{word} three"]), 1):
+        instance.flux("logger", *args)
+        wait_until("the record", lambda: instance.flux("dmesg").count(word) == n)
     found = [l.split(" ", 1) for l in lines(instance, "dmesg") if word in l]
     assert [f[1] for f in found] == [f"logger.info[0]: {word} one", f"mine.warning[0]: {word} two", f"other.notice[0]: {word} three"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", f[0]) for f in found) and found == sorted(found)
