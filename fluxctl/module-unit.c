@@ -353,6 +353,15 @@ static void print_arguments(FILE *f, const json_t *args)
         fprintf(f, " %s", json_string_value(arg));
 }
 
+static int leave_it_to_root(const char *path, const json_t *args)
+{
+    complain("the system's service manager lets only root start modules; type:");
+    fprintf(stderr, "  sudo fluxctl module load %s", path);
+    print_arguments(stderr, args);
+    fputc('\n', stderr);
+    return EXIT_FAILURE;
+}
+
 static int start_by_systemd(const struct manager *m, const char *name, const char *path,
                             const json_t *args)
 {
@@ -364,13 +373,8 @@ static int start_by_systemd(const struct manager *m, const char *name, const cha
         return complain("out of memory");
     if (systemctl(m, "start", unit, &output) == 0)
         return EXIT_SUCCESS;
-    if (not_permitted(output)) {
-        complain("the system's service manager lets only root start modules; type:");
-        fprintf(stderr, "  sudo fluxctl module load %s", path);
-        print_arguments(stderr, args);
-        fputc('\n', stderr);
-        return EXIT_FAILURE;
-    }
+    if (not_permitted(output))
+        return leave_it_to_root(path, args);
     why = unit_property(m, unit, "StatusText");
     return complain("cannot load %s: %s", name, why ? why : output ? output : "it did not start");
 }
@@ -397,8 +401,8 @@ int module_start(const struct manager *m, const char *name, const char *path, js
     int rc = write_record(m, name, path, args);
     int status;
 
-    if (rc == -EACCES || rc == -EPERM)
-        return complain("only the owner of the instance and root may load modules");
+    if ((rc == -EACCES || rc == -EPERM) && m->kind == MANAGER_SYSTEM)
+        return leave_it_to_root(path, args);
     if (rc < 0)
         return complain("cannot write %s/module/%s.json: %s", m->rundir, name, strerror(-rc));
     if (m->kind != MANAGER_EMBEDDED) {
