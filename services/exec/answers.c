@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* RFC 32 responses, in batches. Responses to start requests carry the job's id and matchtag 0, so
  * any start request of the same job manager can carry those of all jobs: the newest is kept for
- * that. There is one job manager: another client that asks for a start while it is connected is
- * refused, and does not get its answers. */
+ * that. Nothing waits for `start`, so it waits for company, START_SECONDS at most. There is one job
+ * manager: another client that asks for a start while it is connected is refused, and does not get
+ * its answers. */
 #include <string.h>
 
 #include "answers.h"
 #include "base/jsonx.h"
 #include "service/log.h"
 
-#define BATCH_MAX 1000 /* answers in one message */
+#define BATCH_MAX     1000 /* answers in one message */
+#define START_SECONDS 0.001
 
 struct answers {
     flux_watcher_t *flush; /* prepare: runs once before the loop sleeps, while there is something */
+    flux_watcher_t *late;  /* timer: starts flush */
     struct request *carrier;
     json_t *queue; /* array */
 };
@@ -36,6 +39,7 @@ static void on_flush(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     struct answers *a = arg;
 
     flux_watcher_stop(w);
+    flux_watcher_stop(a->late);
     while (json_array_size(a->queue) > 0) {
         CLEANUP(json_decrefp) json_t *batch = json_array();
         json_t *entry;
@@ -53,12 +57,20 @@ static void on_flush(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     }
 }
 
+static void on_late(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct answers *a = arg;
+
+    flux_watcher_start(a->flush);
+}
+
 int answers_new(flux_reactor_t *r, struct answers **ret)
 {
     CLEANUP(answers_freep) struct answers *a = calloc(1, sizeof(*a));
 
     if (!a || !(a->queue = json_array()) ||
-        !(a->flush = flux_prepare_watcher_create(r, on_flush, a)))
+        !(a->flush = flux_prepare_watcher_create(r, on_flush, a)) ||
+        !(a->late = flux_timer_watcher_create(r, START_SECONDS, 0., on_late, a)))
         return -ENOMEM;
     *ret = TAKE(a);
     return 0;
@@ -67,6 +79,7 @@ int answers_new(flux_reactor_t *r, struct answers **ret)
 struct answers *answers_free(struct answers *a)
 {
     if (a) {
+        flux_watcher_destroy(a->late);
         flux_watcher_destroy(a->flush);
         request_unref(a->carrier);
         json_decref(a->queue);
@@ -99,7 +112,12 @@ static void push(struct answers *a, flux_jobid_t id, const char *type, json_t *d
         log_err("job %" PRIu64 ": out of memory while answering the job manager", id);
         return;
     }
-    flux_watcher_start(a->flush);
+    if (strcmp(type, "start") != 0)
+        flux_watcher_start(a->flush);
+    else if (!flux_watcher_is_active(a->late)) {
+        flux_timer_watcher_reset(a->late, START_SECONDS, 0.);
+        flux_watcher_start(a->late);
+    }
 }
 
 void answers_start(struct answers *a, flux_jobid_t id)

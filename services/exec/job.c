@@ -66,7 +66,7 @@ struct job *jobs_find(struct jobs *jobs, flux_jobid_t id)
 static struct job *job_free(struct job *job)
 {
     if (job) {
-        flux_watcher_destroy(job->simulation);
+        job_simulation_end(job);
         flux_watcher_destroy(job->kill_timer);
         flux_watcher_destroy(job->expire);
         jobkvs_deinit(job);
@@ -228,6 +228,11 @@ void jobs_start(struct jobs *jobs, const struct job_request *req)
     flux_error_t error = { .text = "" };
     int rc;
 
+    if (job && job->simulated && !req->reattach) {
+        /* The job manager does not remember it, so it was never started: forget it, too. */
+        HASH_DEL(jobs->table, job);
+        job = job_free(job);
+    }
     if (job) {
         start_again(job, req->cleanup);
         return;

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <flux/core.h>
 #include "adopt.h"
+#include "alarm.h"
 #include "answers.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
@@ -29,6 +30,7 @@ struct jobs {
     struct launcher *launcher;
     struct commitq *commits;
     struct answers *answers;
+    struct alarms *alarms;
     const struct exec_config *config;
     const struct cputopo *topo;
     void (*on_fatal)(void *arg, const char *why); /* go away and come back: the KVS knows */
@@ -80,7 +82,9 @@ struct job {
     flux_future_t *f_jobspec, *f_namespace, *f_log;
     struct commit_op link, archive;
     /* timers */
-    flux_watcher_t *expire, *kill_timer, *simulation;
+    flux_watcher_t *expire, *kill_timer;
+    flux_watcher_t *simulation; /* long ones; or */
+    struct alarm alarm;         /* short ones */
 };
 
 /* --- job.c */
@@ -133,6 +137,8 @@ void job_arm_expiration(struct job *job);
 /* 1: the jobspec asks for simulation, *ret_duration in seconds; 0: not; -EINVAL with a sentence. */
 int simulation_parse(const json_t *jobspec, double *ret_duration, flux_error_t *error);
 void job_simulate(struct job *job);
+bool job_is_simulating(const struct job *job);
+void job_simulation_end(struct job *job);
 
 /* --- shellinfo.c */
 /* Answer the shell that waits, if everything is there. */

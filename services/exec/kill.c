@@ -38,7 +38,7 @@ void job_cancel(struct job *job)
     const double timeout = job->jobs->config->kill_timeout;
 
     job->canceled = true;
-    if (job->simulation) {
+    if (job_is_simulating(job)) {
         end_simulation(job, SIGTERM);
         return;
     }
@@ -56,7 +56,7 @@ void job_cancel(struct job *job)
 
 void job_kill(struct job *job, int signum)
 {
-    if (job->simulation) {
+    if (job_is_simulating(job)) {
         end_simulation(job, signum);
     } else if (job->state == JOB_RUN) {
         job->killed = true;

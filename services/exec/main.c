@@ -6,7 +6,7 @@
 static const struct rpc_method methods[] = {
     { .topic = "job-exec.start",
       .roles = ROLE_OWNER,
-      .in = "id:I userid:I R:* reattach?:b started?:b cleanup?:b jobspec?:o",
+      .in = "id?:I userid?:I R?:* reattach?:b started?:b cleanup?:b jobspec?:o jobs?:a",
       .fn = rpc_start },
     { .topic = "job-exec.kill",
       .roles = ROLE_OWNER,

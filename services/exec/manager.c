@@ -150,6 +150,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (cputopo_new("/sys/devices/system/cpu", NULL, &m->topo) < 0)
         log_warning("the cores of this node cannot be read from /sys: tasks are not bound");
     if ((rc = new_launcher(m)) < 0 || (rc = answers_new(r, &m->answers)) < 0 ||
+        (rc = alarms_new(r, &m->alarms)) < 0 ||
         (rc = commitq_new(service_flux(svc), r, on_fatal, m, &m->commits)) < 0 ||
         (rc = subprocesses_new(r, &m->procs)) < 0)
         return rc;
@@ -160,6 +161,7 @@ int manager_new(struct service *svc, struct manager **ret)
         .launcher = m->launcher,
         .commits = m->commits,
         .answers = m->answers,
+        .alarms = m->alarms,
         .config = &m->config,
         .topo = m->topo,
         .on_fatal = on_fatal,
@@ -181,6 +183,7 @@ struct manager *manager_free(struct manager *m)
         jobs_free_all(&m->jobs);
         subprocesses_free(m->procs);
         commitq_free(m->commits);
+        alarms_free(m->alarms);
         answers_free(m->answers);
         launcher_free(m->launcher);
         cputopo_free(m->topo);

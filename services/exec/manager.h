@@ -16,6 +16,7 @@ struct manager {
     struct launcher *launcher;
     struct commitq *commits;
     struct answers *answers;
+    struct alarms *alarms;
     struct jobs jobs;
     struct hello *hello;
     struct subprocesses *procs;

@@ -7,6 +7,8 @@
 #include "base/monotime.h"
 #include "job.h"
 
+#define SHORT_SECONDS 0.01 /* where a timer of the loop, good to 1 ms, is too coarse */
+
 int simulation_parse(const json_t *jobspec, double *ret_duration, flux_error_t *error)
 {
     const json_t *o = json_object_get(jobspec, "attributes");
@@ -27,12 +29,29 @@ int simulation_parse(const json_t *jobspec, double *ret_duration, flux_error_t *
     return 1;
 }
 
-static void on_simulated(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+bool job_is_simulating(const struct job *job)
+{
+    return job->simulation || job->alarm.set;
+}
+
+void job_simulation_end(struct job *job)
+{
+    flux_watcher_destroy(job->simulation);
+    job->simulation = NULL;
+    alarm_clear(job->jobs->alarms, &job->alarm);
+}
+
+static void on_alarm(void *arg)
 {
     struct job *job = arg;
 
     job->has_status = true;
     job_done(job);
+}
+
+static void on_simulated(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    on_alarm(arg);
 }
 
 void job_simulate(struct job *job)
@@ -45,8 +64,12 @@ void job_simulate(struct job *job)
         left -= walltime() - job->starttime;
     if (left > job->run_duration)
         left = job->run_duration;
-    job->simulation =
-        flux_timer_watcher_create(job->jobs->reactor, left > 0 ? left : 0, 0., on_simulated, job);
+    if (left < SHORT_SECONDS) {
+        job->alarm = (struct alarm){ .fn = on_alarm, .arg = job };
+        alarm_set(job->jobs->alarms, &job->alarm, left > 0 ? (uint64_t)(left * 1e6) : 0);
+        return;
+    }
+    job->simulation = flux_timer_watcher_create(job->jobs->reactor, left, 0., on_simulated, job);
     if (!job->simulation) {
         job_fail(job, "exec", "flux-exec is out of memory");
         job_done(job);

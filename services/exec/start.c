@@ -7,28 +7,56 @@
 #include "manager.h"
 #include "service/log.h"
 
-int rpc_start(struct request *req, void *arg)
+/* One job of a start request: 0 or -EPROTO. Borrowed from o. */
+static int read_job(json_t *o, struct job_request *ret)
 {
-    struct manager *m = arg;
-    struct job_request jr = { .jobspec = NULL };
     json_int_t id, userid;
     int reattach = 0, started = 0, cleanup = 0;
 
-    if (request_unpack(req, "{s:I s:I s:o s?b s?b s?b s?o}", "id", &id, "userid", &userid, "R",
-                       &jr.R, "reattach", &reattach, "started", &started, "cleanup", &cleanup,
-                       "jobspec", &jr.jobspec) < 0)
-        return request_explain(req, EPROTO, "job-exec.start: needs id, userid and R");
+    if (json_unpack(o, "{s:I s:I s:o s?b s?b s?b s?o}", "id", &id, "userid", &userid, "R", &ret->R,
+                    "reattach", &reattach, "started", &started, "cleanup", &cleanup, "jobspec",
+                    &ret->jobspec) < 0)
+        return -EPROTO;
+    ret->id = (flux_jobid_t)id;
+    ret->userid = (uint32_t)userid;
+    ret->reattach = reattach;
+    ret->started = started;
+    ret->cleanup = cleanup;
+    return 0;
+}
+
+static int start_one(struct manager *m, json_t *o)
+{
+    struct job_request jr = { .jobspec = NULL };
+    int rc = read_job(o, &jr);
+
+    if (rc == 0)
+        jobs_start(&m->jobs, &jr);
+    return rc;
+}
+
+/* One job, or many in `jobs`. */
+int rpc_start(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    json_t *o, *jobs;
+    size_t i;
+    int rc = 0;
+
+    if (request_unpack(req, "o", &o) < 0)
+        return -EPROTO;
     if (!m->leader)
         return request_explain(req, ENOSYS, "job-exec is served by the leader only");
-    jr.id = (flux_jobid_t)id;
-    jr.userid = (uint32_t)userid;
-    jr.reattach = reattach;
-    jr.started = started;
-    jr.cleanup = cleanup;
     if (answers_set_carrier(m->answers, req) < 0)
         return request_explain(req, EBUSY, "jobs are started for another client, the job manager");
-    jobs_start(&m->jobs, &jr);
-    return 0;
+    jobs = json_object_get(o, "jobs");
+    if (!jobs)
+        rc = start_one(m, o);
+    json_array_foreach (jobs, i, o) {
+        if (rc == 0)
+            rc = start_one(m, o);
+    }
+    return rc < 0 ? request_explain(req, EPROTO, "job-exec.start: needs id, userid and R") : 0;
 }
 
 int rpc_job_kill(struct request *req, void *arg)

@@ -148,7 +148,7 @@ static void a_message_has_a_limit_and_all_get_through(void **state)
 static void the_newest_request_of_the_same_job_manager_carries_what_waits(void **state)
 {
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[0]), 0);
-    answers_start(fx.a, 1);
+    answers_finish(fx.a, 1, 0);
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[1]), 0);
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 0);
@@ -163,12 +163,39 @@ static void another_life_of_the_job_manager_does_not_hear_what_was_meant_for_the
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[1]), -EBUSY); /* there is one already */
     fx.req[0].gone = true;
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[1]), 0);
-    answers_start(fx.a, 2);
+    answers_finish(fx.a, 2, 0);
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 0);
     assert_int_equal(json_array_size(fx.req[1].messages), 1);
     assert_int_equal(
         json_integer_value(json_object_get(json_array_get(fx.req[1].messages, 0), "id")), 2);
+}
+
+static void stop(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    if (json_array_size(fx.req[0].messages) > 0)
+        flux_reactor_stop(r);
+}
+
+static void a_start_waits_for_company_but_not_for_long(void **state)
+{
+    flux_watcher_t *check = flux_check_watcher_create(fx.r, stop, NULL);
+    flux_watcher_t *prepare = flux_prepare_watcher_create(fx.r, stop, NULL);
+
+    assert_int_equal(answers_set_carrier(fx.a, &fx.req[0]), 0);
+    answers_start(fx.a, 1);
+    turn();
+    assert_int_equal(json_array_size(fx.req[0].messages), 0);
+    flux_watcher_start(prepare);
+    flux_watcher_start(check);
+    assert_true(flux_reactor_run(fx.r, 0) >= 0);
+    assert_int_equal(json_array_size(fx.req[0].messages), 1);
+    answers_start(fx.a, 2);
+    answers_finish(fx.a, 2, 0);
+    turn();
+    assert_int_equal(json_array_size(fx.req[0].messages), 2);
+    flux_watcher_destroy(prepare);
+    flux_watcher_destroy(check);
 }
 
 static void answers_to_nobody_are_dropped(void **state)
@@ -196,6 +223,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             another_life_of_the_job_manager_does_not_hear_what_was_meant_for_the_last, setup,
             teardown),
+        cmocka_unit_test_setup_teardown(a_start_waits_for_company_but_not_for_long, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(answers_to_nobody_are_dropped, setup, teardown),
     };
 

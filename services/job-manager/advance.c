@@ -7,7 +7,9 @@
  *   - sched.alloc does not wait for `priority`: if that is lost, so is the allocation, and the
  *     replay asks again.
  *   - job-exec.start waits for `alloc` and R. Started processes cannot be taken back; a start that
- *     nobody remembers would be a job started twice.
+ *     nobody remembers would be a job started twice. A simulated job has no processes: it does
+ *     not wait. If its `alloc` is lost it is started anew, and what the execution service still
+ *     has of it is forgotten there.
  *   - sched.free does not wait for `free`, it needs only the order: whoever gets the resources next
  *     does so by an `alloc` that is committed after this `free`, and is started after that. After
  *     a crash the scheduler forgets what it did and asks which jobs hold resources.

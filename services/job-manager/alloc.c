@@ -71,6 +71,7 @@ static void send_free(struct manager *m, struct job *job, const char *R)
 {
     struct text t = { 0 };
 
+    m->alloc.nfrees++;
     text_addf(&t, "{\"id\":%" PRIu64 ",\"R\":", job->id);
     text_adds(&t, R);
     text_adds(&t, ",\"final\":true}");
@@ -101,6 +102,7 @@ int alloc_ready(struct manager *m, struct request *req, const char *mode, bool b
     m->alloc.ready = m->ops->ref(m->arg, req);
     m->alloc.limit = !batch && limit > ALLOC_LIMIT_MAX ? ALLOC_LIMIT_MAX : limit;
     m->alloc.batch = batch;
+    m->alloc.nfrees = m->alloc.nfrees_seen = m->alloc.nfrees_late = 0;
     (void)snprintf(buf, sizeof(buf), "{\"count\":%zu}", m->alloc.pending.n);
     m->ops->respond(m->arg, req, buf);
     for (size_t i = 0; i < m->alloc.nfreed; i++)
@@ -277,11 +279,14 @@ static int alloc_response_one(struct manager *m, json_t *o)
 int alloc_response(struct manager *m, json_t *response)
 {
     json_t *jobs = json_object_get(response, "jobs");
+    json_t *freed = json_object_get(response, "freed");
     json_t *o;
     size_t i;
 
     if (!jobs)
         return alloc_response_one(m, response);
+    if (json_integer_value(freed) > 0)
+        m->alloc.nfrees_seen = (uint64_t)json_integer_value(freed);
     json_array_foreach (jobs, i, o) {
         int rc = alloc_response_one(m, o);
 
@@ -289,6 +294,20 @@ int alloc_response(struct manager *m, json_t *response)
             return rc;
     }
     return 0;
+}
+
+bool alloc_answers_soon(const struct manager *m)
+{
+    const struct alloc *a = &m->alloc;
+
+    /* One that never said what it has seen is not waited for. */
+    return a->ready && a->outstanding.n > 0 && a->nfrees_seen > 0 && a->nfrees_seen < a->nfrees &&
+           a->nfrees_late < a->nfrees;
+}
+
+void alloc_late(struct manager *m)
+{
+    m->alloc.nfrees_late = m->alloc.nfrees;
 }
 
 static void request_format(const struct job *job, struct text *t)

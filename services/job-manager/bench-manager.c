@@ -12,7 +12,7 @@
 
 #define STEP 64
 
-static bool flying;
+static bool flying, flying_soon;
 
 static double op_now(void *arg)
 {
@@ -34,6 +34,10 @@ static int op_commit(void *arg)
 {
     flying = true;
     return 0;
+}
+static void op_commit_timer(void *arg, double seconds)
+{
+    flying_soon = seconds > 0.;
 }
 static int op_send(void *arg, const char *topic, const char *json, bool noresponse)
 {
@@ -60,9 +64,22 @@ static void op_announce(void *arg, struct request *req, const char *json)
 {
 }
 
-static const struct manager_ops ops = { op_now,    op_append, op_put,     op_unlink, op_unlink,
-                                        op_commit, op_send,   op_respond, op_fail,   op_ref,
-                                        op_unref,  op_wake,   op_announce };
+static const struct manager_ops ops = {
+    .now = op_now,
+    .kvs_append = op_append,
+    .kvs_put = op_put,
+    .kvs_unlink = op_unlink,
+    .kvs_prune = op_unlink,
+    .kvs_commit = op_commit,
+    .commit_timer = op_commit_timer,
+    .send = op_send,
+    .respond = op_respond,
+    .fail = op_fail,
+    .ref = op_ref,
+    .unref = op_unref,
+    .wake = op_wake,
+    .announce = op_announce,
+};
 
 static void settle(struct manager *m)
 {
@@ -73,6 +90,10 @@ static void settle(struct manager *m)
         if (flying) {
             flying = false;
             commit_done(m, 0);
+            more = true;
+        } else if (flying_soon && !more) {
+            flying_soon = false;
+            commit_late(m);
             more = true;
         }
     } while (more);

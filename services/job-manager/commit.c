@@ -4,6 +4,17 @@
  * at a time, so commits are ordered and a crash loses a suffix, never a hole. A job's log is one
  * text with two marks (see job.h); nothing is copied to be sent.
  *
+ * When: at once, unless one is in flight or all that was posted may wait (may_wait): then after
+ * COMPANY_SECONDS at the latest, or with the next that may not. And when resources were freed that
+ * other jobs wait for, the scheduler's answer is waited for, a message away: so the end of one job
+ * and the `alloc` of the next that has its resources travel in one commit.
+ *
+ * Why that is safe: waiting makes the suffix that a crash loses longer, by time but not in kind.
+ * What is acknowledged or done because of an event still waits for its commit: answers, the
+ * journal, and job-exec.start, which needs `alloc` and R. And a `free` is never in a later commit
+ * than an `alloc` that it made possible: it is posted first, and where a batch is cut short all
+ * jobs with a `free` are in it. So what is durable never gives a core to two jobs.
+ *
  * A commit that failed for lack of space is known not to have happened and is tried again as it
  * was. After any other failure nobody knows: the daemon ends and reads what is true. */
 #include <errno.h>
@@ -16,15 +27,67 @@
 
 #define COMMIT_JOBS_MAX  2048
 #define COMMIT_BYTES_MAX (4u << 20)
+#define COMPANY_SECONDS  0.01
+#define SCHED_SECONDS    0.002
 
 static void commit_mark(struct manager *m, struct job *job)
 {
     if (job->dirty)
         return;
     job->dirty = true;
-    m->commit.ndirtied++;
+    job->dirty_ticket = ++m->commit.ndirtied;
     TAILQ_INSERT_TAIL(&m->commit.dirty, job, dirty_link);
     job_ref(job);
+}
+
+static void commit_arm(struct manager *m, enum commit_wait wait, double seconds)
+{
+    if (m->commit.wait < wait) {
+        m->commit.wait = wait;
+        m->ops->commit_timer(m->arg, seconds);
+    }
+}
+
+static void commit_disarm(struct manager *m)
+{
+    if (m->commit.wait != COMMIT_WAIT_NONE)
+        m->ops->commit_timer(m->arg, 0.);
+    m->commit.wait = COMMIT_WAIT_NONE;
+}
+
+static void commit_soon(struct manager *m)
+{
+    commit_arm(m, COMMIT_WAIT_COMPANY, COMPANY_SECONDS);
+}
+
+void commit_late(struct manager *m)
+{
+    m->commit.wait = COMMIT_WAIT_NONE;
+    m->commit.urgent = true;
+    alloc_late(m);
+}
+
+/* Nothing is done, and nobody answered, because of these; others of the job follow. */
+static bool may_wait(const struct event *ev)
+{
+    return ev->type == EVENT_DEPEND || ev->type == EVENT_PRIORITY || ev->type == EVENT_START;
+}
+
+static void note_effects(struct manager *m, struct job *job, enum job_state before,
+                         const struct event *ev)
+{
+    if (ev->type == EVENT_FREE) {
+        job->effects |= JOB_EFFECT_FREE;
+        m->commit.nfreeing++;
+    }
+    if (job->state == before)
+        return;
+    m->counts[before]--;
+    m->counts[job->state]++;
+    if (job->state == JOB_STATE_RUN)
+        job->effects |= JOB_EFFECT_STORE_R | JOB_EFFECT_START;
+    if (job->state == JOB_STATE_INACTIVE)
+        job->effects |= JOB_EFFECT_INACTIVE;
 }
 
 int event_post(struct manager *m, struct job *job, struct event *ev)
@@ -48,15 +111,12 @@ int event_post(struct manager *m, struct job *job, struct event *ev)
         manager_fatal(m, ENOMEM, "cannot record an event");
     job->nevents++;
     m->commit.nevents++;
-    if (job->state != before) {
-        m->counts[before]--;
-        m->counts[job->state]++;
-        if (job->state == JOB_STATE_RUN)
-            job->effects |= JOB_EFFECT_STORE_R | JOB_EFFECT_START;
-        if (job->state == JOB_STATE_INACTIVE)
-            job->effects |= JOB_EFFECT_INACTIVE;
-    }
+    note_effects(m, job, before, ev);
     commit_mark(m, job);
+    if (may_wait(ev))
+        commit_soon(m);
+    else
+        m->commit.urgent = true;
     manager_mark(m, job);
     return 0;
 }
@@ -84,6 +144,7 @@ void commit_answer(struct manager *m, struct request *req)
     }
     a->req = m->ops->ref(m->arg, req);
     a->ticket = m->commit.ndirtied;
+    m->commit.urgent = true;
     STAILQ_INSERT_TAIL(&m->commit.answers, a, link);
 }
 
@@ -198,41 +259,84 @@ static int batch_add(struct commit *c, struct job *job)
     return 0;
 }
 
-void commit_flush(struct manager *m)
+/* Move a job from the dirty ones to the batch. Returns its bytes, about. */
+static size_t batch_take(struct manager *m, struct job *job)
 {
     struct commit *c = &m->commit;
-    struct job_answer *a;
-    size_t bytes = 0;
-    struct job *job;
 
-    if (c->in_flight || c->retry || m->fatal < 0)
-        return;
-    while (c->nbatch < COMMIT_JOBS_MAX && bytes < COMMIT_BYTES_MAX &&
-           (job = TAILQ_FIRST(&c->dirty))) {
-        if (batch_add(c, job) < 0) {
-            manager_fatal(m, ENOMEM, "cannot build a commit");
-            return;
-        }
-        TAILQ_REMOVE(&c->dirty, job, dirty_link);
-        c->ntaken++;
-        job->dirty = false;
-        job->log_committing = job->log.len;
-        job->nevents_committing = job->nevents;
-        job->effects_committing = job->effects;
-        job->effects = 0;
-        if (job->effects_committing & JOB_EFFECT_INACTIVE) {
-            job->inactive_seq = ++m->ninactive;
-            c->ninactive++;
-        }
-        bytes += job->log_committing - job->log_durable;
-        if (job->effects_committing & JOB_EFFECT_STORE_R)
-            bytes += strlen(job->R);
+    if (batch_add(c, job) < 0) {
+        manager_fatal(m, ENOMEM, "cannot build a commit");
+        return 0;
     }
-    /* An answer speaks of all that was posted before it. */
-    while ((a = STAILQ_FIRST(&c->answers)) && a->ticket <= c->ntaken) {
+    TAILQ_REMOVE(&c->dirty, job, dirty_link);
+    job->dirty = false;
+    job->log_committing = job->log.len;
+    job->nevents_committing = job->nevents;
+    job->effects_committing = job->effects;
+    job->effects = 0;
+    if (job->effects_committing & JOB_EFFECT_FREE)
+        c->nfreeing--;
+    if (job->effects_committing & JOB_EFFECT_INACTIVE) {
+        job->inactive_seq = ++m->ninactive;
+        c->ninactive++;
+    }
+    return job->log_committing - job->log_durable +
+           (job->effects_committing & JOB_EFFECT_STORE_R ? strlen(job->R) : 0);
+}
+
+static void batch_fill(struct manager *m)
+{
+    struct commit *c = &m->commit;
+    struct job *job, *tmp;
+    size_t bytes = 0;
+
+    while (c->nbatch < COMMIT_JOBS_MAX && bytes < COMMIT_BYTES_MAX && m->fatal == 0 &&
+           (job = TAILQ_FIRST(&c->dirty)))
+        bytes += batch_take(m, job);
+    /* Who has their resources now may be in this batch: whatever is free must be, too. */
+    TAILQ_FOREACH_SAFE (job, &c->dirty, dirty_link, tmp) {
+        if (c->nfreeing == 0 || m->fatal < 0)
+            break;
+        if (job->effects & JOB_EFFECT_FREE)
+            (void)batch_take(m, job);
+    }
+}
+
+/* An answer speaks of all that was posted before it. */
+static void batch_answers(struct commit *c)
+{
+    const struct job *left = TAILQ_FIRST(&c->dirty);
+    struct job_answer *a;
+
+    while ((a = STAILQ_FIRST(&c->answers)) && (!left || a->ticket < left->dirty_ticket)) {
         STAILQ_REMOVE_HEAD(&c->answers, link);
         STAILQ_INSERT_TAIL(&c->answers_batch, a, link);
     }
+}
+
+/* Shall what there is be committed now, without the company of what comes next? */
+static bool commit_is_due(struct manager *m)
+{
+    if (!m->commit.urgent && !m->control.dirty && m->wait.ntold == 0 && !purge_due(m))
+        return false;
+    if (!alloc_answers_soon(m))
+        return true;
+    commit_arm(m, COMMIT_WAIT_SCHED, SCHED_SECONDS);
+    return false;
+}
+
+void commit_flush(struct manager *m)
+{
+    struct commit *c = &m->commit;
+
+    if (c->in_flight || c->retry || m->fatal < 0 || !commit_is_due(m))
+        return;
+    batch_fill(m);
+    if (m->fatal < 0)
+        return;
+    batch_answers(c);
+    c->urgent = !TAILQ_EMPTY(&c->dirty);
+    commit_disarm(m);
     m->control.committing |= m->control.dirty;
     if (c->nbatch > 0 || m->wait.ntold > 0 || m->control.committing || purge_due(m)) {
         c->ncommits++;

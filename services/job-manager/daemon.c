@@ -42,6 +42,7 @@ static const struct manager_ops ops = {
     .kvs_unlink = kvs_unlink,
     .kvs_prune = kvs_prune,
     .kvs_commit = kvs_send,
+    .commit_timer = kvs_timer,
     .send = peers_send,
     .respond = op_respond,
     .fail = op_fail,

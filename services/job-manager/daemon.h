@@ -18,7 +18,7 @@ struct daemon {
     /* kvs.c */
     flux_kvs_txn_t *txn;
     flux_future_t *commit;
-    flux_watcher_t *retry;
+    flux_watcher_t *retry, *late;
     /* turn.c */
     flux_watcher_t *prepare, *idle, *begin_timer, *status_timer;
     double begin_armed;
@@ -46,6 +46,7 @@ int kvs_put(void *arg, const char *key, const char *value);
 int kvs_unlink(void *arg, const char *key);
 int kvs_prune(void *arg, const char *key);
 int kvs_send(void *arg);
+void kvs_timer(void *arg, double seconds);
 int kvs_open(struct daemon *d);
 void kvs_close(struct daemon *d);
 

@@ -69,7 +69,7 @@ char *job_failure(const struct job *job)
     return rc < 0 ? NULL : s;
 }
 
-char *job_jobspec_reduce(json_t *jobspec)
+int job_set_jobspec(struct job *job, json_t *jobspec)
 {
     json_t *system = json_object_get(json_object_get(jobspec, "attributes"), "system");
     char *s;
@@ -78,6 +78,9 @@ char *job_jobspec_reduce(json_t *jobspec)
         (void)json_object_del(system, "environment");
     s = json_dumps(jobspec, JSON_COMPACT);
     if (!s)
-        errno = ENOMEM;
-    return s;
+        return -ENOMEM;
+    free(job->jobspec);
+    job->jobspec = s;
+    job->simulated = json_object_get(json_object_get(system, "exec"), "test") != NULL;
+    return 0;
 }

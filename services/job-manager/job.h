@@ -20,6 +20,7 @@ enum job_effect {
     JOB_EFFECT_INACTIVE = 2, /* tell waiters, then forget the job */
     JOB_EFFECT_STORE_R = 4,  /* R goes into the same commit */
     JOB_EFFECT_SUBMIT = 8,   /* the journal sends the jobspec with these events */
+    JOB_EFFECT_FREE = 16,    /* others may have its resources: never committed after theirs */
 };
 
 struct job_answer { /* a client to be answered when the events before it are durable */
@@ -44,6 +45,7 @@ struct job {
     enum job_state state : 8;
     unsigned int urgency : 8;
     unsigned int flags : 16;
+    bool simulated : 1;         /* its jobspec asks for no processes */
     bool has_resources : 1;     /* alloc, no free yet */
     bool ran : 1;               /* alloc, ever */
     bool started : 1;           /* start */
@@ -78,6 +80,7 @@ struct job {
     size_t log_committing, log_durable;
     unsigned int nevents, nevents_committing, nevents_durable;
     unsigned char effects, effects_committing; /* enum job_effect */
+    uint64_t dirty_ticket;                     /* place on the list of the dirty ones */
     TAILQ_ENTRY(job) dirty_link, todo_link;
     struct dependency_list waiting_for; /* edges to those we wait for */
     struct dependency_list waited_by;   /* edges to those that wait for us */
@@ -96,7 +99,7 @@ bool job_is_held(const struct job *job); /* priority 0: not shown to the schedul
 bool job_succeeded(const struct job *job);
 /* Why a job that ended did not succeed, for people; "" if it did. malloc'd. */
 char *job_failure(const struct job *job);
-/* Drop the environment, return compact text. NULL with errno. */
-char *job_jobspec_reduce(json_t *jobspec);
+/* Keep what is needed of it; the environment is dropped from jobspec. 0 or -ENOMEM. */
+int job_set_jobspec(struct job *job, json_t *jobspec);
 
 #endif

@@ -89,14 +89,36 @@ static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     commit_retry(&d->m);
 }
 
+static void on_late(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct daemon *d = arg;
+
+    commit_late(&d->m);
+}
+
+void kvs_timer(void *arg, double seconds)
+{
+    struct daemon *d = arg;
+
+    flux_watcher_stop(d->late);
+    if (seconds <= 0.)
+        return;
+    flux_timer_watcher_reset(d->late, seconds, 0.);
+    flux_watcher_start(d->late);
+}
+
 int kvs_open(struct daemon *d)
 {
-    d->retry = flux_timer_watcher_create(service_reactor(d->svc), RETRY_SECONDS, 0., on_retry, d);
-    return d->retry ? 0 : -errno;
+    flux_reactor_t *r = service_reactor(d->svc);
+
+    d->retry = flux_timer_watcher_create(r, RETRY_SECONDS, 0., on_retry, d);
+    d->late = flux_timer_watcher_create(r, 1., 0., on_late, d);
+    return d->retry && d->late ? 0 : -errno;
 }
 
 void kvs_close(struct daemon *d)
 {
+    flux_watcher_destroy(d->late);
     flux_watcher_destroy(d->retry);
     flux_future_destroy(d->commit);
     flux_kvs_txn_destroy(d->txn);

@@ -69,8 +69,7 @@ static int take_jobspec(struct daemon *d, struct job *job, flux_future_t *f)
         log_err("job %" PRIu64 " has no readable jobspec", job->id);
         o = json_object();
     }
-    job->jobspec = job_jobspec_reduce(o);
-    return job->jobspec ? 0 : -ENOMEM;
+    return job_set_jobspec(job, o);
 }
 
 static int take_R(struct daemon *d, struct job *job, flux_future_t *f)

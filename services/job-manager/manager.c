@@ -49,6 +49,7 @@ void manager_deinit(struct manager *m)
     wait_deinit(m);
     if (m->start.hello)
         m->ops->unref(m->arg, m->start.hello);
+    text_deinit(&m->start.out);
     free(m->start.service);
     if (m->alloc.ready)
         m->ops->unref(m->arg, m->alloc.ready);
@@ -149,6 +150,7 @@ bool manager_process(struct manager *m)
         job_advance(m, job);
         job_unref(job);
     }
+    start_flush(m);
     more = alloc_pump(m);
     commit_flush(m);
     more |= journal_flush(m);

@@ -25,6 +25,8 @@ struct manager_ops {
     int (*kvs_unlink)(void *arg, const char *key);
     int (*kvs_prune)(void *arg, const char *key); /* and directories that this leaves empty */
     int (*kvs_commit)(void *arg);
+    /* Call commit_late() after so many seconds; replaces what was asked before. 0: do not. */
+    void (*commit_timer)(void *arg, double seconds);
     /* A request with matchtag 0. 0 or -errno. */
     int (*send)(void *arg, const char *topic, const char *json, bool noresponse);
     /* Answers; respond may be repeated on a streaming request. None drops the reference. */
@@ -39,8 +41,11 @@ struct manager_ops {
 };
 
 struct commit {
-    struct job_list dirty;            /* jobs with events not yet on their way, oldest first */
-    uint64_t ndirtied, ntaken;        /* how many jobs were ever put on it, and taken off it */
+    struct job_list dirty; /* jobs with events not yet on their way, oldest first */
+    uint64_t ndirtied;     /* how many jobs were ever put on it */
+    size_t nfreeing;       /* of them, those with JOB_EFFECT_FREE */
+    bool urgent;           /* something of it must not wait for company */
+    enum commit_wait { COMMIT_WAIT_NONE, COMMIT_WAIT_COMPANY, COMMIT_WAIT_SCHED } wait;
     struct job_answers answers;       /* due when what was dirty before them is durable */
     struct job_answers answers_batch; /* due when the batch is */
     struct job **batch;               /* in flight, or waiting for another try; with references */
@@ -56,9 +61,12 @@ struct alloc {
     struct request *ready;    /* the scheduler's stream; NULL: no scheduler */
     size_t limit;
     size_t ncanceling;
-    bool batch;         /* it takes sched.alloc-batch */
-    bool greeted;       /* it had its hello and was not ready yet */
-    struct job **freed; /* what the hello told of and was freed since; with references */
+    uint64_t nfrees;      /* jobs it was told to free since it was ready */
+    uint64_t nfrees_seen; /* so many it has taken into account, as it said */
+    uint64_t nfrees_late; /* and for so many we did not wait any longer */
+    bool batch;           /* it takes sched.alloc-batch */
+    bool greeted;         /* it had its hello and was not ready yet */
+    struct job **freed;   /* what the hello told of and was freed since; with references */
     size_t nfreed, freed_cap;
 };
 
@@ -66,6 +74,8 @@ struct start {
     struct request *hello; /* the execution service's stream; NULL: none */
     char *service;
     size_t npending;
+    struct text out; /* start requests of this turn, with commas between */
+    size_t nout;
 };
 
 struct waiter;
@@ -187,6 +197,8 @@ void commit_flush(struct manager *m);
  * nobody knows: m->fatal. */
 void commit_done(struct manager *m, int errnum);
 void commit_retry(struct manager *m);
+/* What waits for company has waited long enough. */
+void commit_late(struct manager *m);
 
 /* submit.c. t_submit is wall time. 0; a known id is ignored. Takes jobspec (borrowed) apart from
  * its environment. */
@@ -215,6 +227,9 @@ void alloc_want(struct manager *m, struct job *job);
 bool alloc_drop(struct manager *m, struct job *job); /* true: the scheduler still has to answer */
 void alloc_priority(struct manager *m, struct job *job); /* it changed */
 void alloc_free(struct manager *m, struct job *job);
+/* Is the scheduler about to say who gets what was just freed? */
+bool alloc_answers_soon(const struct manager *m);
+void alloc_late(struct manager *m);       /* do not count on it any more */
 void alloc_cancel_all(struct manager *m); /* ask for nothing for now */
 bool alloc_pump(struct manager *m);       /* true: more to send */
 
@@ -224,6 +239,7 @@ void start_lost(struct manager *m);
 int start_response(struct manager *m, json_t *response);
 void start_try(struct manager *m, struct job *job);
 void start_cancel(struct manager *m, struct job *job);
+void start_flush(struct manager *m); /* once a turn: send the requests */
 
 /* raise.c kill.c urgency.c annotate.c stats.c */
 int raise_job(struct manager *m, struct asker who, flux_jobid_t id, int severity, const char *type,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The execution service's client side: RFC 32. A job is started when its `alloc` event is durable,
- * by one request that stays open until `release` with final. When the service goes away, or after
- * a restart of this daemon, nobody knows what became of the request: the next one says reattach,
- * whether a `start` event was seen, and whether the job is only to be cleaned up.
+/* The execution service's client side: RFC 32. A job is started when its `alloc` event is durable
+ * (one whose jobspec asks for simulation at once: it has no processes that nobody would remember),
+ * by one request that stays open until `release` with final; those of a turn share a message. When
+ * the service goes away, or after a restart of this daemon, nobody knows what became of the
+ * request: the next one says reattach, whether a `start` event was seen, and whether the job is
+ * only to be cleaned up.
  *
  * A new hello takes over from an older one: services restart by crashing, and there cannot be two
  * behind one socket name. */
@@ -12,6 +14,8 @@
 
 #include "service/log.h"
 #include "manager.h"
+
+#define START_BYTES_MAX (256u << 10) /* of one message */
 
 int start_hello(struct manager *m, struct request *req, const char *service)
 {
@@ -39,6 +43,8 @@ void start_lost(struct manager *m)
 
     if (!m->start.hello)
         return;
+    text_deinit(&m->start.out);
+    m->start.nout = 0;
     log_notice("execution service went away, %zu jobs wait for the next one", m->start.npending);
     m->ops->fail(m->arg, m->start.hello, ECONNRESET, "begin again with exec-hello");
     m->ops->unref(m->arg, m->start.hello);
@@ -55,7 +61,7 @@ static bool start_due(const struct manager *m, const struct job *job)
 {
     if (!m->start.hello || !job->has_resources || job->released || job->start_pending)
         return false;
-    if ((job->effects | job->effects_committing) & JOB_EFFECT_START)
+    if (!job->simulated && ((job->effects | job->effects_committing) & JOB_EFFECT_START))
         return false; /* alloc is not durable yet */
     if (job->state == JOB_STATE_RUN)
         return job->nprologs == 0 || job->start_sent;
@@ -73,31 +79,51 @@ static void service_send(struct manager *m, const char *method, const char *json
         manager_fatal(m, -rc, "cannot ask the execution service");
 }
 
+void start_flush(struct manager *m)
+{
+    struct text *out = &m->start.out;
+    struct text t = { 0 };
+
+    if (m->start.nout == 0)
+        return;
+    if (m->start.nout > 1) {
+        text_adds(&t, "{\"jobs\":[");
+        text_add(&t, out->s, out->len);
+        text_adds(&t, "]}");
+        out = &t;
+    }
+    if (out->failed || m->start.out.failed)
+        manager_fatal(m, ENOMEM, "cannot start a job");
+    else
+        service_send(m, "start", out->s, false);
+    text_deinit(&t);
+    text_deinit(&m->start.out);
+    m->start.nout = 0;
+}
+
 void start_try(struct manager *m, struct job *job)
 {
-    struct text t = { 0 };
+    struct text *t = &m->start.out;
 
     if (!start_due(m, job))
         return;
-    text_addf(&t, "{\"id\":%" PRIu64 ",\"userid\":%u,\"reattach\":%s", job->id, job->userid,
+    if (m->start.nout++ > 0)
+        text_adds(t, ",");
+    text_addf(t, "{\"id\":%" PRIu64 ",\"userid\":%u,\"reattach\":%s", job->id, job->userid,
               job->start_sent ? "true" : "false");
     if (job->start_sent)
-        text_addf(&t, ",\"started\":%s,\"cleanup\":%s", job->started ? "true" : "false",
+        text_addf(t, ",\"started\":%s,\"cleanup\":%s", job->started ? "true" : "false",
                   job->state == JOB_STATE_CLEANUP ? "true" : "false");
-    text_adds(&t, ",\"R\":");
-    text_adds(&t, job->R);
-    text_adds(&t, ",\"jobspec\":");
-    text_adds(&t, job->jobspec);
-    text_adds(&t, "}");
-    if (t.failed)
-        manager_fatal(m, ENOMEM, "cannot start a job");
-    else {
-        job->start_pending = true;
-        job->start_sent = true;
-        m->start.npending++;
-        service_send(m, "start", t.s, false);
-    }
-    text_deinit(&t);
+    text_adds(t, ",\"R\":");
+    text_adds(t, job->R);
+    text_adds(t, ",\"jobspec\":");
+    text_adds(t, job->jobspec);
+    text_adds(t, "}");
+    job->start_pending = true;
+    job->start_sent = true;
+    m->start.npending++;
+    if (t->len >= START_BYTES_MAX)
+        start_flush(m);
 }
 
 void start_cancel(struct manager *m, struct job *job)
@@ -107,6 +133,7 @@ void start_cancel(struct manager *m, struct job *job)
     if (job->cancel_sent)
         return;
     job->cancel_sent = true;
+    start_flush(m); /* the start first */
     (void)snprintf(buf, sizeof(buf), "{\"id\":%" PRIu64 ",\"severity\":0}", job->id);
     service_send(m, "cancel", buf, true);
 }

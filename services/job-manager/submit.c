@@ -44,10 +44,9 @@ int submit_job(struct manager *m, const struct submission *s)
     rc = submit_events(job, s);
     if (rc < 0)
         return rc;
-    job->jobspec = job_jobspec_reduce(s->jobspec);
-    if (!job->jobspec)
-        return -ENOMEM;
-    rc = manager_insert(m, job);
+    rc = job_set_jobspec(job, s->jobspec);
+    if (rc == 0)
+        rc = manager_insert(m, job);
     if (rc < 0)
         return rc;
     journal_add(m, job, 0, 0, JOB_EFFECT_SUBMIT);

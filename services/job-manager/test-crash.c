@@ -10,7 +10,8 @@
 
 #include "test-world.h"
 
-#define NJOBS 40
+#define NJOBS     40
+#define SIMULATED "{\"attributes\":{\"system\":{\"exec\":{\"test\":{}}}}}"
 
 static const struct asker owner = { .userid = OWNER, .owner = true };
 
@@ -72,7 +73,9 @@ static void step(struct world *w, flux_jobid_t *last)
             char spec[160] = "{}";
 
             ++*last;
-            if (random() % 3 == 0 && *last > 1)
+            if (random() % 4 == 0)
+                (void)snprintf(spec, sizeof(spec), SIMULATED);
+            else if (random() % 3 == 0 && *last > 1)
                 (void)snprintf(spec, sizeof(spec),
                                "{\"attributes\":{\"system\":{\"dependencies\":[{\"scheme\":\"%s\","
                                "\"value\":\"%d\"}]}}}",
@@ -107,6 +110,8 @@ static void step(struct world *w, flux_jobid_t *last)
     case 7:
         if (w->commit_flying)
             world_commit(w);
+        else if (random() % 2)
+            world_tick(w);
         break;
     case 8:
         if (random() % 6 == 0)
@@ -115,6 +120,7 @@ static void step(struct world *w, flux_jobid_t *last)
     case 9:
         if (random() % 8 == 0) {
             world_sched_down(w);
+            w->tells_freed = random() % 2;
             world_sched_up(w, "unlimited", true);
         }
         break;
@@ -128,6 +134,8 @@ static void step(struct world *w, flux_jobid_t *last)
         (void)manager_process(&w->m);
         if (w->sched_up)
             answer_cancels(w);
+        if (w->sched_up && w->tells_freed && w->nfreed > 0 && random() % 2)
+            world_sched_seen(w);
     }
     assert_int_equal(w->m.fatal, 0);
 }

@@ -77,12 +77,14 @@ static void events_of_one_turn_are_one_commit_with_one_append_a_job(void **state
     for (flux_jobid_t id = 1; id <= 100; id++)
         world_submit(&w, id, 16);
     world_turn(&w);
+    world_tick(&w);
     assert_int_equal(w.ncommits, 1);
     assert_int_equal(w.nops, 100);
     /* What is posted meanwhile waits for the next one. */
     for (flux_jobid_t id = 101; id <= 150; id++)
         world_submit(&w, id, 16);
     world_turn(&w);
+    world_tick(&w);
     assert_int_equal(w.ncommits, 1);
     world_commit(&w);
     world_turn(&w);
@@ -94,6 +96,201 @@ static void events_of_one_turn_are_one_commit_with_one_append_a_job(void **state
     world_deinit(&w);
 }
 
+static void what_nothing_waits_for_is_committed_with_what_follows(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 0); /* depend, priority */
+    world_alloc(&w, 1);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 1);
+    world_commit(&w);
+    world_turn(&w);
+    assert_events(&w, 1, "submit validate depend priority alloc");
+    world_exec_answer(&w, 1, "start", "{}");
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 1);
+    world_run(&w, 1, 0);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, 2);
+    world_commit(&w);
+    assert_events(&w, 1, WHOLE_LIFE);
+    world_deinit(&w);
+}
+
+static void what_nothing_waits_for_is_committed_soon_all_the_same(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_turn(&w);
+    assert_true(w.timer > 0 && w.timer < 0.1);
+    world_tick(&w);
+    assert_true(w.commit_flying);
+    world_commit(&w);
+    assert_events(&w, 1, "submit validate depend priority");
+    world_turn(&w);
+    assert_true(w.timer == 0);
+    world_submit(&w, 2, 16);
+    world_turn(&w);
+    assert_false(w.commit_flying);
+    /* Who asks is not kept waiting. */
+    assert_int_equal(urgency_job(&w.m, owner, 2, 17, req, &error), 0);
+    world_turn(&w);
+    assert_true(w.commit_flying);
+    assert_true(w.timer == 0);
+    world_commit(&w);
+    assert_int_equal(req->nanswers, 1);
+    request_drop(req);
+    world_deinit(&w);
+}
+
+/* Two jobs for one slot; the first one runs, and the scheduler was seen to say what it has seen. */
+static void setup_queue(struct world *w)
+{
+    setup(w, 1);
+    w->tells_freed = true;
+    for (flux_jobid_t id = 1; id <= 3; id++)
+        world_submit(w, id, 16);
+    world_settle(w);
+    world_alloc(w, 1);
+    world_settle(w);
+    world_run(w, 1, 0);
+    world_settle(w);
+    world_alloc(w, 2);
+    world_settle(w);
+}
+
+static void the_end_of_a_job_and_the_allocation_of_the_next_are_one_commit(void **state)
+{
+    struct world w;
+    int ncommits;
+
+    setup_queue(&w);
+    ncommits = w.ncommits;
+    world_run(&w, 2, 0);
+    world_turn(&w);
+    assert_false(w.commit_flying);
+    world_alloc(&w, 3);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, ncommits + 1);
+    assert_int_equal(world_job(&w, 3)->nstarts, 0);
+    world_commit(&w);
+    assert_events(&w, 2, WHOLE_LIFE);
+    assert_events(&w, 3, "submit validate depend priority alloc");
+    world_turn(&w);
+    assert_int_equal(world_job(&w, 3)->nstarts, 1);
+    world_deinit(&w);
+}
+
+static void the_scheduler_is_waited_for_until_it_has_seen_what_is_free(void **state)
+{
+    struct world w;
+
+    setup_queue(&w);
+    world_run(&w, 2, 0);
+    world_turn(&w);
+    assert_false(w.commit_flying);
+    world_sched_seen(&w); /* job 3 does not fit */
+    world_turn(&w);
+    assert_true(w.commit_flying);
+    world_deinit(&w);
+}
+
+static void the_scheduler_is_not_waited_for_for_long(void **state)
+{
+    struct world w;
+
+    setup_queue(&w);
+    world_run(&w, 2, 0);
+    world_turn(&w);
+    assert_false(w.commit_flying);
+    assert_true(w.timer > 0 && w.timer < 0.01);
+    world_tick(&w);
+    assert_true(w.commit_flying);
+    world_commit(&w);
+    assert_events(&w, 2, WHOLE_LIFE);
+    world_deinit(&w);
+}
+
+static void a_commit_cut_short_gives_no_resources_to_two_jobs(void **state)
+{
+    struct request *req = request_make();
+    const flux_jobid_t last = 5000;
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_settle(&w);
+    for (flux_jobid_t id = 2; id <= last; id++)
+        world_submit(&w, id, 16);
+    world_turn(&w); /* all of them wait to be committed, job 2 first */
+    world_run(&w, 1, 0);
+    assert_int_equal(raise_job(&w.m, owner, last, 1, "last", "", req, &error), 0);
+    (void)manager_process(&w.m);
+    assert_true(w.commit_flying);
+    world_crash(&w, true);
+    assert_non_null(strstr(world_kvs(&w, "job", 2, ".eventlog"), "\"priority\""));
+    assert_null(strstr(world_kvs(&w, "job", last, ".eventlog"), "\"priority\""));
+    assert_events(&w, 1, WHOLE_LIFE);
+    assert_int_equal(req->nanswers, 0); /* its event was not in that commit */
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void starts_of_a_turn_share_a_message(void **state)
+{
+    struct world w;
+
+    setup(&w, 3);
+    for (flux_jobid_t id = 1; id <= 3; id++)
+        world_submit(&w, id, 16);
+    world_settle(&w);
+    for (flux_jobid_t id = 1; id <= 3; id++)
+        world_alloc(&w, id);
+    world_settle(&w);
+    for (flux_jobid_t id = 1; id <= 3; id++)
+        assert_int_equal(world_job(&w, id)->nstarts, 1);
+    assert_non_null(strstr(w.sent.s, "job-exec.start {\"jobs\":[{\"id\":1,"));
+    assert_null(strstr(strstr(w.sent.s, "job-exec.start") + 1, "job-exec.start"));
+    world_deinit(&w);
+}
+
+static void simulated_jobs_start_at_once_and_anew_if_that_is_lost(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit_full(&w, 1, OWNER, 16, 0,
+                      "{\"attributes\":{\"system\":{\"exec\":{\"test\":{}}}}}");
+    world_settle(&w);
+    world_alloc(&w, 1);
+    world_turn(&w);
+    assert_true(w.commit_flying);
+    assert_int_equal(world_job(&w, 1)->nstarts, 1);
+    world_crash(&w, false);
+    world_settle(&w);
+    assert_int_equal(world_next_asked(&w), 1);
+    world_alloc(&w, 1);
+    world_turn(&w);
+    assert_int_equal(world_job(&w, 1)->nstarts, 1);
+    world_run(&w, 1, 0);
+    world_turn(&w);
+    world_settle(&w);
+    assert_events(&w, 1, WHOLE_LIFE);
+    assert_int_equal(w.nused, 0);
+    world_deinit(&w);
+}
+
 static void a_commit_that_found_no_space_is_tried_again_unchanged(void **state)
 {
     struct world w;
@@ -101,6 +298,7 @@ static void a_commit_that_found_no_space_is_tried_again_unchanged(void **state)
     setup(&w, 0);
     world_submit(&w, 1, 16);
     world_turn(&w);
+    world_tick(&w);
     world_commit_lost(&w);
     commit_done(&w.m, ENOSPC);
     world_turn(&w);
@@ -118,6 +316,7 @@ static void a_commit_of_unknown_outcome_ends_the_daemon(void **state)
     setup(&w, 0);
     world_submit(&w, 1, 16);
     world_turn(&w);
+    world_tick(&w);
     commit_done(&w.m, ECONNRESET);
     assert_int_equal(w.m.fatal, -ECONNRESET);
     world_deinit(&w);
@@ -131,7 +330,8 @@ static void answers_wait_until_their_events_are_durable(void **state)
 
     setup(&w, 0);
     world_submit(&w, 1, 16);
-    world_turn(&w); /* a first commit is in flight */
+    world_turn(&w);
+    world_tick(&w); /* a first commit is in flight */
     assert_int_equal(raise_job(&w.m, owner, 1, 0, "cancel", "", req, &error), 0);
     world_turn(&w);
     world_sched_answer(&w, 1, 3);
@@ -881,6 +1081,14 @@ int main(void)
         cmocka_unit_test(a_job_goes_through_its_whole_life),
         cmocka_unit_test(nothing_starts_before_its_allocation_is_durable),
         cmocka_unit_test(events_of_one_turn_are_one_commit_with_one_append_a_job),
+        cmocka_unit_test(what_nothing_waits_for_is_committed_with_what_follows),
+        cmocka_unit_test(what_nothing_waits_for_is_committed_soon_all_the_same),
+        cmocka_unit_test(the_end_of_a_job_and_the_allocation_of_the_next_are_one_commit),
+        cmocka_unit_test(the_scheduler_is_waited_for_until_it_has_seen_what_is_free),
+        cmocka_unit_test(the_scheduler_is_not_waited_for_for_long),
+        cmocka_unit_test(a_commit_cut_short_gives_no_resources_to_two_jobs),
+        cmocka_unit_test(starts_of_a_turn_share_a_message),
+        cmocka_unit_test(simulated_jobs_start_at_once_and_anew_if_that_is_lost),
         cmocka_unit_test(a_commit_that_found_no_space_is_tried_again_unchanged),
         cmocka_unit_test(a_commit_of_unknown_outcome_ends_the_daemon),
         cmocka_unit_test(answers_wait_until_their_events_are_durable),

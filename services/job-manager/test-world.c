@@ -217,6 +217,13 @@ static int op_commit(void *arg)
     return 0;
 }
 
+static void op_commit_timer(void *arg, double seconds)
+{
+    struct world *w = arg;
+
+    w->timer = seconds;
+}
+
 struct world_job *world_job(struct world *w, flux_jobid_t id)
 {
     struct world_job *j;
@@ -236,6 +243,14 @@ static void sched_take(struct world *w, json_t *o)
     assert_non_null(json_object_get(o, "jobspec"));
 }
 
+static bool is_simulated(json_t *start)
+{
+    json_t *exec = NULL;
+
+    return json_unpack(start, "{s:{s:{s:{s:o}}}}", "jobspec", "attributes", "system", "exec",
+                       &exec) == 0;
+}
+
 static void exec_take(struct world *w, const char *topic, json_t *o)
 {
     struct world_job *j = world_job(w, (flux_jobid_t)json_integer_value(json_object_get(o, "id")));
@@ -248,8 +263,12 @@ static void exec_take(struct world *w, const char *topic, json_t *o)
     if (!strstr(topic, ".start"))
         return;
     /* The promise: whatever starts is in the KVS first. */
-    assert_non_null(strstr(log, "\"alloc\""));
-    assert_non_null(world_kvs(w, "job", j->id, ".R"));
+    if (!is_simulated(o)) {
+        assert_non_null(strstr(log, "\"alloc\""));
+        assert_non_null(world_kvs(w, "job", j->id, ".R"));
+    } else if (json_is_false(json_object_get(o, "reattach")))
+        j->nstarts = 0;
+    j->simulated = is_simulated(o);
     if (json_is_false(json_object_get(o, "reattach")))
         assert_int_equal(j->nstarts, 0);
     j->running = true;
@@ -283,6 +302,10 @@ static int op_send(void *arg, const char *topic, const char *json, bool norespon
         j->allocated = false;
         j->nfrees++;
         w->nused--;
+        w->nfreed++;
+    } else if (!strncmp(topic, "job-exec.", 9) && (jobs = json_object_get(o, "jobs"))) {
+        json_array_foreach (jobs, i, job)
+            exec_take(w, topic, job);
     } else if (!strncmp(topic, "job-exec.", 9))
         exec_take(w, topic, o);
     json_decref(o);
@@ -337,6 +360,7 @@ static const struct manager_ops ops = {
     .kvs_unlink = op_unlink,
     .kvs_prune = op_prune,
     .kvs_commit = op_commit,
+    .commit_timer = op_commit_timer,
     .send = op_send,
     .respond = op_respond,
     .fail = op_fail,
@@ -408,12 +432,22 @@ void world_commit_lost(struct world *w)
     w->commit_flying = false;
 }
 
+void world_tick(struct world *w)
+{
+    if (w->timer > 0) {
+        w->timer = 0;
+        commit_late(&w->m);
+    }
+    world_turn(w);
+}
+
 void world_settle(struct world *w)
 {
     world_turn(w);
-    while (w->commit_flying) {
-        world_commit(w);
-        world_turn(w);
+    while (w->commit_flying || w->timer > 0) {
+        if (w->commit_flying)
+            world_commit(w);
+        world_tick(w);
     }
 }
 
@@ -445,6 +479,7 @@ void world_sched_up(struct world *w, const char *mode, bool batch)
     if (w->ready)
         request_drop(w->ready);
     w->ready = request_make();
+    w->nfreed = 0;
     assert_int_equal(alloc_ready(&w->m, w->ready, mode, batch, &error), 0);
     w->sched_up = true;
 }
@@ -479,6 +514,7 @@ static void world_load(struct world *w)
         w->m.ninactive = strtoull(world_kvs_get(w, "job-state.ninactive"), NULL, 10);
     HASH_ITER (hh, w->kvs, e, tmp) {
         flux_error_t error = { .text = "" };
+        json_t *jobspec;
         const char *log;
         struct job *job;
         flux_jobid_t id;
@@ -494,7 +530,9 @@ static void world_load(struct world *w)
         if (rc != 1)
             fail_msg("restart_add: %s", error.text);
         job = manager_find(&w->m, id);
-        job->jobspec = strdup(world_kvs(w, "job", id, ".jobspec"));
+        jobspec = json_loads(world_kvs(w, "job", id, ".jobspec"), 0, NULL);
+        assert_int_equal(job_set_jobspec(job, jobspec), 0);
+        json_decref(jobspec);
         if (job->has_resources)
             job->R = strdup(world_kvs(w, "job", id, ".R"));
     }
@@ -513,6 +551,19 @@ static void settle_ended(struct manager *m, struct job *job, flux_jobid_t on_id)
     job_unref(on);
 }
 
+/* Of simulated jobs that the KVS does not know as running. */
+static void forget_simulations(struct world *w)
+{
+    struct world_job *j, *tmp;
+
+    HASH_ITER (hh, w->jobs, j, tmp) {
+        const struct job *job = manager_find(&w->m, j->id);
+
+        if (j->simulated && (!job || !job->has_resources))
+            j->running = false;
+    }
+}
+
 void world_crash(struct world *w, bool commit_arrives)
 {
     struct job *job, *tmp;
@@ -523,6 +574,7 @@ void world_crash(struct world *w, bool commit_arrives)
         flying_apply(w);
     ops_clear(&w->flying);
     w->commit_flying = false;
+    w->timer = 0;
     manager_init(&w->m, &ops, w, OWNER);
     if (world_kvs_get(w, CONTROL_KEY))
         assert_int_equal(control_load(&w->m, world_kvs_get(w, CONTROL_KEY), NULL), 0);
@@ -534,6 +586,7 @@ void world_crash(struct world *w, bool commit_arrives)
     HASH_ITER (hh, w->m.jobs, job, tmp)
         dependency_resume(&w->m, job, settle_ended);
     restart_finish(&w->m);
+    forget_simulations(w);
     if (w->sched_up)
         world_sched_up(w, "unlimited", true);
     if (w->exec_up)
@@ -563,16 +616,26 @@ static void take(struct world *w, int (*fn)(struct manager *m, json_t *o), const
 void world_alloc(struct world *w, flux_jobid_t id)
 {
     struct world_job *j = world_job(w, id);
-    char buf[256];
+    char buf[256], freed[48] = "";
 
+    if (w->tells_freed)
+        (void)snprintf(freed, sizeof(freed), ",\"freed\":%" PRIu64, w->nfreed);
     assert_true(j->asked > 0 && !j->allocated && w->nused < w->nslots);
     j->asked = 0;
     j->allocated = true;
     w->nused++;
     (void)snprintf(buf, sizeof(buf),
                    "{\"jobs\":[{\"id\":%" PRIu64 ",\"type\":0,\"R\":{\"version\":1},"
-                   "\"annotations\":{\"sched\":{\"resource_summary\":\"rank0\"}}}]}",
-                   id);
+                   "\"annotations\":{\"sched\":{\"resource_summary\":\"rank0\"}}}]%s}",
+                   id, freed);
+    take(w, alloc_response, buf);
+}
+
+void world_sched_seen(struct world *w)
+{
+    char buf[64];
+
+    (void)snprintf(buf, sizeof(buf), "{\"jobs\":[],\"freed\":%" PRIu64 "}", w->nfreed);
     take(w, alloc_response, buf);
 }
 

@@ -34,6 +34,7 @@ struct world_job { /* what the outside knows of a job */
     bool running;    /* the execution service has it */
     int nstarts;     /* times processes were really started */
     int nfrees;      /* sched.free */
+    bool simulated;  /* nothing of a run that nobody remembers is left */
     bool released;   /* its run is over */
     bool free_early; /* freed although it ran */
     int ncancels;    /* job-exec.cancel */
@@ -45,12 +46,15 @@ struct world {
     struct kvs_entry *kvs;
     struct kvs_ops open, flying;
     bool commit_flying;
+    double timer; /* commit_late() is due in so many seconds; 0: not asked for */
     int ncommits;
     size_t nops; /* of the last commit */
     struct world_job *jobs;
     int nasked;
     size_t nslots, nused;
     bool sched_up, exec_up;
+    bool tells_freed; /* the scheduler says what it has seen */
+    uint64_t nfreed;
     bool lenient;     /* the other daemons may talk nonsense (fuzz-answer) */
     struct text sent; /* topic and payload of each request, a line each */
     struct request *ready, *hello;
@@ -62,7 +66,8 @@ void world_deinit(struct world *w);
 void world_turn(struct world *w);        /* manager_process until there is nothing more */
 void world_commit(struct world *w);      /* the commit in flight becomes durable */
 void world_commit_lost(struct world *w); /* it never was; commit_done is yours to call */
-void world_settle(struct world *w);      /* turns and commits until nothing moves */
+void world_tick(struct world *w);        /* what waits for company waits no longer, and a turn */
+void world_settle(struct world *w);      /* turns, ticks and commits until nothing moves */
 void world_sched_up(struct world *w, const char *mode, bool batch);
 void world_exec_up(struct world *w);
 void world_sched_down(struct world *w);
@@ -80,6 +85,7 @@ void world_submit_full(struct world *w, flux_jobid_t id, uint32_t userid, int ur
 struct world_job *world_job(struct world *w, flux_jobid_t id);
 flux_jobid_t world_next_asked(struct world *w); /* the request that came first, 0: none */
 void world_alloc(struct world *w, flux_jobid_t id);
+void world_sched_seen(struct world *w); /* nobody gets what was freed */
 void world_sched_answer(struct world *w, flux_jobid_t id, int type); /* 2 deny, 3 canceled */
 void world_exec_answer(struct world *w, flux_jobid_t id, const char *type, const char *data);
 void world_run(struct world *w, flux_jobid_t id, int status); /* finish and release final */

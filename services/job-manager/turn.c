@@ -100,6 +100,7 @@ int turn_stop(void *arg)
     struct daemon *d = arg;
 
     d->stopping = true;
+    commit_late(&d->m);
     return 0;
 }
 

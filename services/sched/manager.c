@@ -27,6 +27,7 @@ struct manager {
     bool open;                /* the job manager has heard that we are ready */
     struct request *reply_to; /* the latest alloc request: the way to the job manager */
     json_t *answers;
+    uint64_t nfreed, nfreed_told; /* jobs that gave back resources since we are open */
     flux_watcher_t *prepare, *idle, *status;
     bool dirty;
     struct waiting waiting;
@@ -57,16 +58,27 @@ static void on_answer(json_t *answer, void *arg)
         restart(m, "out of memory");
 }
 
+/* The job manager holds a commit until it knows who gets what it freed: it is told also when that
+ * is nobody, if somebody waits. */
+static bool must_tell_freed(const struct manager *m)
+{
+    return m->nfreed > m->nfreed_told && engine_pending(m->engine) > 0;
+}
+
 static void send_answers(struct manager *m)
 {
     size_t n = json_array_size(m->answers);
     int rc = 0;
 
-    if (n == 0 || !m->reply_to)
+    if (!m->reply_to)
         return;
-    if (strcmp(request_topic(m->reply_to), "sched.alloc-batch") == 0)
-        rc = request_respond_pack(m->reply_to, "{s:O}", "jobs", m->answers);
-    else
+    if (strcmp(request_topic(m->reply_to), "sched.alloc-batch") == 0) {
+        if (n == 0 && !must_tell_freed(m))
+            return;
+        m->nfreed_told = m->nfreed;
+        rc = request_respond_pack(m->reply_to, "{s:O s:I}", "jobs", m->answers, "freed",
+                                  (json_int_t)m->nfreed);
+    } else
         for (size_t i = 0; i < n && rc >= 0; i++)
             rc = request_respond_json(m->reply_to, json_array_get(m->answers, i));
     if (rc < 0)
@@ -221,6 +233,7 @@ static int rpc_free(struct request *req, void *arg)
 
     if (!m->open)
         return 0;
+    m->nfreed++;
     rc = encoded ? rset_decode(encoded, &r, &error) : 0;
     if (rc == 0)
         rc = engine_release(m->engine, id, r, !final || json_is_true(final));
