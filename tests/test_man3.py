@@ -2,18 +2,25 @@
 """The manual pages of the C API keep their word: the example of each is the file man/examples/NAME.c, compiles without a
 warning against the library as pkg-config describes it, and prints in an instance what it says it prints; the prototypes are
 those of the headers; each function has a page. `python3 tests/test_man3.py` copies changed examples into the pages."""
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 
 import pytest
+
+from embedded import Instance
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((TOP / "man/examples").glob("*.c"))
 PAGES = sorted(p for p in (TOP / "man/man3").glob("*.3") if p.stem != "libflux-core")
 BLOCK = re.compile(r"(^\.Sh EXAMPLES\n(?:(?!\.Bd)[^\n]*\n)*\.Bd -literal -offset indent\n)(.*?)(?=^\.Ed\n)", re.M | re.S)
 
+GUEST = 54321
 MACRO = re.compile(r"^[ \t]*#define[^\n]*(?:\\\n[^\n]*)*", re.M)
 
 
@@ -96,6 +103,59 @@ def test_the_library_keeps_what_the_pages_promise_against_the_services(cc, insta
     assert r.returncode == 0, re.sub(r"^\[ (RUN|      OK).*\n", "", r.stdout, flags=re.M)
     assert re.search(r"PASSED  \] [1-9]\d* test", r.stdout)
     assert "conformance: 1" in instance.flux("dmesg")
+
+
+def passes(exe, **kw):
+    r = subprocess.run([exe], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, **kw)
+    assert r.returncode == 0, re.sub(r"^\[ (RUN|      OK).*\n", "", r.stdout, flags=re.M)
+    assert re.search(r"PASSED  \] [1-9]\d* test", r.stdout)
+
+
+def configured(tmp_path, text):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "test.toml").write_text(text)
+    return [f"--config-path={tmp_path / 'conf'}"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_the_library_keeps_what_the_pages_promise_to_guests(cc, build, tmp_path):
+    exe = cc(TOP / "tests/conformance-guest.c", libs=["-lcmocka"])
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="flux-guest-"))  # where a guest can read it
+    with Instance(build, tmp_path, configured(tmp_path, "[access]\nallow-guest-user = true\n")) as live:
+        try:
+            copy.chmod(0o755)
+            for f in (exe, build / "libflux/libflux-core.so.2"):
+                shutil.copy(f, copy / f.name)
+            os.chmod(live.rundir, 0o711)
+            live.run("kvs", "namespace", "create", f"--owner={GUEST}", "guests")
+            live.run("kvs", "namespace", "create", "owners")
+            job = live.flux("submit", "--urgency=hold", "true")
+            stop = threading.Event()
+
+            def publish():
+                while not stop.is_set():
+                    live.run("event", "pub", "--private", "conf.secret")
+                    live.run("event", "pub", "conf.open")
+
+            publisher = threading.Thread(target=publish)
+            publisher.start()
+            try:
+                passes(copy / exe.name, user=GUEST, group=GUEST, extra_groups=[], cwd="/",
+                       env=live.environ(OWNERS_JOB=job, LD_LIBRARY_PATH=str(copy)))
+            finally:
+                stop.set()
+                publisher.join()
+            assert live.flux("jobs", "-n", "-o", "{state}", job) == "SCHED"
+            live.run("cancel", job)
+        finally:
+            shutil.rmtree(copy)
+
+
+def test_the_library_keeps_what_the_pages_promise_while_a_service_is_down(cc, build, tmp_path):
+    exe = cc(TOP / "tests/conformance-down.c", libs=["-lcmocka"])
+    with Instance(build, tmp_path, configured(tmp_path, "[content]\nblob-size-limit = 1000\n")) as live:
+        live.run("ping", "-c", "1", "kvs")
+        passes(exe, cwd=cc.work, env=live.environ(KVS_PID=str(live.all_pids()["kvs"])))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
