@@ -16,7 +16,7 @@
 
 #include "base/errorx.h"
 #include "launch.h"
-#include "limits.h"
+#include "rlimit.h"
 #include "option.h"
 #include "plugins.h"
 

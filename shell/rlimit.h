@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The shell option rlimit: {NAME: VALUE}, resource limits of the tasks. */
-#ifndef SHELL_LIMITS_H
-#define SHELL_LIMITS_H
+#ifndef SHELL_RLIMIT_H
+#define SHELL_RLIMIT_H
 
 #include <sys/resource.h>
 #include "shell.h"

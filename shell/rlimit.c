@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/errorx.h"
-#include "limits.h"
+#include "rlimit.h"
 
 static const struct {
     const char *name;
