@@ -181,6 +181,16 @@ def test_each_function_of_the_headers_is_on_a_page():
     assert missing == []
 
 
+def test_each_function_of_the_headers_is_called_by_a_test():
+    """The unit tests and the conformance programs; an example of a page is one as well, it is run and its output compared."""
+    code = "".join(p.read_text() for d in ("libflux", "tests", "man/examples") for p in (TOP / d).rglob("*.c")
+                   if p.name.startswith(("test-", "conformance")) or d == "man/examples")
+    called = set(re.findall(r"\w+", code))
+    for header in sorted((TOP / "libflux/include/flux").glob("*.h")):
+        text = re.sub(r"/\*.*?\*/|^typedef.*?;", "", MACRO.sub("", header.read_text()), flags=re.M | re.S)
+        assert [n for n in re.findall(r"\b((?:flux|idset|hostlist)_\w+)\(", text) if n not in called] == []
+
+
 def test_each_other_function_of_a_page_has_an_alias():
     text = (TOP / "man/man3/meson.build").read_text()
     for page in PAGES:

@@ -224,8 +224,11 @@ bool flux_msg_is_streaming(const flux_msg_t *msg)
     return msg && (msg->proto.flags & FLUX_MSGFLAG_STREAMING);
 }
 
+/* No response and many responses exclude each other (RFC 3): the last one said counts. */
 int flux_msg_set_streaming(flux_msg_t *msg)
 {
+    if (msg)
+        msg->proto.flags &= ~FLUX_MSGFLAG_NORESPONSE;
     return set_flag(msg, FLUX_MSGFLAG_STREAMING, FLUX_MSGTYPE_ANY);
 }
 
@@ -236,6 +239,8 @@ bool flux_msg_is_noresponse(const flux_msg_t *msg)
 
 int flux_msg_set_noresponse(flux_msg_t *msg)
 {
+    if (msg)
+        msg->proto.flags &= ~FLUX_MSGFLAG_STREAMING;
     return set_flag(msg, FLUX_MSGFLAG_NORESPONSE, FLUX_MSGTYPE_ANY);
 }
 
