@@ -3,11 +3,12 @@
 """bench/history.py [-n JOBS] [--round JOBS] [--build DIR]: what past jobs cost.
 
 Runs JOBS simulated jobs (default 100,000) through an instance of its own and prints, as lines of JSON: the throughput of
-each round, the memory (PSS) of each daemon before and after and the difference for each past job, and how long a killed
-job-manager and job-list take until they answer again. Measures, never passes or fails.
+each round and what a job took of processor time, the memory (PSS) of each daemon before and after and the difference for
+each past job, and how long a killed job-manager and job-list take until they answer again. Measures, never passes or fails.
 """
 import argparse
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -38,6 +39,16 @@ def memory(instance):
     return {d: sum(map(pss, instance.daemon_pids(d))) for d in DAEMONS}
 
 
+def cpu(instance):
+    """Seconds of processor time that the daemons took so far: what a busy machine does not blur."""
+    ticks = 0
+    for d in DAEMONS:
+        for pid in instance.daemon_pids(d):
+            with open(f"/proc/{pid}/stat") as f:
+                ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def restart_time(instance, daemon, *question):
     """Seconds from kill -9 to the first answer of the next process."""
     victim = instance.kill_daemon(daemon)
@@ -60,9 +71,11 @@ def measure(instance, build, args):
     done = 0
     while done < args.n:
         count = min(args.round, args.n - done)
+        before_cpu = cpu(instance)
         value = jobs(count)
         done += count
-        report(name="throughput", past=done + args.round, value=round(value), unit="1/s")
+        report(name="throughput", past=done + args.round, value=round(value), unit="1/s",
+               cpu_per_job_usec=round((cpu(instance) - before_cpu) / count * 1e6))
     instance.run("jobs", "-a", "-c", "1")
     after = memory(instance)
     report(name="memory-after", value=after, unit="B")
