@@ -324,3 +324,25 @@ def test_urgencies_are_words_in_either_case_and_bounded(instance):
     wait_inactive(instance, jobid)
     r = instance.run("job", "urgency", jobid, "3", check=False)
     assert r.returncode != 0 and "ended" in r.stderr
+
+
+def test_counters_of_the_job_manager_tell_what_was_done(fresh_instance):
+    i = fresh_instance
+    i.run("submit", "--cc=1-5", "--wait", "true")
+    i.run("run", "false", check=False)
+    i.run("cancel", i.flux("submit", "--urgency=hold", "true"))
+    i.flux("submit", "--urgency=hold", "true")
+
+    def totals():
+        s = json.loads(i.flux("module", "stats", "job-manager"))
+        t = s["since_clear"]
+        return s, (t["submitted"], t["completed"], t["failed"], t["canceled"])
+
+    wait_until("the end of all", lambda: totals()[1] == (8, 5, 1, 1))
+    s, _ = totals()
+    assert s["inactive"] == 7 and s["active"] == 1 and s["states"]["SCHED"] == 1 and s["journal"]["past_jobs"] == 7
+    t = s["since_clear"]
+    assert 0 < t["commits"] <= s["commits"] and 0 < t["commit_seconds"] <= t["commit_seconds_max"]
+    assert 0 < t["jobs_per_commit"] <= t["jobs_per_commit_max"]
+    i.run("module", "stats", "--clear", "job-manager")
+    assert totals()[1] == (0, 0, 0, 0)

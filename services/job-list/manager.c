@@ -570,8 +570,11 @@ static void on_stats(json_t *stats, void *arg)
     if (m)
         (void)json_object_set_new(
             stats, "job-list",
-            json_pack("{s:i s:I s:b s:b s:I s:I}", "active", (int)HASH_COUNT(m->table.jobs), "past",
-                      (json_int_t)store_count(m->store), "synced", m->synced, "rebuilding",
+            json_pack("{s:i s:I s:I s:I s:b s:b s:b s:b s:I s:I}", "active",
+                      (int)HASH_COUNT(m->table.jobs), "past", (json_int_t)store_count(m->store),
+                      "purged", (json_int_t)m->npurged, "uncommitted",
+                      (json_int_t)store_uncommitted(m->store), "synced", m->synced, "complete",
+                      m->complete, "in_memory", store_in_memory(m->store), "rebuilding",
                       rebuild_active(m->rebuild), "waiting",
                       (json_int_t)(waiters_count(m->sync_waiters) + waiters_count(m->id_waiters)),
                       "watches", (json_int_t)info_nwatches(m->info)));

@@ -361,6 +361,7 @@ static void job_durable(struct manager *m, struct job *job)
         manager_mark(m, job);
     if (effects & JOB_EFFECT_INACTIVE) {
         wait_inactive(m, job);
+        counters_ended(m, job);
         m->counts[JOB_STATE_INACTIVE]--;
         journal_forget(m, job);
         HASH_DEL(m->jobs, job);

@@ -18,6 +18,7 @@ struct daemon {
     /* kvs.c */
     flux_kvs_txn_t *txn;
     flux_future_t *commit;
+    uint64_t commit_begun_usec;
     flux_watcher_t *retry, *late;
     /* turn.c */
     flux_watcher_t *prepare, *idle, *begin_timer, *status_timer;

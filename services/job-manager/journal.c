@@ -97,6 +97,16 @@ void journal_gone(struct manager *m, struct request *req)
     }
 }
 
+size_t journal_nlisteners(const struct manager *m)
+{
+    const struct listener *l;
+    size_t n = 0;
+
+    TAILQ_FOREACH (l, &m->journal.listeners, link)
+        n++;
+    return n;
+}
+
 bool journal_is_inactive(struct manager *m, flux_jobid_t id)
 {
     struct journal_record *r;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/monotime.h"
 #include "service/log.h"
 #include "daemon.h"
 
@@ -47,6 +48,8 @@ static void on_commit(flux_future_t *f, void *arg)
         log_err("commit of job events: %s", flux_future_error_string(f));
     flux_future_destroy(f);
     d->commit = NULL;
+    if (errnum == 0)
+        counters_commit(&d->m, monotime_usec() - d->commit_begun_usec);
     if (errnum == ENOSPC)
         flux_timer_watcher_reset(d->retry, RETRY_SECONDS, 0.);
     if (errnum == ENOSPC)
@@ -79,6 +82,7 @@ int kvs_send(void *arg)
         return rc;
     }
     d->commit = f;
+    d->commit_begun_usec = monotime_usec();
     return 0;
 }
 

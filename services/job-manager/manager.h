@@ -125,6 +125,14 @@ struct purge {
     void *arg;
 };
 
+/* Counted since the start, or since somebody said stats-clear. */
+struct stats {
+    uint64_t submitted, completed, failed, canceled;
+    uint64_t ncommits, commit_jobs; /* durable ones; jobs with events in them, together */
+    uint64_t commit_jobs_max;
+    uint64_t commit_usec, commit_usec_max;
+};
+
 struct control_waiter;
 TAILQ_HEAD(control_waiter_list, control_waiter);
 
@@ -158,6 +166,7 @@ struct manager {
     struct depend depend;
     struct control control;
     struct purge purge;
+    struct stats stats;
 };
 
 /* Events that users may add to one job (a fatal exception is always possible). */
@@ -255,6 +264,9 @@ uint32_t urgency_priority(unsigned int urgency);
 int annotate_job(struct manager *m, struct job *job, json_t *annotations);
 int annotate_merge(json_t *to, json_t *from); /* RFC 27 rules. 0 or -ENOMEM */
 json_t *stats_json(const struct manager *m);
+void counters_ended(struct manager *m, const struct job *job);
+void counters_commit(struct manager *m, uint64_t usec); /* one is durable, after so long */
+void counters_clear(struct manager *m);
 
 /* wait.c */
 int wait_job(struct manager *m, struct asker who, flux_jobid_t id, struct request *req,
@@ -308,6 +320,7 @@ void journal_add(struct manager *m, struct job *job, size_t from, unsigned int s
 void journal_annotations(struct manager *m, struct job *job);
 bool journal_flush(struct manager *m); /* true: history is left to send */
 bool journal_is_inactive(struct manager *m, flux_jobid_t id);
+size_t journal_nlisteners(const struct manager *m);
 void journal_purged(struct manager *m, const flux_jobid_t *ids, size_t n);
 void journal_forget(struct manager *m, struct job *job); /* it leaves m->jobs */
 void journal_deinit(struct manager *m);

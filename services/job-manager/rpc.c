@@ -344,6 +344,11 @@ static void on_stats(json_t *stats, void *arg)
     (void)json_object_update(stats, o);
 }
 
+static void on_stats_clear(void *arg)
+{
+    counters_clear(&((struct daemon *)arg)->m);
+}
+
 static int on_config(const json_t *config, void *arg, flux_error_t *error)
 {
     return purge_config(((struct daemon *)arg)->purger, config, error);
@@ -354,6 +359,7 @@ const struct service_desc daemon_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_stats_clear = on_stats_clear,
     .on_stop = turn_stop,
     .on_config = on_config,
 };

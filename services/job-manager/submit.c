@@ -49,6 +49,7 @@ int submit_job(struct manager *m, const struct submission *s)
         rc = manager_insert(m, job);
     if (rc < 0)
         return rc;
+    m->stats.submitted++;
     journal_add(m, job, 0, 0, JOB_EFFECT_SUBMIT);
     manager_mark(m, job);
     return 0;

@@ -929,6 +929,47 @@ static void a_purge_that_found_no_space_is_tried_again(void **state)
     world_deinit(&w);
 }
 
+static void counters_tell_how_jobs_ended_and_what_commits_took(void **state)
+{
+    CLEANUP(json_decrefp) json_t *o = NULL;
+    struct request *req = request_make();
+    int submitted, completed, failed, canceled, commits, listeners, waitable;
+    flux_error_t error;
+    struct world w;
+
+    setup(&w, 1);
+    assert_int_equal(journal_listen(&w.m, req, 0), 0);
+    run_whole(&w, 1, FLUX_JOB_WAITABLE);
+    world_submit_full(&w, 2, OWNER, 16, 0, "{}");
+    world_settle(&w);
+    world_alloc(&w, 2);
+    world_settle(&w);
+    world_run(&w, 2, 256);
+    world_settle(&w);
+    world_submit_full(&w, 3, OWNER, 0, 0, "{}");
+    world_settle(&w);
+    assert_int_equal(raise_job(&w.m, owner, 3, 0, "cancel", "", NULL, &error), 0);
+    world_settle(&w);
+    counters_commit(&w.m, 1500);
+    o = stats_json(&w.m);
+    assert_int_equal(json_unpack(o, "{s:i s:{s:i s:i s:i s:i s:i} s:{s:i}}", "waitable_ended",
+                                 &waitable, "since_clear", "submitted", &submitted, "completed",
+                                 &completed, "failed", &failed, "canceled", &canceled, "commits",
+                                 &commits, "journal", "listeners", &listeners),
+                     0);
+    assert_int_equal(submitted, 3);
+    assert_int_equal(completed, 1);
+    assert_int_equal(failed, 1);
+    assert_int_equal(canceled, 1);
+    assert_int_equal(commits, 1);
+    assert_int_equal(listeners, 1);
+    assert_int_equal(waitable, 1);
+    counters_clear(&w.m);
+    assert_int_equal(w.m.stats.submitted, 0);
+    request_drop(req);
+    world_deinit(&w);
+}
+
 static void dependencies_are_satisfied_or_raise_an_exception(void **state)
 {
     struct world w;
@@ -1114,6 +1155,7 @@ int main(void)
         cmocka_unit_test(a_result_that_was_promised_is_not_purged),
         cmocka_unit_test(a_crash_leaves_a_purge_done_or_not_begun),
         cmocka_unit_test(a_purge_that_found_no_space_is_tried_again),
+        cmocka_unit_test(counters_tell_how_jobs_ended_and_what_commits_took),
         cmocka_unit_test(dependencies_are_satisfied_or_raise_an_exception),
         cmocka_unit_test(a_long_chain_of_failing_dependencies_ends),
     };
