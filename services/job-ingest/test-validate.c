@@ -73,6 +73,8 @@ static void the_sentence_names_the_wrong_key(void **state)
         { "attributes.system.duration", "-1", "duration" },
         { "attributes.system.environment", "[]", "environment" },
         { "attributes.system.cwd", "7", "cwd" },
+        { "attributes.system.constraints", "{\"properties\":[\"gpu\"]}", "constraints" },
+        { "attributes.system.constraints", "7", "constraints" },
         { "attributes.system.dependencies", "{}", "dependencies" },
         { "attributes.system.dependencies", "[{\"value\":\"x\"}]", "dependencies[0].scheme" },
         { "attributes.system.dependencies", "[{\"scheme\":\"after\"}]", "dependencies[0].value" },

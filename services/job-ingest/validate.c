@@ -125,6 +125,18 @@ static int check_dependencies(json_t *jobspec, flux_error_t *error)
     return 0;
 }
 
+/* The scheduler has none (RFC 31): a job that asks for them must not run just anywhere. */
+static int check_constraints(json_t *jobspec, flux_error_t *error)
+{
+    json_t *system = json_object_get(json_object_get(jobspec, "attributes"), "system");
+    json_t *o = json_object_get(system, "constraints");
+
+    if (!o || (json_is_object(o) && json_object_size(o) == 0))
+        return 0;
+    return errorx_fail(error, EINVAL,
+                       "jobspec.attributes.system.constraints: this instance has no constraints");
+}
+
 static int check_jobspec(json_t *o, int flags, flux_error_t *error)
 {
     struct jobspec js;
@@ -139,6 +151,8 @@ static int check_jobspec(json_t *o, int flags, flux_error_t *error)
         rc = errorx_fail(error, EINVAL,
                          "there is no queue '%.64s': this instance has no named queues", js.queue);
     jobspec_deinit(&js);
+    if (rc == 0)
+        rc = check_constraints(o, error);
     return rc < 0 ? rc : check_dependencies(o, error);
 }
 
