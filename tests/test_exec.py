@@ -282,6 +282,8 @@ def test_a_shell_of_no_job_is_ended(build, tmp_path):
             wait_until("a record", lambda: os.path.isdir(jobs) and os.listdir(jobs))
             (name,) = os.listdir(jobs)
             record = open(os.path.join(jobs, name)).read()
+            # Its task looks like one until it is executed.
+            wait_until("one shell", lambda: len(shells(instance)) == 1)
             (own,) = shells(instance)
             own_stat = open(f"/proc/{own}/stat").read().rpartition(")")[2].split()
             forged = record.replace(str(own), str(stray.pid), 1).replace(own_stat[19], stat[19], 1)

@@ -55,7 +55,7 @@ static void commit_disarm(struct manager *m)
     m->commit.wait = COMMIT_WAIT_NONE;
 }
 
-static void commit_soon(struct manager *m)
+void commit_soon(struct manager *m)
 {
     commit_arm(m, COMMIT_WAIT_COMPANY, COMPANY_SECONDS);
 }
@@ -317,7 +317,7 @@ static void batch_answers(struct commit *c)
 /* Shall what there is be committed now, without the company of what comes next? */
 static bool commit_is_due(struct manager *m)
 {
-    if (!m->commit.urgent && !m->control.dirty && m->wait.ntold == 0 && !purge_due(m))
+    if (!m->commit.urgent && !m->control.dirty && !purge_due(m))
         return false;
     if (!alloc_answers_soon(m))
         return true;

@@ -208,6 +208,8 @@ void commit_done(struct manager *m, int errnum);
 void commit_retry(struct manager *m);
 /* What waits for company has waited long enough. */
 void commit_late(struct manager *m);
+/* Nothing waits for it, but something is to be committed in a while. */
+void commit_soon(struct manager *m);
 
 /* submit.c. t_submit is wall time. 0; a known id is ignored. Takes jobspec (borrowed) apart from
  * its environment. */

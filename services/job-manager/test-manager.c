@@ -719,6 +719,46 @@ static void a_user_cannot_grow_an_eventlog_without_bound(void **state)
     world_deinit(&w);
 }
 
+static void the_entry_of_a_job_that_was_waited_for_goes_with_a_commit_of_others(void **state)
+{
+    struct request *a = request_make(), *b = request_make();
+    flux_error_t error;
+    struct world w;
+    int ncommits;
+
+    setup(&w, 2);
+    world_submit(&w, 1, 16);
+    world_submit(&w, 2, 16);
+    world_settle(&w);
+    assert_int_equal(wait_job(&w.m, owner, 1, a, &error), 0);
+    world_alloc(&w, 1);
+    world_alloc(&w, 2);
+    world_settle(&w);
+    ncommits = w.ncommits;
+    world_run(&w, 1, 0);
+    world_turn(&w);
+    world_commit(&w);
+    assert_int_equal(a->nanswers, 1);
+    world_turn(&w);
+    assert_int_equal(w.ncommits, ncommits + 1);
+    world_run(&w, 2, 0);
+    world_turn(&w);
+    world_commit(&w);
+    assert_null(world_kvs(&w, "job-active", 1, ""));
+    world_turn(&w);
+    assert_int_equal(w.ncommits, ncommits + 2);
+    /* One that nobody waited for in time: at once. */
+    assert_int_equal(wait_job(&w.m, owner, 2, b, &error), 0);
+    assert_int_equal(b->nanswers, 1);
+    world_turn(&w);
+    assert_true(w.commit_flying);
+    world_commit(&w);
+    assert_null(world_kvs(&w, "job-active", 2, ""));
+    request_drop(a);
+    request_drop(b);
+    world_deinit(&w);
+}
+
 static void wait_is_answered_when_the_end_is_durable(void **state)
 {
     struct request *a = request_make();
@@ -1148,6 +1188,7 @@ int main(void)
         cmocka_unit_test(each_ended_job_is_told_to_exactly_one_waiter),
         cmocka_unit_test(a_result_that_nobody_waited_for_survives_a_restart),
         cmocka_unit_test(a_user_cannot_grow_an_eventlog_without_bound),
+        cmocka_unit_test(the_entry_of_a_job_that_was_waited_for_goes_with_a_commit_of_others),
         cmocka_unit_test(wait_is_answered_when_the_end_is_durable),
         cmocka_unit_test(annotations_merge_and_are_recorded_with_alloc),
         cmocka_unit_test(the_journal_tells_each_event_once_and_only_when_durable),

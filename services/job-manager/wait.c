@@ -41,7 +41,7 @@ bool wait_keeps(const struct job *job)
     return is_waitable(job);
 }
 
-/* Have the next commit unlink its entry. */
+/* Have one of the next commits unlink its entry. */
 static void forget(struct manager *m, flux_jobid_t id)
 {
     struct wait *w = &m->wait;
@@ -66,6 +66,8 @@ void wait_committed(struct manager *m)
     if (w->ntold > 0 && w->ntold_committing > 0)
         memmove(w->told, w->told + w->ntold_committing, w->ntold * sizeof(w->told[0]));
     w->ntold_committing = 0;
+    if (w->ntold > 0)
+        commit_soon(m);
 }
 
 bool wait_holds(struct manager *m, flux_jobid_t id)
@@ -191,6 +193,7 @@ void wait_inactive(struct manager *m, struct job *job)
         m->ops->respond(m->arg, waiter->req, answer);
         waiter_free(m, waiter);
         forget(m, job->id);
+        commit_soon(m); /* its end was committed just now: share the next one */
     } else
         zombie_add(m, job->id, &answer);
 }
@@ -269,6 +272,7 @@ int wait_job(struct manager *m, struct asker who, flux_jobid_t id, struct reques
     if (z) {
         m->ops->respond(m->arg, req, z->answer);
         forget(m, z->id);
+        m->commit.urgent = true;
         zombie_free(&m->wait, z);
         return 0;
     }
