@@ -115,8 +115,15 @@ int connection_dial(struct conn *conn, const char *path, struct line **ret)
     TAILQ_INSERT_TAIL(&conn->lines, l, link);
     if (conn->corked)
         l->connector->ops->cork(l->connector);
+    rc = dispatch_conn_changed(conn);
+    if (rc < 0) { /* its answers would go unnoticed */
+        TAILQ_REMOVE(&conn->lines, l, link);
+        (void)dispatch_conn_changed(conn);
+        line_deinit(l);
+        free(l);
+        return rc;
+    }
     connection_pollfd_attach(conn, l);
-    dispatch_conn_changed(conn);
     *ret = l;
     return 0;
 }
@@ -170,7 +177,7 @@ static void fail_in_flight(struct conn *conn, const struct line *l, int errnum, 
 }
 
 /* A service went away. Requests that were answered by nobody so far fail as the router would have
- * it; a service that closes before its first answer does not want to be called directly. */
+ * it; a service that always closes before its first answer does not want to be called directly. */
 static void service_lost(struct conn *conn, struct line *l)
 {
     const char *slash = strrchr(l->path, '/');
@@ -180,9 +187,9 @@ static void service_lost(struct conn *conn, struct line *l)
     (void)snprintf(reason, sizeof(reason), "flux-%s went away", slash ? slash + 1 : l->path);
     conn->losses++;
     if (!l->greeted)
-        direct_give_up(&conn->direct, l->path);
+        direct_failed(&conn->direct, l->path);
     TAILQ_REMOVE(&conn->lines, l, link);
-    dispatch_conn_changed(conn); /* nobody watches its descriptor any more */
+    (void)dispatch_conn_changed(conn); /* nobody watches its descriptor any more */
     fail_in_flight(conn, l, ECONNRESET, reason);
     while ((msg = line_raw_fail(l, ECONNRESET, reason)))
         connection_enqueue(conn, msg);
@@ -210,7 +217,7 @@ static void die(struct conn *conn, const char *reason)
         errno = conn->lost_errnum;
         conn->loss_handled = conn->on_lost(conn->handle, conn->on_lost_arg) == 0;
     }
-    dispatch_conn_changed(conn);
+    (void)dispatch_conn_changed(conn);
     (void)connection_unref(conn);
 }
 
@@ -318,7 +325,7 @@ void connection_lost(struct conn *conn, const char *reason)
     conn->retry_next_usec = monotime_usec();
     conn->retry_deadline_usec = conn->retry_next_usec + RETRY_FOR_USEC;
     fail_in_flight(conn, &conn->router, conn->lost_errnum, reason);
-    dispatch_conn_changed(conn);
+    (void)dispatch_conn_changed(conn);
 }
 
 static int connect_again(struct conn *conn)
@@ -345,7 +352,7 @@ void connection_retry(struct conn *conn)
         return;
     if (connect_again(conn) == 0) {
         connection_pollfd_attach(conn, &conn->router);
-        dispatch_conn_changed(conn);
+        (void)dispatch_conn_changed(conn);
         if (conn->on_reconnect)
             (void)conn->on_reconnect(conn->handle, conn->on_reconnect_arg);
         return;

@@ -138,3 +138,11 @@ void direct_give_up(struct direct *d, const char *path)
         if (strcmp(d->services[i].path, path) == 0)
             d->services[i].routed = true;
 }
+
+void direct_failed(struct direct *d, const char *path)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (strcmp(d->services[i].path, path) == 0 &&
+            ++d->services[i].failures >= DIRECT_FAILURES_MAX)
+            d->services[i].routed = true;
+}

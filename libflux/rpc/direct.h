@@ -10,14 +10,16 @@
 #include <stdint.h>
 #include <flux/message.h>
 
-#define DIRECT_FILE "direct"
-#define DIRECT_MAX  32 /* services; what is more is called through the router */
+#define DIRECT_FILE         "direct"
+#define DIRECT_MAX          32 /* services; what is more is called through the router */
+#define DIRECT_FAILURES_MAX 3
 
 struct direct_service {
     const char *name;
     size_t name_size;
     const char *path;
-    bool routed; /* through the router, for good: so that requests stay in order */
+    unsigned int failures; /* connections that closed before the first answer */
+    bool routed;           /* through the router, for good: so that requests stay in order */
 };
 
 struct direct {
@@ -38,6 +40,8 @@ int direct_parse(struct direct *d, const char *text);
 struct direct_service *direct_find(struct direct *d, const flux_msg_t *msg);
 /* All services behind this socket are called through the router from now on. */
 void direct_give_up(struct direct *d, const char *path);
+/* A connection to this socket was closed before anything was answered: give up after some. */
+void direct_failed(struct direct *d, const char *path);
 /* The path of a file beside the router's socket; NULL: no memory. */
 char *direct_path(const char *router_path, const char *name);
 

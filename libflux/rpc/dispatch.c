@@ -382,22 +382,27 @@ bool dispatch_conn_served(const struct conn *conn)
     return false;
 }
 
-void dispatch_conn_changed(struct conn *conn)
+int dispatch_conn_changed(struct conn *conn)
 {
     struct dispatch *d;
+    int result = 0;
 
     LIST_FOREACH(d, &conn->dispatchers, conn_link)
     {
         bool armed = d->armed;
+        int rc;
 
         if (conn->state == CONN_DEAD && !conn->loss_handled && armed)
             d->stop_error = true;
         if (armed)
             set_armed(d, false);
-        (void)update_transport(d);
+        rc = update_transport(d);
+        if (rc < 0)
+            result = rc;
         if (armed)
             set_armed(d, true);
     }
+    return result;
 }
 
 void dispatch_rescan(struct conn *conn)

@@ -46,8 +46,9 @@ void dispatch_cancel(struct deferred *item);
 
 /* Does a reactor care for this connection's output? */
 bool dispatch_conn_served(const struct conn *conn);
-/* The connection was lost, restored or given up. */
-void dispatch_conn_changed(struct conn *conn);
+/* The connection was lost, restored or given up, or one of its lines came or went. 0; -ENOMEM: a
+ * line is not watched. */
+int dispatch_conn_changed(struct conn *conn);
 /* Messages were put where dispatchers may have looked already. */
 void dispatch_rescan(struct conn *conn);
 
