@@ -2,6 +2,7 @@
 """Daemons killed while jobs run and wait: every acknowledged job ends exactly once, running tasks are not touched
 (hardening.md, I1-I4)."""
 import contextlib
+import json
 import os
 import signal
 import time
@@ -51,6 +52,30 @@ def test_kill_9_of_a_daemon_loses_no_job_and_repeats_none(fresh_instance, tmp_pa
     wait_until("the victim to be gone", lambda: victim not in instance.daemon_pids(daemon))
     go.touch()
     check_all_ended_once(instance, running + queued, out)
+
+
+def holdings(instance, jobid):
+    """(time of alloc, time of free, cores)"""
+    times = {e["name"]: e["timestamp"] for e in instance.eventlog(jobid)}
+    r = json.loads(instance.flux("job", "info", jobid, "R"))
+    return times["alloc"], times["free"], r["execution"]["R_lite"][0]["children"]["core"]
+
+
+@pytest.mark.parametrize("daemon", ["job-manager", "sched", "exec", "kvs"])
+def test_kill_9_while_cores_change_hands_gives_none_to_two_jobs(fresh_instance, daemon):
+    """Simulated jobs, so that hardly anything else happens."""
+    instance = fresh_instance
+    jobs = instance.flux("submit", "--cc=1-80", "-c", NCORES, "--setattr=exec.test.run_duration=0.008s", "true").split()
+    victims = []
+    for _ in range(2):
+        wait_until("a daemon to kill", lambda: instance.daemon_pids(daemon) not in ([], victims))
+        victims = [instance.kill_daemon(daemon)]
+    for j in jobs:
+        wait_until("the end of all", lambda: instance.eventlog(j)[-1]["name"] == "clean", timeout=60)
+        names = [e["name"] for e in instance.eventlog(j)]
+        assert [names.count(n) for n in ("alloc", "start", "finish", "free", "clean")] == [1] * 5, names
+    held = sorted(holdings(instance, j) for j in jobs)
+    assert all(before[1] <= after[0] for before, after in zip(held, held[1:])), held
 
 
 def test_kill_9_of_all_daemons_at_once(fresh_instance, tmp_path):

@@ -72,8 +72,11 @@ static void send_free(struct manager *m, struct job *job, const char *R)
     struct text t = { 0 };
 
     m->alloc.nfrees++;
-    text_addf(&t, "{\"id\":%" PRIu64 ",\"R\":", job->id);
-    text_adds(&t, R);
+    text_addf(&t, "{\"id\":%" PRIu64, job->id);
+    if (!m->alloc.batch) { /* one that takes batches knows who holds what */
+        text_adds(&t, ",\"R\":");
+        text_adds(&t, R);
+    }
     text_adds(&t, ",\"final\":true}");
     if (!t.failed)
         (void)m->ops->send(m->arg, "sched.free", t.s, true);
