@@ -47,6 +47,19 @@ def test_run_as_the_instance_owner(started):
     assert r.stdout.splitlines() == ["node0", "node0"]
 
 
+def test_the_owner_calls_services_directly(started):
+    assert "kvs-watch node/kvs\n" in started.run("cat", "/run/flux/direct").stdout
+    assert started.run("stat", "-c", "%U %a", "/run/flux/direct").stdout == "flux 600\n"
+
+    def forwarded():
+        return json.loads(flux(started, "module", "info", "kvs").stdout)["messages"]
+
+    flux(started, "kvs", "put", "direct=1")
+    before = forwarded()
+    assert flux(started, "kvs", "get", "direct").stdout == "1\n"
+    assert forwarded() == before
+
+
 def test_the_job_ran_as_a_unit_of_its_own_outside_the_daemons(started):
     r = flux(started, "run", "cat", "/proc/self/cgroup")
     assert re.search(r"flux-jobs.slice/flux-job-\S+\.service", r.stdout), r.stdout
