@@ -39,6 +39,7 @@ struct follow {
     double t_submit;
     bool started;
     bool ended; /* the job's eventlog has ended */
+    bool exec_ended;
     bool done;
     int status;  /* wait status of the job, -1: never finished */
     int failure; /* exit status if it never finished */
@@ -74,7 +75,8 @@ static int exit_status(const struct follow *fo)
 
 static void check_done(struct follow *fo)
 {
-    if (fo->done || !fo->ended || fo->output_state == OUTPUT_FOLLOWED)
+    if (fo->done || !fo->ended || fo->output_state == OUTPUT_FOLLOWED ||
+        (fo->exec && !fo->exec_ended))
         return;
     fo->done = true;
     (void)fflush(fo->options.out);
@@ -153,6 +155,7 @@ static void on_grace_over(flux_reactor_t *r, flux_watcher_t *w, int revents, voi
     complain_to(fo->options.err, "job %s has ended but the end of its output did not arrive",
                 jobid_text(fo->id));
     fo->output_state = OUTPUT_ENDED;
+    fo->exec_ended = true;
     check_done(fo);
 }
 
@@ -168,7 +171,8 @@ static void on_job_end(int errnum, const char *reason, void *arg)
     fo->ended = true;
     if (fo->output_state == OUTPUT_FOLLOWED && !fo->started)
         fo->output_state = OUTPUT_ABSENT; /* it will never come */
-    if (fo->output_state == OUTPUT_FOLLOWED)
+    fo->exec_ended |= errnum || !fo->started;
+    if (fo->output_state == OUTPUT_FOLLOWED || (fo->exec && !fo->exec_ended))
         flux_watcher_start(fo->grace);
     check_done(fo);
 }
@@ -215,6 +219,10 @@ static void on_exec_event(const char *name, double timestamp, const json_t *cont
 
 static void on_exec_end(int errnum, const char *reason, void *arg)
 {
+    struct follow *fo = arg;
+
+    fo->exec_ended = true;
+    check_done(fo);
 }
 
 static const struct watch_ops exec_ops = { .on_event = on_exec_event, .on_end = on_exec_end };
