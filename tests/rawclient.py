@@ -67,10 +67,11 @@ class Message:
             parts.pop(0)
         self.topic = parts.pop(0).decode() if self.flags & TOPIC else None
         self.payload = parts.pop(0) if self.flags & PAYLOAD and parts else b""
+        self.fd_payload = None  # what came in a descriptor
 
     errnum = property(lambda self: self.aux1)
     matchtag = property(lambda self: self.aux2)
-    json = property(lambda self: json.loads(self.payload.rstrip(b"\0") or b"{}"))
+    json = property(lambda self: json.loads((self.fd_payload or self.payload).rstrip(b"\0") or b"{}"))
     text = property(lambda self: self.payload.rstrip(b"\0").decode())
 
 

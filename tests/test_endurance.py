@@ -5,7 +5,6 @@ instance still runs jobs, and nothing is lost, repeated or left behind (hardenin
 import contextlib
 import json
 import os
-import random
 import re
 import resource
 import signal
@@ -15,30 +14,12 @@ import time
 
 import pytest
 from embedded import DAEMONS, Instance, copy_units, wait_until
-from rawclient import EVENT, NORESPONSE, STREAMING, Client
+from rawclient import EVENT, STREAMING
+from soak import NCORES, check_events, connect, decimal, eventlogs, open_fds, reader_of, rss, sign, soak
 
 pytestmark = pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
 
-NCORES = len(os.sched_getaffinity(0))
-ONCE = ("submit", "start", "finish", "free", "clean")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-
-
-def connect(instance):
-    return Client(os.path.join(instance.rundir, "local"))
-
-
-def decimal(instance, *jobids):
-    return [int(x) for x in instance.flux("job", "id", "--to=dec", *jobids).split()]
-
-
-def eventlogs(instance, ids):
-    c = connect(instance)
-    try:
-        return {i: [json.loads(l) for l in c.rpc("job-info.lookup", {"id": i, "keys": ["eventlog"]}).json["eventlog"]
-                    .splitlines()] for i in ids}
-    finally:
-        c.close()
 
 
 def check_all_ended_once(instance, ids):
@@ -50,29 +31,10 @@ def check_all_ended_once(instance, ids):
             return False
 
     wait_until("the end of all jobs", ended, timeout=60)
-    for i, log in eventlogs(instance, ids).items():
-        names = [e["name"] for e in log]
-        assert [names.count(n) for n in ONCE] == [1] * len(ONCE), "\n".join(map(json.dumps, log))
+    check_events(instance, ids)
     wait_until("all cores to be free", lambda: instance.run("resource", "list", check=False).returncode == 0
                and instance.free_cores() == NCORES)
     assert instance.processes() == [pid for pid in instance.processes() if pid == reader_of(instance)]
-
-
-def reader_of(instance):
-    """The one process of the test's own: the shell that holds the instance open."""
-    for pid in instance.processes():
-        with contextlib.suppress(OSError):
-            if b"read x" in open(f"/proc/{pid}/cmdline", "rb").read():
-                return pid
-    return None
-
-
-def rss(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) << 10
-
-
-def open_fds(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def run_a_job(instance):
@@ -106,53 +68,21 @@ def test_a_daemon_that_is_stopped_is_replaced_by_the_watchdog(watched, tmp_path)
     check_all_ended_once(watched, decimal(watched, running))
 
 
-class Submitter(threading.Thread):
-    """Submits jobs one after the other, and remembers which were acknowledged. Each task appends to a file of its own."""
-
-    def __init__(self, instance, out, count):
-        super().__init__()
-        self.instance, self.out, self.count = instance, out, count
-        self.acknowledged = {}
-
-    def run(self):
-        for n in range(self.count):
-            r = self.instance.run("submit", "sh", "-c", f"echo start >> {self.out}/{n}; echo end >> {self.out}/{n}",
-                                  check=False)
-            if r.returncode == 0:
-                self.acknowledged[n] = r.stdout.strip()
-
-
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
-def test_twenty_random_kills_under_load_lose_and_repeat_nothing(fresh_instance, tmp_path, signum):
-    instance, rng = fresh_instance, random.Random(20)
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_many_random_ends_under_load_lose_and_repeat_nothing(fresh_instance, tmp_path, name):
     out = tmp_path / "out"
     out.mkdir()
-    submitter = Submitter(instance, out, 120)
-    submitter.start()
-    killed = []
-    while len(killed) < 20:
-        have = len(list(out.iterdir()))
-        wanted = have + rng.randint(1, 6)
-        with contextlib.suppress(TimeoutError):
-            wait_until("progress", lambda: len(list(out.iterdir())) >= wanted or not submitter.is_alive(), timeout=5)
-        pids = instance.all_pids()
-        if pids:
-            name = rng.choice(sorted(pids))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pids[name], signum)
-                killed.append(name)
-    submitter.join(120)
-    assert not submitter.is_alive() and len(set(killed)) >= 5
-    assert len(submitter.acknowledged) >= 100, "most submissions are answered, if late"
-    ids = decimal(instance, *submitter.acknowledged.values())
-    assert len(set(ids)) == len(ids)
-    check_all_ended_once(instance, ids)
-    ran = {int(p.name): p.read_text() for p in out.iterdir()}
-    for n, jobid in submitter.acknowledged.items():
-        assert ran.get(n) == "start\nend\n", "".join(
-            instance.run("job", "eventlog", f"--path={path}", jobid, check=False).stdout for path in ("eventlog", "guest.exec.eventlog")) + (tmp_path / "stderr").read_text() + "\n".join(r["MESSAGE"] for r in instance.log_records("exec"))
-    assert set(ran.values()) == {"start\nend\n"}, "nor did one run twice that was not acknowledged"
-    run_a_job(instance)
+    report = soak(fresh_instance, out, kills=60, seed=60, signum=getattr(signal, f"SIG{name}"))
+    print(report.summary())
+    assert not report.problems
+
+
+def test_daemons_that_are_stopped_under_load_are_replaced_and_nothing_is_lost(watched, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    report = soak(watched, out, kills=18, seed=18, signum=signal.SIGSTOP, mean_seconds=0.1)
+    print(report.summary())
+    assert not report.problems and set(report.killed) == set(DAEMONS)
 
 
 def shells(instance, jobid):
@@ -335,14 +265,6 @@ def test_a_flood_of_submissions_by_one_client_does_not_starve_another(fresh_inst
     for i in range(0, len(taken), 500):
         instance.run("cancel", *taken[i:i + 500])
     wait_until("the end of all", lambda: instance.flux("jobs", "-n") == "", timeout=60)
-
-
-def sign(spec):
-    """J of RFC 15 with mechanism none: header, payload, "none"."""
-    import base64
-
-    head = f"version\0i1\0userid\0i{os.geteuid()}\0mechanism\0snone\0".encode()
-    return base64.b64encode(head).decode() + "." + base64.b64encode(spec.encode()).decode() + ".none"
 
 
 def test_clients_that_come_and_die_in_thousands_leave_nothing_behind(fresh_instance):

@@ -9,6 +9,8 @@ import time
 
 import pytest
 from embedded import wait_until
+from rawclient import Client
+from soak import jobspec, sign, soak
 
 DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
 NCORES = len(os.sched_getaffinity(0))
@@ -134,3 +136,31 @@ def test_a_restarted_job_list_answers_with_all_jobs_at_once(fresh_instance):
     instance.run("job", "attach", instance.flux("submit", "true"))
     listed = instance.flux("jobs", "-an", "-o", "{id.f58}").split()
     assert set(jobs) <= set(listed)
+
+
+def test_a_stored_job_is_acknowledged_although_its_ingest_ends(fresh_instance, tmp_path):
+    """It has been stored, the job manager has not confirmed yet, and the router dies: an error would be a lie."""
+    instance = fresh_instance
+    instance.flux("run", "true")
+    manager = instance.kill_daemon("job-manager", signal.SIGSTOP)
+    c = Client(os.path.join(instance.rundir, "leader", "job-ingest"))
+    c.send(topic="job-ingest.submit", aux2=1, payload=json.dumps(
+        {"J": sign(jobspec("true", tmp_path)), "urgency": 16, "flags": 0}).encode() + b"\0")
+    wait_until("the job to be stored", lambda: instance.flux("kvs", "ls", "job-active"))
+    instance.kill_daemon("broker")
+    m = c.recv()
+    os.kill(manager, signal.SIGKILL)
+    assert m.errnum == 0, m.text
+    wait_until("the end", lambda: instance.run("job", "attach", m.json["id"], check=False).returncode == 0)
+    c.close()
+
+
+def test_twenty_random_kills_under_load_lose_and_repeat_nothing(fresh_instance, tmp_path):
+    """Clients see ECONNRESET at most. The long run of this is tools/soak."""
+    out = tmp_path / "out"
+    out.mkdir()
+    report = soak(fresh_instance, out, kills=20, seed=20)
+    print(report.summary())
+    assert not report.problems
+    assert len(report.killed) == 20 and set(report.killed) == set(DAEMONS)
+    assert len(report.load.acknowledged) >= 100 and len(report.load.kept) >= 10

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Telling the job manager of stored jobs. They are durable, so this is repeated until it worked;
  * the job manager ignores what it knows. Clients are answered when it knows, or after a few seconds
- * without it: it reads the active jobs from the KVS when it starts. */
+ * without it, or when we end: it is told again when the next of us starts, and reads the active
+ * jobs from the KVS when it starts itself. */
 #include <errno.h>
 #include <string.h>
 
@@ -25,25 +26,22 @@ struct announcement {
     LIST_ENTRY(announcement) link;
 };
 
-static void announcement_free(struct announcement *a)
-{
-    struct submission *s;
-
-    while ((s = batch_pop(&a->batch)))
-        ingest_refuse(a->in, s, ECANCELED, "job-ingest is ending; the job was stored");
-    LIST_REMOVE(a, link);
-    flux_watcher_destroy(a->timer);
-    flux_future_destroy(a->f);
-    free(a->payload);
-    free(a);
-}
-
 static void answer_all(struct announcement *a)
 {
     struct submission *s;
 
     while ((s = batch_pop(&a->batch)))
         ingest_answer(a->in, s);
+}
+
+static void announcement_free(struct announcement *a)
+{
+    answer_all(a);
+    LIST_REMOVE(a, link);
+    flux_watcher_destroy(a->timer);
+    flux_future_destroy(a->f);
+    free(a->payload);
+    free(a);
 }
 
 static bool is_transient(int errnum)
@@ -77,7 +75,6 @@ static void on_told(flux_future_t *f, void *arg)
     if (errnum != 0)
         log_err("job manager refused %s: %s; it will read these jobs when it starts again",
                 a->topic, flux_future_error_string(f));
-    answer_all(a);
     announcement_free(a);
 }
 
