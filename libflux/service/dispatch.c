@@ -127,8 +127,11 @@ static int check(struct request *req, const struct rpc_method *def)
 
 static void call(struct request *req, struct method *m)
 {
-    const int rc = m->def->fn(req, req->svc->arg);
+    int rc;
 
+    req->resumable = m->def->flags & RPC_METHOD_RESUME;
+    req->origin->session |= (m->def->flags & RPC_METHOD_SESSION) != 0;
+    rc = m->def->fn(req, req->svc->arg);
     if (rc < 0) {
         m->errors++;
         (void)request_fail(req, -rc, req->sentence ? "%s" : NULL, req->sentence);
@@ -139,6 +142,12 @@ static void call(struct request *req, struct method *m)
 
 void dispatch_request(struct service *svc, struct origin *origin, const flux_msg_t *msg)
 {
+    dispatch_resume(svc, origin, msg, NULL);
+}
+
+void dispatch_resume(struct service *svc, struct origin *origin, const flux_msg_t *msg,
+                     json_t *resume)
+{
     CLEANUP(request_unrefp) struct request *req = NULL;
     const char *topic = msg_topic(msg);
     struct method *m;
@@ -146,6 +155,7 @@ void dispatch_request(struct service *svc, struct origin *origin, const flux_msg
     svc->stats.requests++;
     if (request_new(svc, origin, msg, &req) < 0)
         return; /* out of memory: the sender's own time limit has to do */
+    req->resume = json_incref(resume);
     HASH_FIND_STR(svc->dispatch->methods, topic, m);
     if (!m) {
         (void)request_fail(req, ENOSYS, "there is no method %s in flux-%s", topic, svc->desc->name);

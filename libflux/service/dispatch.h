@@ -16,9 +16,12 @@ DEFINE_CLEANUP(struct dispatch *, dispatch_free)
 
 /* Never fails: what is wrong with the request is answered to its sender. */
 void dispatch_request(struct service *svc, struct origin *origin, const flux_msg_t *msg);
-/* Calls and errors per method that was ever called. */
+/* The same for one that the process before did not answer. resume is lent, may be NULL. */
+void dispatch_resume(struct service *svc, struct origin *origin, const flux_msg_t *msg,
+                     json_t *resume);
 /* The names of all services that have a method here, as an array. NULL: no memory. */
 json_t *dispatch_services(const struct dispatch *d);
+/* Calls and errors per method that was ever called. */
 json_t *dispatch_stats(const struct dispatch *d);
 void dispatch_stats_clear(struct dispatch *d);
 

@@ -2,7 +2,8 @@
 /* Accepting connections. At most ACCEPT_BUDGET a wake-up. When descriptors or memory run out the
  * listener pauses for PAUSE seconds instead of spinning on a socket that stays readable; what waits
  * in the kernel's queue is not lost. Refuses: descriptors that are not listening SEQPACKET sockets
- * (closed when the loop starts, unless somebody took them). */
+ * (closed when the loop starts, unless somebody took them, and removed from the descriptor store).
+ */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -173,6 +174,7 @@ int listeners_start(struct listeners *l)
         if (item->fd < 0)
             continue;
         if (sd_is_socket(item->fd, AF_UNIX, SOCK_SEQPACKET, 1) <= 0) {
+            (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", item->name);
             log_warning("closing inherited descriptor %d (%s): it is not a listening SEQPACKET "
                         "socket",
                         item->fd, item->name);

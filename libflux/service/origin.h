@@ -4,6 +4,7 @@
 #ifndef SERVICE_ORIGIN_H
 #define SERVICE_ORIGIN_H
 
+#include <stdbool.h>
 #include <flux/message.h>
 #include "base/list.h"
 
@@ -19,6 +20,7 @@ struct origin {
     int (*send)(struct origin *o, flux_msg_t *msg);
     struct request_list requests; /* that were not answered to the end */
     size_t count;                 /* of them */
+    bool session;                 /* a method with RPC_METHOD_SESSION was called over it */
 };
 
 void origin_init(struct origin *o, int (*send)(struct origin *o, flux_msg_t *msg));

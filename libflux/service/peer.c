@@ -38,6 +38,7 @@ struct peers {
     size_t count;
     size_t queued_bytes; /* output that waits, when it was last summed up */
     size_t looks;        /* since then */
+    bool holding;
 };
 
 static struct peer *peer_free(struct peer *p)
@@ -87,6 +88,17 @@ static int on_origin_send(struct origin *o, flux_msg_t *msg)
     return rc;
 }
 
+/* Not begun: the next process does. Its reference goes with request_hand_on(). */
+static const char *hold(struct peer *p, const flux_msg_t *msg)
+{
+    struct request *req;
+
+    if (request_new(p->peers->svc, &p->origin, msg, &req) < 0)
+        return "no memory for a request";
+    req->held = true;
+    return NULL;
+}
+
 static const char *on_message(struct conn *c, flux_msg_t *msg)
 {
     struct peer *p = container_of(c, struct peer, conn);
@@ -96,6 +108,8 @@ static const char *on_message(struct conn *c, flux_msg_t *msg)
         return "a message that is not a request";
     peer_cred_apply(channel_peer(c->ch), svc->owner, msg);
     p->is_client |= flux_msg_route_count(msg) <= 0;
+    if (p->peers->holding)
+        return hold(p, msg);
     dispatch_request(svc, &p->origin, msg);
     return NULL;
 }
@@ -180,7 +194,7 @@ static bool is_welcome(struct peers *peers, int fd)
     return false;
 }
 
-static int peer_new(struct peers *peers, int fd)
+static int peer_new(struct peers *peers, int fd, struct peer **ret)
 {
     struct channel_limits limits = channel_limits_default;
     struct channel *ch = NULL;
@@ -206,18 +220,20 @@ static int peer_new(struct peers *peers, int fd)
     p->peers = peers;
     TAILQ_INSERT_TAIL(&peers->list, p, entry);
     peers->count++;
+    *ret = p;
     return 0;
 }
 
 void peers_add(struct peers *peers, int fd)
 {
+    struct peer *p;
     int rc;
 
     if (!is_welcome(peers, fd)) {
         (void)close(fd);
         return;
     }
-    rc = peer_new(peers, fd);
+    rc = peer_new(peers, fd, &p);
     if (rc < 0)
         log_err("cannot serve a new connection: %s", strerror(-rc));
 }
@@ -233,4 +249,55 @@ void peers_stop_reading(struct peers *peers)
 size_t peers_count(const struct peers *peers)
 {
     return peers->count;
+}
+
+/* --- for handover.c */
+
+void peers_hold(struct peers *peers)
+{
+    struct peer *p;
+
+    peers->holding = true;
+    peers_stop_reading(peers);
+    TAILQ_FOREACH (p, &peers->list, entry)
+        conn_handle_fetched(&p->conn);
+}
+
+struct peer *peers_next(struct peers *peers, struct peer *prev)
+{
+    return prev ? TAILQ_NEXT(prev, entry) : TAILQ_FIRST(&peers->list);
+}
+
+int peers_adopt(struct peers *peers, int fd, bool is_client, struct peer **ret)
+{
+    int rc = peer_new(peers, fd, ret);
+
+    if (rc == 0)
+        (*ret)->is_client = is_client;
+    return rc;
+}
+
+struct origin *peer_origin(struct peer *p)
+{
+    return &p->origin;
+}
+
+int peer_fd(const struct peer *p)
+{
+    return channel_fd(p->conn.ch);
+}
+
+bool peer_is_client(const struct peer *p)
+{
+    return p->is_client;
+}
+
+bool peer_is_busy(const struct peer *p)
+{
+    return p->conn.ended || channel_pending(p->conn.ch);
+}
+
+void peer_flush_wait(struct peer *p, uint64_t end_usec)
+{
+    conn_flush_wait(&p->conn, end_usec);
 }

@@ -268,6 +268,27 @@ static int forget(struct request *req)
     return request_fail(req, ECONNRESET, "flux-%s is being restarted", req->svc->desc->name);
 }
 
+void request_forget(struct request *req)
+{
+    request_ref(req);
+    if (msg_proto(req->msg)->aux2 != FLUX_MATCHTAG_NONE)
+        (void)forget(req);
+    request_finish(req);
+    request_unref(req);
+}
+
+void request_hand_on(struct request *req)
+{
+    const bool held = req->held; /* then the reference of request_new() is still there */
+
+    request_ref(req);
+    req->on_gone = NULL;
+    request_finish(req);
+    if (held)
+        request_unref(req);
+    request_unref(req);
+}
+
 struct request *request_unref(struct request *req)
 {
     if (!req || --req->refs > 0)
@@ -278,6 +299,7 @@ struct request *request_unref(struct request *req)
             (void)forget(req);
     }
     request_finish(req);
+    json_decref(req->resume);
     json_decref(req->json);
     free(req->sentence);
     flux_msg_decref(req->msg);
@@ -331,6 +353,11 @@ bool request_is_noresponse(const struct request *req)
 bool request_gone(const struct request *req)
 {
     return req->ended;
+}
+
+const json_t *request_resume(const struct request *req)
+{
+    return req->resume;
 }
 
 const json_t *request_json(const struct request *req)

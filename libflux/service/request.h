@@ -18,6 +18,9 @@ struct request {
     char *sentence; /* request_explain() */
     bool ended;     /* no more answers: given, or the client is gone */
     bool answered;  /* at least once */
+    bool resumable; /* RPC_METHOD_RESUME */
+    bool held;      /* read, not begun: for the next process */
+    json_t *resume; /* what the process before left for it, or NULL */
     bool charged;
     uint32_t charged_uid;
     size_t charged_bytes;
@@ -40,6 +43,10 @@ int request_keep(struct request *req);
 void request_index_disconnect(struct service *svc, struct origin *origin, const flux_msg_t *msg);
 /* The client left: run on_gone, answer nothing more. */
 void request_lost(struct request *req);
+/* Answer ECONNRESET: this process will not. */
+void request_forget(struct request *req);
+/* It ends here without a word, because the next process has it. */
+void request_hand_on(struct request *req);
 bool request_is_noresponse(const struct request *req);
 
 struct request_index *request_index_free(struct request_index *index);

@@ -4,8 +4,8 @@
  *
  * Refuses to start without FLUX_RUNDIR, without a socket to serve, or without its router. The end:
  * SIGTERM, SIGINT or a shutdown request stop accepting and reading; a daemon with on_stop has
- * STOP_SECONDS to finish; queued answers are flushed; status 0. Loss of the router: status
- * SERVICE_EXIT_ROUTER.
+ * STOP_SECONDS to finish; queued answers are flushed, connections and what was not answered are
+ * left for the next process (handover.c); status 0. Loss of the router: status SERVICE_EXIT_ROUTER.
  *
  * While a daemon starts it may wait for answers, for START_SECONDS each: then it ends with
  * SERVICE_EXIT_ROUTER. Signals have their default effect until service_run(): there is nothing to
@@ -16,6 +16,7 @@
 #include "base/number.h"
 #include "config.h"
 #include "rpc/limit.h"
+#include "service/handover.h"
 #include "service/log.h"
 #include "service/state.h"
 
@@ -320,6 +321,12 @@ struct service *service_free(struct service *svc)
 
 /* --- run and end */
 
+/* An end of which it is known what was done and what was not. */
+static bool is_planned(const struct service *svc)
+{
+    return svc->status == EXIT_SUCCESS || svc->status == SERVICE_EXIT_ROUTER;
+}
+
 int service_run(struct service *svc, void *arg)
 {
     int rc;
@@ -327,6 +334,8 @@ int service_run(struct service *svc, void *arg)
     svc->arg = arg;
     svc->running = true;
     watch_signals(svc);
+    if (!svc->desc->standalone)
+        handover_restore(svc);
     rc = listeners_start(svc->listeners);
     if (rc < 0) {
         log_err("cannot listen: %s", strerror(-rc));
@@ -342,6 +351,8 @@ int service_run(struct service *svc, void *arg)
         svc->status = EXIT_FAILURE;
     }
     svc->running = false;
+    if (!svc->desc->standalone && is_planned(svc))
+        handover_save(svc);
     return svc->status;
 }
 

@@ -43,9 +43,17 @@ struct request;
 #define ROLE_USER  (FLUX_ROLE_OWNER | FLUX_ROLE_USER)
 
 enum rpc_method_flags {
-    RPC_METHOD_RAW = 1,       /* payload is not JSON: no decoding, request_raw() */
-    RPC_METHOD_STREAMING = 2, /* refuse (EPROTO) requests without the streaming flag */
-    RPC_METHOD_NORESPONSE = 4 /* the handler never answers */
+    RPC_METHOD_RAW = 1,        /* payload is not JSON: no decoding, request_raw() */
+    RPC_METHOD_STREAMING = 2,  /* refuse (EPROTO) requests without the streaming flag */
+    RPC_METHOD_NORESPONSE = 4, /* the handler never answers */
+    /* A planned restart: the next process gets a request that this one has not answered to its end,
+     * as if it had just come. For methods that change nothing until they answer, or may be
+     * repeated; a stream says how far it got (on_handover, request_resume()). Without this flag
+     * such a request is answered ECONNRESET, so finish what was begun in on_stop. */
+    RPC_METHOD_RESUME = 8,
+    /* Part of a protocol between two daemons that begins with a greeting: a connection over which
+     * it was called ends with this process, and they begin anew. */
+    RPC_METHOD_SESSION = 16
 };
 
 struct rpc_method {
@@ -73,6 +81,9 @@ struct service_desc {
                      void *arg); /* events subscribed through service_flux() */
     int (*on_stop)(void *arg);   /* SIGTERM: begin to finish; call service_exit() when done. NULL:
                                     exit at once */
+    /* How far a kept request of a method with RPC_METHOD_RESUME got, for request_resume() in the
+     * next process; a new object, or NULL: from its beginning. */
+    json_t *(*on_handover)(struct request *req, void *arg);
     void (*on_accept)(int fd, void *arg); /* serve connections yourself; consumes fd */
     bool standalone;         /* true for the router itself: no connection to "local" is opened */
     bool allow_guests;       /* accept connections of users other than the owner on its sockets */
@@ -127,6 +138,8 @@ bool request_is_owner(const struct request *req); /* has the owner role */
 bool request_is_streaming(const struct request *req);
 bool request_gone(const struct request *req);          /* answered to the end, or its client left */
 const json_t *request_json(const struct request *req); /* decoded payload; NULL for RAW or none */
+/* What on_handover of the process before said of this request; NULL: it begins now. */
+const json_t *request_resume(const struct request *req);
 int request_unpack(const struct request *req, const char *fmt, ...); /* 0 or -EPROTO */
 void request_raw(const struct request *req, const void **ret_data, size_t *ret_size);
 

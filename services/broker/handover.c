@@ -11,28 +11,17 @@
  * Invariant: what was taken out is removed from the store at once, so that dropping a client closes
  * its last descriptor. */
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
-#include "base/jsonx.h"
 #include "base/monotime.h"
 #include "broker/handover.h"
+#include "service/fdstore.h"
 #include "service/log.h"
 #include "service/state.h"
 #include "wire/message.h"
 
 #define STATE_VERSION   1
-#define STATE_MAX_BYTES (64u << 20)
 #define FLUSH_WAIT_USEC 500000
 #define FDNAME_SIZE     (sizeof("client-") + CLIENT_NAME_SIZE)
-
-bool handover_possible(void)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-
-    return path && *path;
-}
 
 /* --- save */
 
@@ -112,30 +101,6 @@ json_t *handover_encode(struct manager *m)
                      clients);
 }
 
-static int store_fd(const char *name, int fd)
-{
-    char text[64 + FDNAME_SIZE];
-    int rc;
-
-    (void)snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
-    rc = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
-    return rc < 0 ? rc : rc == 0 ? -ENOTSUP : 0;
-}
-
-static int store_state(struct manager *m)
-{
-    CLEANUP(json_decrefp) json_t *o = handover_encode(m);
-    CLEANUP(freep) char *text = NULL;
-    CLEANUP(closep) int fd = -EBADF;
-    size_t size;
-
-    text = o ? jsonx_encode(o, &size) : NULL;
-    if (!text)
-        return -ENOMEM;
-    fd = msg_memfd_create(text, size);
-    return fd < 0 ? fd : store_fd("state", fd);
-}
-
 static int store_clients(struct router *r)
 {
     struct client *c, *tmp;
@@ -147,7 +112,7 @@ static int store_clients(struct router *r)
         (void)snprintf(name, sizeof(name), "client-%s", c->name);
         if (c->conn.ended)
             continue;
-        if (store_fd(name, channel_fd(c->conn.ch)) < 0)
+        if (fdstore_put(name, channel_fd(c->conn.ch)) < 0)
             return -ENOTSUP;
         n++;
     }
@@ -185,45 +150,22 @@ static void settle(struct router *r)
 
 int handover_save(struct manager *m)
 {
+    CLEANUP(json_decrefp) json_t *o = NULL;
     int n, rc;
 
     settle(&m->router);
     n = store_clients(&m->router);
     if (n < 0)
         return n;
-    rc = store_state(m);
+    o = handover_encode(m);
+    rc = fdstore_put_json("state", o);
     if (rc < 0)
         return rc;
-    /* Notifications are handled in order: when this one was, the others were, and nobody tells the
-     * manager to forget them because their sender is gone. */
-    (void)sd_notify_barrier(0, FLUSH_WAIT_USEC);
+    fdstore_settle();
     return n;
 }
 
 /* --- restore */
-
-static json_t *read_state(int fd)
-{
-    CLEANUP(freep) char *text = NULL;
-    flux_error_t error;
-    size_t size;
-
-    if (msg_memfd_check(fd, STATE_MAX_BYTES, &size) < 0 || size == 0)
-        return NULL;
-    text = malloc(size);
-    if (!text || pread(fd, text, size, 0) != (ssize_t)size)
-        return NULL;
-    return jsonx_decode_object(text, size - (text[size - 1] == '\0'), &error);
-}
-
-static int take(struct manager *m, const char *name)
-{
-    const int fd = service_take_listen_fd(m->svc, name);
-
-    if (fd >= 0)
-        (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-    return fd;
-}
 
 static int restore_targets(struct router *r, struct client *c, const json_t *names)
 {
@@ -259,7 +201,7 @@ static int restore_client(struct manager *m, const json_t *o)
         strlen(name) >= CLIENT_NAME_SIZE)
         return -EPROTO;
     (void)snprintf(fdname, sizeof(fdname), "client-%s", name);
-    fd = take(m, fdname);
+    fd = fdstore_take(m->svc, fdname);
     if (fd < 0)
         return fd;
     rc = clients_adopt(&r->clients, fd, service ? CLIENT_SERVICE : CLIENT_ACCEPTED, name, &c);
@@ -337,8 +279,7 @@ static void restore_attrs(struct manager *m, const json_t *o)
 
 int handover_restore(struct manager *m)
 {
-    CLEANUP(closep) int fd = take(m, "state");
-    CLEANUP(json_decrefp) json_t *o = fd >= 0 ? read_state(fd) : NULL;
+    CLEANUP(json_decrefp) json_t *o = fdstore_take_json(m->svc, "state");
     json_t *clients = json_object_get(o, "clients");
     const json_t *value;
     size_t i;

@@ -6,8 +6,6 @@
 
 #include "broker/manager.h"
 
-/* Is there a service manager that may keep descriptors? */
-bool handover_possible(void);
 /* Store everything; the router must not read or send afterwards. Returns the number of connections
  * stored, or -errno: then nothing is to be taken up and they end with this process. */
 int handover_save(struct manager *m);

@@ -10,6 +10,7 @@
 
 #include "base/monotime.h"
 #include "broker/handover.h"
+#include "service/fdstore.h"
 #include "broker/manager.h"
 #include "rpc/direct.h"
 #include "service/log.h"
@@ -90,7 +91,7 @@ static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 int manager_stop(struct manager *m)
 {
     flux_reactor_t *r = service_reactor(m->svc);
-    int n = handover_possible() ? handover_save(m) : -ENOTSUP;
+    int n = fdstore_possible() ? handover_save(m) : -ENOTSUP;
 
     if (n >= 0) {
         log_info("left %d connections to the process that follows", n);

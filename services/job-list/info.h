@@ -19,6 +19,8 @@ int info_lookup(struct request *req);
 int info_watch(struct info *info, struct request *req);
 /* {matchtag}: that watch of the same client ends with ENODATA. */
 void info_watch_cancel(struct info *info, struct request *req);
+/* How far the watch of this request got, as request_resume() takes it; NULL: it is none. */
+json_t *info_progress(const struct info *info, const struct request *req);
 size_t info_nwatches(const struct info *info);
 
 #endif

@@ -19,6 +19,16 @@ void lines_rewind(struct lines *l)
     l->skip = l->seen;
 }
 
+size_t lines_told(const struct lines *l)
+{
+    return l->seen - l->partial_size;
+}
+
+void lines_skip(struct lines *l, size_t told)
+{
+    l->seen = l->skip = told;
+}
+
 static int keep(struct lines *l, const char *data, size_t size)
 {
     char *p;

@@ -15,6 +15,9 @@ struct lines {
 void lines_deinit(struct lines *l);
 /* What is added next begins at the first byte of the text again. */
 void lines_rewind(struct lines *l);
+/* Bytes of the lines that were told, and in another process: they were told already. */
+size_t lines_told(const struct lines *l);
+void lines_skip(struct lines *l, size_t told);
 /* Calls fn for each line that data completes, newline cut off, NUL-terminated. Stops when fn
  * returns other than 0 and returns that. -ENOMEM. */
 int lines_add(struct lines *l, const char *data, size_t size,

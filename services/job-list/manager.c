@@ -563,6 +563,13 @@ struct manager *manager_free(struct manager *m)
 
 /* --- methods */
 
+static json_t *on_handover(struct request *req, void *arg)
+{
+    const struct manager *m = arg;
+
+    return info_progress(m->info, req);
+}
+
 static void on_stats(json_t *stats, void *arg)
 {
     struct manager *m = arg;
@@ -581,21 +588,34 @@ static void on_stats(json_t *stats, void *arg)
 }
 
 static const struct rpc_method methods[] = {
-    { .topic = "job-list.list", .roles = ROLE_USER, .in = "", .fn = rpc_list },
-    { .topic = "job-list.list-id", .roles = ROLE_USER, .in = "id:I attrs?:a", .fn = rpc_list_id },
-    { .topic = "job-list.job-stats", .roles = ROLE_USER, .fn = rpc_job_stats },
+    { .topic = "job-list.list",
+      .roles = ROLE_USER,
+      .in = "",
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_list },
+    { .topic = "job-list.list-id",
+      .roles = ROLE_USER,
+      .in = "id:I attrs?:a",
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_list_id },
+    { .topic = "job-list.job-stats",
+      .roles = ROLE_USER,
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_job_stats },
     { .topic = "job-list.oldest",
       .roles = ROLE_OWNER,
       .in = "max_entries?:i after?:a ids?:a",
+      .flags = RPC_METHOD_RESUME,
       .fn = rpc_oldest },
     { .topic = "job-info.lookup",
       .roles = ROLE_USER,
       .in = "id:I keys:a flags?:i",
+      .flags = RPC_METHOD_RESUME,
       .fn = rpc_lookup },
     { .topic = "job-info.eventlog-watch",
       .roles = ROLE_USER,
       .in = "id:I path:s flags?:i",
-      .flags = RPC_METHOD_STREAMING,
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_RESUME,
       .fn = rpc_watch },
     { .topic = "job-info.eventlog-watch-cancel",
       .roles = ROLE_USER,
@@ -609,4 +629,5 @@ const struct service_desc job_list_desc = {
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
     .on_stats = on_stats,
+    .on_handover = on_handover,
 };

@@ -256,6 +256,35 @@ static int read_path(struct request *req, char ret[WATCH_PATH_MAX])
     return 0;
 }
 
+/* --- a watch goes on in the next process */
+
+json_t *info_progress(const struct info *info, const struct request *req)
+{
+    const struct watch *w;
+
+    TAILQ_FOREACH (w, &info->watches, entry)
+        if (w->req == req)
+            return json_pack("{s:i s:b s:b s:I s:I}", "phase", (int)w->phase, "started", w->started,
+                             "clean", w->clean, "main", (json_int_t)lines_told(&w->main), "log",
+                             (json_int_t)lines_told(&w->log));
+    return NULL;
+}
+
+static void read_progress(struct watch *w, const json_t *o)
+{
+    json_int_t main_told, log_told;
+    int phase, started, clean;
+
+    if (!o || json_unpack((json_t *)o, "{s:i s:b s:b s:I s:I}", "phase", &phase, "started",
+                          &started, "clean", &clean, "main", &main_told, "log", &log_told) < 0)
+        return;
+    w->phase = (enum watch_phase)phase;
+    w->started = started;
+    w->clean = clean;
+    lines_skip(&w->main, (size_t)main_told);
+    lines_skip(&w->log, (size_t)log_told);
+}
+
 int info_watch(struct info *info, struct request *req)
 {
     CLEANUP(freep) struct watch *w = calloc(1, sizeof(*w));
@@ -268,6 +297,7 @@ int info_watch(struct info *info, struct request *req)
     if ((rc = read_path(req, w->path)) < 0)
         return rc;
     w->id = (flux_jobid_t)json_integer_value(json_object_get(request_json(req), "id"));
+    read_progress(w, request_resume(req));
     started = TAKE(w);
     started->req = request_ref(req);
     started->info = info;

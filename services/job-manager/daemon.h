@@ -25,6 +25,7 @@ struct daemon {
     double begin_armed;
     size_t shown[JOB_STATE_COUNT + 2]; /* what STATUS says */
     bool stopping;
+    bool last_commit; /* of this process: it has begun, or there is nothing to commit */
     /* peers.c */
     flux_msg_handler_t *on_alloc, *on_start;
     struct waker {

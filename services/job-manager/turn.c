@@ -64,16 +64,34 @@ static void on_status(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
                    d->m.start.hello ? "ready" : "not there");
 }
 
+/* Everything that was asked for before the end is in the commit that begins now, or in none; what
+ * happens after it is told to the next process again. So the end does not wait for a quiet moment,
+ * of which there may be none. */
+static bool has_finished(struct daemon *d)
+{
+    if (!d->stopping || d->m.commit.in_flight)
+        return false;
+    if (d->last_commit)
+        return true;
+    d->last_commit = true;
+    return false;
+}
+
 static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct daemon *d = arg;
-    bool more = manager_process(&d->m);
+    bool more;
 
+    if (has_finished(d)) {
+        service_exit(d->svc, 0);
+        return;
+    }
+    more = manager_process(&d->m);
     if (d->m.fatal < 0) {
         service_exit(d->svc, SERVICE_EXIT_ROUTER);
         return;
     }
-    if (d->stopping && !d->m.commit.in_flight) {
+    if (d->last_commit && !d->m.commit.in_flight) {
         service_exit(d->svc, 0);
         return;
     }

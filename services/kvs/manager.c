@@ -54,6 +54,7 @@ static const struct rpc_method methods[] = {
     { .topic = "kvs.lookup",
       .roles = ROLE_USER,
       .in = "key:s flags:i namespace?:s treeobj?:o",
+      .flags = RPC_METHOD_RESUME,
       .fn = rpc_lookup },
     { .topic = "kvs.commit",
       .roles = ROLE_USER,
@@ -62,11 +63,17 @@ static const struct rpc_method methods[] = {
     { .topic = "kvs.fence",
       .roles = ROLE_USER,
       .in = "namespace:s flags:i name:s nprocs:i ops:a",
+      .flags = RPC_METHOD_RESUME,
       .fn = rpc_fence },
-    { .topic = "kvs.getroot", .roles = ROLE_USER, .in = "namespace:s flags:i", .fn = rpc_getroot },
+    { .topic = "kvs.getroot",
+      .roles = ROLE_USER,
+      .in = "namespace:s flags:i",
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_getroot },
     { .topic = "kvs.wait-version",
       .roles = ROLE_USER,
       .in = "namespace:s rootseq:I",
+      .flags = RPC_METHOD_RESUME,
       .fn = rpc_wait_version },
     { .topic = "kvs.namespace-create",
       .roles = ROLE_OWNER,
@@ -76,12 +83,15 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_OWNER,
       .in = "namespace:s",
       .fn = rpc_namespace_remove },
-    { .topic = "kvs.namespace-list", .roles = ROLE_USER, .fn = rpc_namespace_list },
+    { .topic = "kvs.namespace-list",
+      .roles = ROLE_USER,
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_namespace_list },
     { .topic = "kvs.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
     { .topic = "kvs-watch.lookup",
       .roles = ROLE_USER,
       .in = "key:s flags:i namespace?:s",
-      .flags = RPC_METHOD_STREAMING,
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_RESUME,
       .fn = rpc_watch },
     { .topic = "kvs-watch.cancel",
       .roles = ROLE_USER,
@@ -126,14 +136,25 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
     return 0;
 }
 
+/* Each commit is answered, and told to each watch: then the next process can go on from there. */
+static bool has_finished(const struct manager *m)
+{
+    return commit_idle(m->kvs) && watches_idle(m->kvs);
+}
+
 static int on_stop(void *arg)
 {
     struct manager *m = arg;
 
     m->stopping = true;
-    if (commit_idle(m->kvs))
+    if (has_finished(m))
         service_exit(m->svc, EXIT_SUCCESS);
     return 0;
+}
+
+static json_t *on_handover(struct request *req, void *arg)
+{
+    return watcher_progress(req, arg);
 }
 
 const struct service_desc kvs_desc = {
@@ -144,6 +165,7 @@ const struct service_desc kvs_desc = {
     .on_stats_clear = on_stats_clear,
     .on_config = on_config,
     .on_stop = on_stop,
+    .on_handover = on_handover,
 };
 
 /* The end of a pass of the loop: everything at hand has been submitted. */
@@ -152,6 +174,8 @@ static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *
     struct manager *m = arg;
 
     commit_pump(m->kvs);
+    if (m->stopping && has_finished(m))
+        service_exit(m->svc, EXIT_SUCCESS);
 }
 
 static void on_stored(void *arg)
@@ -159,8 +183,6 @@ static void on_stored(void *arg)
     struct manager *m = arg;
 
     versions_check(m);
-    if (m->stopping && commit_idle(m->kvs))
-        service_exit(m->svc, EXIT_SUCCESS);
 }
 
 /* --- start */

@@ -3,6 +3,7 @@
  * their client. */
 #include <errno.h>
 #include <string.h>
+#include "base/base64.h"
 #include "kvs/requests.h"
 #include "kvs/watch.h"
 
@@ -117,6 +118,47 @@ static void on_watcher_gone(struct request *req, void *arg)
     watcher_free(wr);
 }
 
+/* --- a watch goes on in the next process */
+
+json_t *watcher_progress(struct request *req, struct manager *m)
+{
+    CLEANUP(freep) char *last = NULL;
+    struct watch_progress p;
+    struct watcher *wr;
+    size_t len;
+
+    TAILQ_FOREACH (wr, &m->watchers, link)
+        if (wr->req == req)
+            break;
+    if (!wr)
+        return NULL;
+    watch_get_progress(wr->watch, &p);
+    last = base64_encode(p.last, sizeof(p.last), &len);
+    return p.delivered && last
+               ? json_pack("{s:I s:s}", "offset", (json_int_t)p.offset, "last", last)
+               : NULL;
+}
+
+static const struct watch_progress *read_progress(const struct request *req,
+                                                  struct watch_progress *ret)
+{
+    CLEANUP(freep) void *digest = NULL;
+    json_int_t offset;
+    const char *last;
+    size_t size;
+
+    if (!request_resume(req) || json_unpack((json_t *)request_resume(req), "{s:I s:s}", "offset",
+                                            &offset, "last", &last) < 0)
+        return NULL;
+    digest = base64_decode(last, strlen(last), &size);
+    if (!digest || size != sizeof(ret->last))
+        return NULL;
+    memcpy(ret->last, digest, size);
+    ret->offset = (uint64_t)offset;
+    ret->delivered = true;
+    return ret;
+}
+
 int rpc_watch(struct request *req, void *arg)
 {
     struct manager *m = arg;
@@ -126,9 +168,11 @@ int rpc_watch(struct request *req, void *arg)
         .deliver = on_watch_deliver,
         .end = on_watch_end,
     };
+    struct watch_progress progress;
     struct watcher *wr;
     int rc;
 
+    args.progress = read_progress(req, &progress);
     if ((rc = request_unpack(req, "{s:s s:i s?s}", "key", &args.key, "flags", &args.flags,
                              "namespace", &args.ns)) < 0)
         return rc;

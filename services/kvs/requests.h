@@ -45,6 +45,8 @@ int rpc_namespace_remove(struct request *req, void *arg);
 int rpc_wait_version(struct request *req, void *arg);
 int rpc_watch(struct request *req, void *arg);
 int rpc_watch_cancel(struct request *req, void *arg);
+/* How far the watch of this request got, as request_resume() takes it; NULL: it has just begun. */
+json_t *watcher_progress(struct request *req, struct manager *m);
 void versions_check(struct manager *m); /* after each commit */
 void waiting_free(struct manager *m);
 

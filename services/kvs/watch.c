@@ -12,7 +12,7 @@
  * written last, then ENOTSUP.
  *
  * Invariants: deliver and end are the last thing done with a watch in any path, or the watch is
- * held (busy) meanwhile. offset counts the bytes delivered.
+ * held (busy) meanwhile. progress.offset counts the bytes delivered.
  */
 #include <errno.h>
 #include <string.h>
@@ -48,9 +48,7 @@ struct watch {
     struct lookup *lookup; /* under way for the first look */
     uint64_t commits_seen; /* when it began */
     bool hit, hit_mentioned, hit_ended;
-    bool delivered; /* something, at least once */
-    uint64_t offset;
-    uint8_t last[DIGEST_SIZE]; /* of the text delivered last */
+    struct watch_progress progress;
     bool busy;
     bool dead; /* free when no longer busy */
 };
@@ -61,6 +59,7 @@ struct watches {
     TAILQ_HEAD(watch_list, watch) all;
     struct watch_list hits;
     size_t count;
+    size_t nlooks; /* of all */
     uint64_t commits;
 };
 
@@ -81,6 +80,7 @@ static void look_free(struct watch *w, struct look *l)
 {
     TAILQ_REMOVE(&w->looks, l, link);
     w->nlooks--;
+    w->k->watches->nlooks--;
     node_unref(l->root);
     free(l);
 }
@@ -116,6 +116,16 @@ struct watches *watches_free(struct watches *ws)
     return NULL;
 }
 
+void watch_get_progress(const struct watch *w, struct watch_progress *ret)
+{
+    *ret = w->progress;
+}
+
+bool watches_idle(const struct kvs *k)
+{
+    return k->watches->nlooks == 0;
+}
+
 void watch_cancel(struct watch *w)
 {
     w->dead = true;
@@ -145,6 +155,7 @@ static int add_look(struct watch *w, struct node *root, bool mentioned, bool las
             return -ENOMEM;
         TAILQ_INSERT_TAIL(&w->looks, l, link);
         w->nlooks++;
+        w->k->watches->nlooks++;
     } else {
         node_unref(l->root);
     }
@@ -191,9 +202,9 @@ static int watch_register(struct watch *w, const struct lookup_stage *stage, uns
 
 static void deliver(struct watch *w, const struct lookup *lk, const char *text)
 {
-    digest_compute(w->k->params.hash, lk->out.data, lk->out.len, w->last);
-    w->offset = lk->size;
-    w->delivered = true;
+    digest_compute(w->k->params.hash, lk->out.data, lk->out.len, w->progress.last);
+    w->progress.offset = lk->size;
+    w->progress.delivered = true;
     w->args.deliver(w, text, w->args.arg);
 }
 
@@ -202,15 +213,15 @@ static bool same_as_last(const struct watch *w, const struct lookup *lk)
     uint8_t digest[DIGEST_SIZE];
 
     digest_compute(w->k->params.hash, lk->out.data, lk->out.len, digest);
-    return memcmp(digest, w->last, DIGEST_SIZE) == 0;
+    return memcmp(digest, w->progress.last, DIGEST_SIZE) == 0;
 }
 
 static bool worth_delivering(const struct watch *w, const struct look *l, const struct lookup *lk)
 {
-    if (!w->delivered)
+    if (!w->progress.delivered)
         return true;
     if (w->args.flags & FLUX_KVS_WATCH_APPEND)
-        return lk->size > w->offset;
+        return lk->size > w->progress.offset;
     if (w->args.flags & FLUX_KVS_WATCH_FULL)
         return !same_as_last(w, lk);
     if ((w->args.flags & FLUX_KVS_WATCH_UNIQ) || l->again)
@@ -220,7 +231,7 @@ static bool worth_delivering(const struct watch *w, const struct look *l, const 
 
 static bool not_created_yet(const struct watch *w, int err)
 {
-    return err == -ENOENT && !w->delivered && (w->args.flags & FLUX_KVS_WAITCREATE);
+    return err == -ENOENT && !w->progress.delivered && (w->args.flags & FLUX_KVS_WAITCREATE);
 }
 
 static void judge(struct watch *w, struct look *l, struct lookup *lk)
@@ -231,7 +242,7 @@ static void judge(struct watch *w, struct look *l, struct lookup *lk)
         return;
     if (lk->err < 0) {
         watch_end(w, -lk->err);
-    } else if ((w->args.flags & FLUX_KVS_WATCH_APPEND) && lk->size < w->offset) {
+    } else if ((w->args.flags & FLUX_KVS_WATCH_APPEND) && lk->size < w->progress.offset) {
         watch_end(w, EINVAL); /* it was overwritten by something shorter */
     } else if (worth_delivering(w, l, lk)) {
         if (!(text = strbuf_text(&lk->out)))
@@ -289,7 +300,7 @@ static void watch_proceed(struct watch *w)
                 break;
             }
             w->lookup->arg = w;
-            w->lookup->offset = w->args.flags & FLUX_KVS_WATCH_APPEND ? w->offset : 0;
+            w->lookup->offset = w->args.flags & FLUX_KVS_WATCH_APPEND ? w->progress.offset : 0;
             w->commits_seen = w->k->watches->commits;
             done = lookup_run(w->lookup);
         }
@@ -342,6 +353,11 @@ int watch_new(struct kvs *k, const struct watch_args *args, struct watch **ret)
         (rc = add_look(w, root, true, false)) < 0) {
         watch_free(w);
         return rc;
+    }
+    if (args->progress) {
+        w->progress = *args->progress;
+        w->args.progress = NULL;
+        TAILQ_FIRST(&w->looks)->again = true;
     }
     *ret = w;
     watch_proceed(w);

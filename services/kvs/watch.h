@@ -9,11 +9,19 @@
 
 struct watch;
 
+/* What a client has got so far: enough to go on with it in another process. */
+struct watch_progress {
+    bool delivered;
+    uint64_t offset;           /* bytes, for FLUX_KVS_WATCH_APPEND */
+    uint8_t last[DIGEST_SIZE]; /* of what was delivered last */
+};
+
 struct watch_args {
     const char *ns;
     const char *key;
     int flags; /* FLUX_KVS_* of a lookup */
     struct caller who;
+    const struct watch_progress *progress; /* NULL: it begins; lent to watch_new() */
     /* {"val":OBJECT}, as often as there is something to say. */
     void (*deliver)(struct watch *w, const char *text, void *arg);
     /* Once, last: ENODATA (positive errno) when a wait for creation is over, or what ended it.
@@ -30,6 +38,9 @@ struct watches *watches_free(struct watches *ws);
 int watch_new(struct kvs *k, const struct watch_args *args, struct watch **ret);
 void watch_cancel(struct watch *w);
 size_t watch_count(const struct kvs *k);
+void watch_get_progress(const struct watch *w, struct watch_progress *ret);
+/* Has everything been delivered that was committed? */
+bool watches_idle(const struct kvs *k);
 
 /* For the committer. prepare: while the namespaces still have both roots, find out who is
  * concerned. run: now that they have settled, look. */
