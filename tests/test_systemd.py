@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -184,6 +185,37 @@ def test_a_planned_restart_of_the_router_is_not_noticed_by_an_attached_client(st
         started.run("touch", "/tmp/att-go")
         r = client.result(timeout=60)
     assert (r.returncode, r.stdout, r.stderr) == (0, "a\nb\n", "")
+
+
+STEADY = """mkfifo /tmp/steady
+for mode in commit lookup watch log jobs list; do
+    (steady $mode </tmp/steady 2>&1; echo "$mode exit $?") >/tmp/steady.$mode &
+done
+exec 3>/tmp/steady
+touch /tmp/steady-up
+while [ ! -e /tmp/steady-end ]; do sleep 0.05; done
+exec 3>&-
+wait
+cat /tmp/steady.*
+"""
+
+
+def test_planned_restarts_of_all_daemons_under_load_are_noticed_by_no_client(started, build):
+    shutil.copy(build / "tests" / "steady", started.base / "root" / "usr" / "local" / "bin")
+    with ThreadPoolExecutor() as pool:
+        client = pool.submit(started.sh, STEADY, user="flux", check=False, timeout=300)
+        wait_until("the clients are up", lambda: started.sh("test -e /tmp/steady-up", check=False).returncode == 0)
+        for daemon in DAEMONS:
+            flux(started, "run", "true")
+            pid = started.main_pid(f"flux-{daemon}")
+            started.run("systemctl", "restart", f"flux-{daemon}")
+            assert started.main_pid(f"flux-{daemon}") not in (0, pid)
+        flux(started, "run", "true")
+        started.run("touch", "/tmp/steady-end")
+        r = client.result(timeout=300)
+    lines = r.stdout.splitlines()
+    assert len(lines) == 12 and sum(line.endswith(" exit 0") for line in lines) == 6, r.stdout
+    assert all(int(line.split()[1]) > 0 for line in lines if " exit " not in line), r.stdout
 
 
 def test_reload_rereads_the_configuration_and_a_bad_file_changes_nothing(started):
