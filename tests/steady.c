@@ -5,11 +5,14 @@
  *     steady MODE          until standard input ends; then what is under way is waited for
  *
  *     commit   commits steady.n = 1, 2, 3 ... and appends the same numbers to steady.log
- *     lookup   looks up steady.n, without a pause
+ *     lookup   looks up steady.n
  *     watch    sees each value of steady.n once, in order
  *     log      sees each line of steady.log once, in order
- *     jobs     submits 100 jobs a second, waits for each, and reads the eventlog of each
- *     list     lists jobs, without a pause
+ *     jobs     submits 100 jobs a second, if fewer than 50 are under way, waits for each, and reads
+ *              the eventlog of each
+ *     list     lists jobs
+ *
+ * One that does one thing after the other begins each PAUSE_SECONDS after the last.
  *
  * The last line of output is "MODE N": the number of operations that were done. */
 #include <errno.h>
@@ -21,6 +24,8 @@
 #include <flux/core.h>
 
 #define PERIOD_SECONDS 0.01
+#define JOBS_MAX       50
+#define PAUSE_SECONDS  0.002
 
 struct client {
     flux_t *h;
@@ -49,7 +54,16 @@ static void end_if_done(struct client *c)
 
 /* --- one after the other */
 
-static void next(struct client *c);
+static void pause_then_next(struct client *c)
+{
+    c->under_way = 0;
+    if (c->ending) {
+        end_if_done(c);
+        return;
+    }
+    flux_timer_watcher_reset(c->timer, PAUSE_SECONDS, 0.);
+    flux_watcher_start(c->timer);
+}
 
 static void on_commit(flux_future_t *f, void *arg)
 {
@@ -59,7 +73,7 @@ static void on_commit(flux_future_t *f, void *arg)
         trouble(c, "commit", f);
     c->done++;
     flux_future_destroy(f);
-    next(c);
+    pause_then_next(c);
 }
 
 static flux_future_t *commit(struct client *c)
@@ -85,18 +99,14 @@ static void on_answer(flux_future_t *f, void *arg)
         trouble(c, "answer", f);
     c->done++;
     flux_future_destroy(f);
-    next(c);
+    pause_then_next(c);
 }
 
-static void next(struct client *c)
+static void on_pause_over(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
+    struct client *c = arg;
     flux_future_t *f;
 
-    c->under_way = 0;
-    if (c->ending) {
-        end_if_done(c);
-        return;
-    }
     if (strcmp(c->mode, "commit") == 0)
         f = commit(c);
     else if (strcmp(c->mode, "lookup") == 0)
@@ -251,9 +261,13 @@ static void on_time(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg
         "\"task\",\"count\":{\"per_slot\":1}}],\"attributes\":{\"system\":{\"duration\":0,\"cwd\":"
         "\"/tmp\",\"environment\":{\"PATH\":\"/bin:/usr/bin\"}}}}";
     struct client *c = arg;
-    struct job *job = calloc(1, sizeof(*job));
-    flux_future_t *f = flux_job_submit(c->h, jobspec, 16, FLUX_JOB_WAITABLE);
+    struct job *job;
+    flux_future_t *f;
 
+    if (c->under_way >= JOBS_MAX)
+        return;
+    job = calloc(1, sizeof(*job));
+    f = flux_job_submit(c->h, jobspec, 16, FLUX_JOB_WAITABLE);
     if (!job || !f || flux_future_then(f, -1., on_submitted, job) < 0)
         exit(2);
     job->c = c;
@@ -292,7 +306,8 @@ int main(int argc, char **argv)
             flux_periodic_watcher_create(r, PERIOD_SECONDS, PERIOD_SECONDS, NULL, on_time, &c);
         flux_watcher_start(c.timer);
     } else {
-        next(&c);
+        c.timer = flux_timer_watcher_create(r, 0., 0., on_pause_over, &c);
+        pause_then_next(&c);
     }
     if (flux_reactor_run(r, 0) < 0) {
         trouble(&c, "reactor", NULL);
