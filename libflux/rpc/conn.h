@@ -18,6 +18,7 @@
 #include "rpc/matchtag.h"
 #include "rpc/msgqueue.h"
 #include "rpc/registry.h"
+#include "rpc/spin.h"
 
 #define CONN_FOREVER   UINT64_MAX /* as a deadline */
 #define CONN_QUEUE_MAX (1u << 20) /* received messages nobody consumes */
@@ -69,6 +70,7 @@ struct conn {
     bool loss_handled;   /* on_lost said so: reactors go on */
     flux_comms_error_f on_lost, on_reconnect;
     void *on_lost_arg, *on_reconnect_arg;
+    struct spin spin;  /* before poll(2), of those who block */
     int epfd, eventfd; /* behind flux_pollfd(); -EBADF until asked for */
 };
 

@@ -280,7 +280,9 @@ static int poll_lines(struct conn *conn, uint64_t until_usec)
     }
     if (count == 0 && until_usec == CONN_FOREVER)
         return -EDEADLK;
-    n = poll(pfds, count, line_timeout_msec(until_usec));
+    n = spin_poll(&conn->spin, pfds, count);
+    if (n == 0)
+        n = poll(pfds, count, line_timeout_msec(until_usec));
     if (n <= 0)
         return n == 0 || errno == EINTR ? -n : -errno;
     count = 0;
