@@ -46,8 +46,8 @@ def run_a_job(instance):
 
 @pytest.fixture
 def watched(build, tmp_path):
-    """An instance whose watchdog is quick."""
-    units = copy_units(build, tmp_path / "units", WatchdogSec="700ms", TimeoutAbortSec="100ms")
+    """An instance whose watchdog is quick, also with a daemon that is stopped before it is ready."""
+    units = copy_units(build, tmp_path / "units", WatchdogSec="700ms", TimeoutStartSec="5s", TimeoutAbortSec="100ms")
     with Instance(build, tmp_path, units=units) as inst:
         yield inst
 
