@@ -26,8 +26,8 @@ struct input {
     char topic[96];
     const char *ranks;
     flux_watcher_t *watcher;
-    flux_watcher_t *background; /* runs while the terminal is another's */
-    int in_flight;
+    flux_watcher_t *background;       /* runs while the terminal is another's */
+    flux_future_t *in_flight[WINDOW]; /* NULL: free */
     bool started;
     bool stopped;
 };
@@ -37,6 +37,8 @@ DEFINE_CLEANUP(struct input *, input_free)
 struct input *input_free(struct input *in)
 {
     if (in) {
+        for (size_t i = 0; i < WINDOW; i++)
+            flux_future_destroy(in->in_flight[i]);
         flux_watcher_destroy(in->background);
         flux_watcher_destroy(in->watcher);
         free(in);
@@ -76,11 +78,21 @@ static void wait_for_terminal(const struct input *in)
     flux_watcher_start(in->background);
 }
 
+/* The place of f, or one that is free if f is NULL; NULL: there is none. */
+static flux_future_t **find_in_flight(struct input *in, const flux_future_t *f)
+{
+    for (size_t i = 0; i < WINDOW; i++) {
+        if (in->in_flight[i] == f)
+            return &in->in_flight[i];
+    }
+    return NULL;
+}
+
 static void on_sent(flux_future_t *f, void *arg)
 {
     struct input *in = arg;
 
-    in->in_flight--;
+    *find_in_flight(in, f) = NULL;
     if (flux_rpc_get(f, NULL) < 0) {
         if (!in->stopped && errno != ENOSYS && errno != EPIPE && errno != ENOENT &&
             errno != ECONNRESET)
@@ -97,10 +109,14 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
     struct input *in = arg;
     CLEANUP(json_decrefp) json_t *o = NULL;
     CLEANUP(freep) char *text = NULL;
+    flux_future_t **f = find_in_flight(in, NULL);
     char buf[CHUNK];
-    flux_future_t *f;
     ssize_t n;
 
+    if (!f) { /* as many as there may be */
+        flux_watcher_stop(w);
+        return;
+    }
     if (in_background()) {
         wait_for_terminal(in);
         return;
@@ -110,14 +126,14 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
         return;
     o = iodata_encode("stdin", in->ranks, buf, n > 0 ? (size_t)n : 0, n <= 0);
     if (!(text = json_dumps(o, JSON_COMPACT)) ||
-        !(f = flux_rpc(in->h, in->topic, text, FLUX_NODEID_ANY, 0)) ||
-        flux_future_then(f, -1., on_sent, in) < 0) {
+        !(*f = flux_rpc(in->h, in->topic, text, FLUX_NODEID_ANY, 0)) ||
+        flux_future_then(*f, -1., on_sent, in) < 0) {
         input_stop(in);
         return;
     }
     if (n <= 0)
         input_stop(in);
-    if (++in->in_flight >= WINDOW)
+    if (!find_in_flight(in, NULL))
         flux_watcher_stop(in->watcher);
 }
 

@@ -5,11 +5,13 @@
  * Nothing is answered before it is in the journal, as durably as content.sync says. When the file
  * is in an unknown state (EIO) every change under way is answered EIO and the process ends with
  * status 1: the service manager starts it anew, and what the file holds is the truth.
+ * What is under way at the end of the process is finished by the worker, but not answered.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include "base/jsonx.h"
+#include "base/list.h"
 #include "content/cache.h"
 #include "content/manager.h"
 #include "content/settings.h"
@@ -23,6 +25,7 @@ struct manager {
     struct cache *cache;
     struct worker *worker;
     flux_watcher_t *watcher;
+    LIST_HEAD(, pending) pendings;
     bool stopping;
     bool failed;
     struct log_ratelimit full_limit;
@@ -33,6 +36,7 @@ struct manager {
 /* One request under way. */
 struct pending {
     struct work work;
+    LIST_ENTRY(pending) link;
     struct manager *manager;
     struct request *req;
     json_t *header; /* of content.commit */
@@ -42,6 +46,7 @@ struct pending {
 static struct pending *pending_free(struct pending *p)
 {
     if (p) {
+        LIST_REMOVE(p, link);
         request_unref(p->req);
         json_decref(p->header);
         json_decref(p->work.json);
@@ -66,6 +71,7 @@ static int pending_new(struct manager *m, struct request *req, enum work_type ty
     p->work.type = type;
     p->work.done = done;
     p->work.arg = p;
+    LIST_INSERT_HEAD(&m->pendings, p, link);
     *ret = p;
     return 0;
 }
@@ -477,6 +483,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!m)
         return -ENOMEM;
     m->svc = svc;
+    LIST_INIT(&m->pendings);
     if ((rc = settings_parse(service_config_get(svc, "content"), service_statedir(svc) != NULL,
                              &m->settings, &error)) < 0) {
         log_err("%s", error.text);
@@ -500,6 +507,8 @@ struct manager *manager_free(struct manager *m)
     if (m) {
         flux_watcher_destroy(m->watcher);
         worker_free(m->worker);
+        while (!LIST_EMPTY(&m->pendings))
+            pending_free(LIST_FIRST(&m->pendings));
         cache_free(m->cache);
         free(m->path);
         free(m);

@@ -19,6 +19,7 @@ struct lookup {
     /* Set by the caller after lookup_new(). */
     uint64_t offset; /* of a value, deliver only what lies behind */
     void *arg;
+    LIST_ENTRY(lookup) link; /* in a list of the caller's */
     /* Results, valid when done. */
     int err;           /* 0 or -errno */
     struct strbuf out; /* {"val":OBJECT} */

@@ -243,6 +243,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!m)
         return -ENOMEM;
     m->svc = svc;
+    LIST_INIT(&m->lookups);
     TAILQ_INIT(&m->watchers);
     TAILQ_INIT(&m->versions);
     if ((rc = get_hash(svc, &params.hash)) < 0 ||
@@ -268,6 +269,7 @@ struct manager *manager_free(struct manager *m)
     if (m) {
         flux_watcher_destroy(m->prepare);
         waiting_free(m);
+        lookups_free(m);
         kvs_free(m->kvs);
         remote_free(m->remote);
         free(m);

@@ -38,6 +38,19 @@ void fail_lookup(struct request *req, int errnum)
         (void)request_fail(req, errnum, NULL);
 }
 
+static void drop_lookup(struct lookup *lk)
+{
+    LIST_REMOVE(lk, link);
+    request_unref(lk->arg);
+    lookup_free(lk);
+}
+
+void lookups_free(struct manager *m)
+{
+    while (!LIST_EMPTY(&m->lookups))
+        drop_lookup(LIST_FIRST(&m->lookups));
+}
+
 /* Answers and frees both. */
 static void on_lookup_done(struct lookup *lk)
 {
@@ -48,8 +61,7 @@ static void on_lookup_done(struct lookup *lk)
         (void)request_respond(req, text);
     else
         fail_lookup(req, lk->err < 0 ? -lk->err : ENOMEM);
-    lookup_free(lk);
-    request_unref(req);
+    drop_lookup(lk);
 }
 
 /* The snapshot that a lookup is relative to. */
@@ -88,6 +100,7 @@ int rpc_lookup(struct request *req, void *arg)
         return errnum_sentence(-rc) ? request_explain(req, -rc, "%s", errnum_sentence(-rc)) : rc;
     m->nlookups++;
     lk->arg = request_ref(req);
+    LIST_INSERT_HEAD(&m->lookups, lk, link);
     if (lookup_run(lk))
         on_lookup_done(lk);
     return 0;

@@ -9,6 +9,7 @@
 #include "kvs/remote.h"
 #include "service/service.h"
 
+struct lookup;
 struct watcher;
 struct version_wait;
 
@@ -17,6 +18,7 @@ struct manager {
     struct remote *remote;
     struct kvs *kvs;
     flux_watcher_t *prepare;
+    LIST_HEAD(, lookup) lookups;
     TAILQ_HEAD(, watcher) watchers;
     TAILQ_HEAD(, version_wait) versions;
     uint64_t nlookups;
@@ -32,6 +34,7 @@ static inline struct caller caller_of(const struct request *req)
 const char *errnum_sentence(int errnum); /* NULL: strerror(3) says it all */
 void fail_lookup(struct request *req, int errnum);
 int rpc_lookup(struct request *req, void *arg);
+void lookups_free(struct manager *m);
 int rpc_getroot(struct request *req, void *arg);
 int rpc_namespace_list(struct request *req, void *arg);
 
