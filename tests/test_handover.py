@@ -4,6 +4,7 @@ error. The service manager is played by the test."""
 import array
 import fcntl
 import os
+import select
 import socket
 import subprocess
 
@@ -73,6 +74,16 @@ class Managed(Broker):
         if wait:
             wait_until("it has taken them up", lambda: self.handle_notifications() or not self.store)
 
+    def drop_dead(self):
+        """As a manager does: it keeps no connection whose other end is closed."""
+        poller = select.poll()
+        for fd in self.store.values():
+            poller.register(fd, 0)
+        dead = {fd for fd, _ in poller.poll(0)}
+        for name in [name for name, fd in self.store.items() if fd in dead]:
+            os.close(self.store.pop(name))
+        return len(dead)
+
     def restart(self):
         assert self.down() == (0, "")
         self.up()
@@ -130,6 +141,34 @@ def test_a_service_sees_the_same_client_and_hears_when_it_leaves(broker):
     c.close()
     notice = service.recv()
     assert notice.topic == "echo.disconnect" and notice.routes == before.routes
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_who_waits_for_a_service_that_ends_meanwhile_is_answered(broker, kept):
+    service, c = registered(broker), broker.client()
+    c.send(topic="echo.plain", aux2=1)
+    c.send(topic="echo.stream", aux2=2, flags=STREAMING)
+    service.recv(), service.recv()
+    assert broker.down() == (0, "")
+    service.close()
+    assert kept or broker.drop_dead() == 1
+    broker.up()
+    answers = [c.recv(), c.recv()]
+    assert sorted((m.matchtag, m.errnum, m.topic) for m in answers) == [(1, 104, "echo.plain"), (2, 104, "echo.stream")]
+    assert c.rpc("broker.ping").errnum == 0
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_service_hears_of_clients_that_leave_meanwhile(broker, kept):
+    service, c = registered(broker), broker.client()
+    c.send(topic="echo.x", aux2=1)
+    before = service.recv()
+    assert broker.down() == (0, "")
+    c.close()
+    assert kept or broker.drop_dead() == 1
+    broker.up()
+    notice = service.recv()
+    assert (notice.topic, notice.routes, notice.userid) == ("echo.disconnect", before.routes, os.getuid())
 
 
 def test_subscriptions_sequence_and_attributes_go_on(broker):

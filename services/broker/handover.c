@@ -19,7 +19,7 @@
 #include "service/state.h"
 #include "wire/message.h"
 
-#define STATE_VERSION   1
+#define STATE_VERSION   2
 #define FLUSH_WAIT_USEC 500000
 #define FDNAME_SIZE     (sizeof("client-") + CLIENT_NAME_SIZE)
 
@@ -72,7 +72,8 @@ static json_t *encode_targets(const struct router *r, const struct client *c)
 
 static json_t *encode_client(const struct router *r, const struct client *c)
 {
-    return json_pack("{s:s s:b s:i s:b s:O? s:o s:o s:o s:o}", "name", c->name, "service",
+    return json_pack("{s:s s:I s:b s:b s:i s:b s:O? s:o s:o s:o s:o}", "name", c->name, "userid",
+                     (json_int_t)c->cred.uid, "guest", client_is_guest(c), "service",
                      c->kind == CLIENT_SERVICE, "pid", (int)c->pid, "served", c->served,
                      "announced", c->announced, "events", encode_subscriptions(c), "inflight",
                      encode_inflight(c), "links", encode_links(c), "targets", encode_targets(r, c));
@@ -218,32 +219,70 @@ static int restore_client(struct manager *m, const json_t *o)
     return restore_targets(r, c, targets);
 }
 
+/* The service may have ended meanwhile, or it was not taken up: nobody else answers then. */
+static void restore_request(struct router *r, struct client *c, const flux_msg_t *msg,
+                            const char *service, size_t bytes)
+{
+    struct target *t = registry_find(&r->registry, service);
+    const uint32_t userid = msg_proto(msg)->userid;
+    struct inflight *e;
+
+    if (t && t->client && quota_charge(r->quota, userid, bytes, NULL) == 0) {
+        if (inflight_add(r->inflight, &c->inflight, &t->inflight, msg, &e) == 0) {
+            e->bytes = bytes;
+            return;
+        }
+        quota_release(r->quota, userid, bytes);
+    }
+    router_lost_request(r, c, msg, service);
+}
+
 static void restore_inflight(struct router *r, struct client *c, const json_t *o)
 {
     flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_REQUEST);
     json_int_t matchtag, userid, bytes;
     const char *topic, *name;
-    struct inflight *e;
-    struct target *t;
     int streaming;
 
     if (msg &&
         json_unpack((json_t *)o, "{s:I s:I s:I s:b s:s s:s}", "matchtag", &matchtag, "userid",
                     &userid, "bytes", &bytes, "streaming", &streaming, "topic", &topic, "target",
                     &name) == 0 &&
-        (t = registry_find(&r->registry, name)) && flux_msg_set_topic(msg, topic) == 0) {
+        flux_msg_route_enable(msg) == 0 && flux_msg_set_topic(msg, topic) == 0) {
         msg_proto_mut(msg)->aux2 = (uint32_t)matchtag;
         msg_proto_mut(msg)->userid = (uint32_t)userid;
         if (streaming)
             msg_proto_mut(msg)->flags |= FLUX_MSGFLAG_STREAMING;
-        if (quota_charge(r->quota, (uint32_t)userid, (size_t)bytes, NULL) == 0) {
-            if (inflight_add(r->inflight, &c->inflight, &t->inflight, msg, &e) == 0)
-                e->bytes = (size_t)bytes;
-            else
-                quota_release(r->quota, (uint32_t)userid, (size_t)bytes);
-        }
+        restore_request(r, c, msg, name, (size_t)bytes);
     }
     flux_msg_destroy(msg);
+}
+
+static struct target *find_connected(struct router *r, const json_t *name)
+{
+    const char *s = json_string_value(name);
+    struct target *t = s ? registry_find(&r->registry, s) : NULL;
+
+    return t && t->client ? t : NULL;
+}
+
+/* It left while nobody could tell those whom it had asked. */
+static void restore_departure(struct router *r, const json_t *o)
+{
+    json_int_t userid;
+    const json_t *value;
+    const char *name;
+    struct target *t;
+    int guest;
+    size_t i;
+
+    if (json_unpack((json_t *)o, "{s:s s:I s:b}", "name", &name, "userid", &userid, "guest",
+                    &guest) < 0)
+        return;
+    json_array_foreach (json_object_get(o, "links"), i, value) {
+        if ((t = find_connected(r, value)))
+            router_notify_disconnect(r, name, (uint32_t)userid, guest, t);
+    }
 }
 
 /* Second pass: every target is known now. */
@@ -255,12 +294,12 @@ static void restore_requests(struct router *r, const json_t *o)
     struct target *t;
     size_t i;
 
-    if (!c)
+    if (!c) {
+        restore_departure(r, o);
         return;
+    }
     json_array_foreach (json_object_get(o, "links"), i, value) {
-        const char *target = json_string_value(value);
-
-        if (target && (t = registry_find(&r->registry, target)) && t->client)
+        if ((t = find_connected(r, value)))
             (void)links_touch(&r->links, &c->links, &t->links);
     }
     json_array_foreach (json_object_get(o, "inflight"), i, value)

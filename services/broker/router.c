@@ -65,6 +65,12 @@ __attribute__((format(printf, 5, 6))) static void reject(struct router *r, struc
     flux_msg_destroy(response);
 }
 
+void router_lost_request(struct router *r, struct client *c, const flux_msg_t *request,
+                         const char *service)
+{
+    reject(r, c, request, ECONNRESET, "flux-%s went away", service);
+}
+
 static flux_msg_t *response_of(const struct inflight *e, int errnum, const char *text)
 {
     flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
@@ -409,8 +415,8 @@ void router_notify_all(struct router *r, const char *method, const json_t *paylo
             log_warning("could not tell flux-%s: %s", t->name, method);
 }
 
-/* The client's own route and credentials, so that the service knows who left. */
-static void notify_disconnect(struct router *r, const struct client *c, struct target *t)
+void router_notify_disconnect(struct router *r, const char *name, uint32_t userid, bool guest,
+                              struct target *t)
 {
     flux_msg_t *msg = notice_new(r, t->name, "disconnect", NULL);
     struct msg_proto *p;
@@ -418,9 +424,9 @@ static void notify_disconnect(struct router *r, const struct client *c, struct t
     if (!msg)
         return;
     p = msg_proto_mut(msg);
-    p->userid = c->cred.uid;
-    p->rolemask = client_is_guest(c) ? FLUX_ROLE_USER : FLUX_ROLE_OWNER;
-    if (flux_msg_route_push(msg, c->name) == 0 && client_try_send(t->client, msg) == -ENOBUFS)
+    p->userid = userid;
+    p->rolemask = guest ? FLUX_ROLE_USER : FLUX_ROLE_OWNER;
+    if (flux_msg_route_push(msg, name) == 0 && client_try_send(t->client, msg) == -ENOBUFS)
         log_warning("flux-%s is too busy to be told that a client left", t->name);
     flux_msg_destroy(msg);
 }
@@ -496,7 +502,8 @@ static void client_gone(struct router *r, struct client *c, bool tell)
         forget_inflight(r, TAILQ_FIRST(&c->inflight.list));
     while ((l = TAILQ_FIRST(&c->links.list))) {
         if (tell)
-            notify_disconnect(r, c, container_of(l->target, struct target, links));
+            router_notify_disconnect(r, c->name, c->cred.uid, client_is_guest(c),
+                                     container_of(l->target, struct target, links));
         links_remove(&r->links, l);
     }
     events_forget(&r->events, &c->events);

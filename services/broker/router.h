@@ -68,7 +68,14 @@ int router_service_remove(struct router *r, struct client *c, const char *name);
 
 /* A connection ended: tell and answer those who need to know. */
 void router_client_gone(struct router *r, struct client *c);
-/* Likewise at the end of everything: tell nobody. */
+/* At the end of everything: tell nobody. */
 void router_forget(struct router *r, struct client *c);
+/* For what happened while there was no router: a request that a former process sent to a service
+ * which is gone is answered ECONNRESET; the service is told that a client left, by the client's own
+ * route and credentials. */
+void router_lost_request(struct router *r, struct client *c, const flux_msg_t *request,
+                         const char *service);
+void router_notify_disconnect(struct router *r, const char *name, uint32_t userid, bool guest,
+                              struct target *t);
 
 #endif
