@@ -449,9 +449,10 @@ class Report:
         return "\n".join(lines)
 
 
-def soak(instance, out, kills=20, seed=1, signum=signal.SIGKILL, mean_seconds=0.3, rate=100, errors=("ECONNRESET",), on_kill=None):
-    """Kills under load, then everything that must hold. out: an empty directory. errors: what clients may see. The problems
-    that were found are in the report."""
+def soak(instance, out, kills=20, seed=1, signum=signal.SIGKILL, mean_seconds=0.3, rate=100, on_kill=None):
+    """Kills under load, then everything that must hold. out: an empty directory. Clients may see ECONNRESET, and nothing at
+    all of daemons that end in good order. The problems that were found are in the report."""
+    errors = () if signum == signal.SIGTERM else ("ECONNRESET",)
     load, killed = Load(instance, out, rate), []
     begin = time.monotonic()
     load.start()

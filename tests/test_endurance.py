@@ -70,6 +70,7 @@ def test_a_daemon_that_is_stopped_is_replaced_by_the_watchdog(watched, tmp_path)
 
 @pytest.mark.parametrize("name", ["KILL", "TERM"])
 def test_many_random_ends_under_load_lose_and_repeat_nothing(fresh_instance, tmp_path, name):
+    """After SIGTERM no client sees an error, after SIGKILL ECONNRESET at most."""
     out = tmp_path / "out"
     out.mkdir()
     report = soak(fresh_instance, out, kills=60, seed=60, signum=getattr(signal, f"SIG{name}"))

@@ -351,6 +351,8 @@ int service_run(struct service *svc, void *arg)
         svc->status = EXIT_FAILURE;
     }
     svc->running = false;
+    if (svc->desc->on_end)
+        svc->desc->on_end(arg);
     if (!svc->desc->standalone && is_planned(svc))
         handover_save(svc);
     return svc->status;

@@ -81,6 +81,9 @@ struct service_desc {
                      void *arg); /* events subscribed through service_flux() */
     int (*on_stop)(void *arg);   /* SIGTERM: begin to finish; call service_exit() when done. NULL:
                                     exit at once */
+    /* The loop has ended, for whatever reason: answer what can be answered, the next process would
+     * begin with it again or refuse it. */
+    void (*on_end)(void *arg);
     /* How far a kept request of a method with RPC_METHOD_RESUME got, for request_resume() in the
      * next process; a new object, or NULL: from its beginning. */
     json_t *(*on_handover)(struct request *req, void *arg);

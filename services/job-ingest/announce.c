@@ -34,6 +34,14 @@ static void answer_all(struct announcement *a)
         ingest_answer(a->in, s);
 }
 
+void announce_answer(struct ingest *in)
+{
+    struct announcement *a;
+
+    LIST_FOREACH(a, &in->announcements, link)
+    answer_all(a);
+}
+
 static void announcement_free(struct announcement *a)
 {
     answer_all(a);

@@ -151,6 +151,11 @@ static int on_stop(void *arg)
     return 0;
 }
 
+static void on_end(void *arg)
+{
+    announce_answer(arg);
+}
+
 const struct service_desc ingest_desc = {
     .name = "job-ingest",
     .methods = methods,
@@ -158,6 +163,7 @@ const struct service_desc ingest_desc = {
     .on_stats = on_stats,
     .on_stats_clear = on_stats_clear,
     .on_stop = on_stop,
+    .on_end = on_end,
 };
 
 int ingest_new(struct service *svc, struct ingest **ret)

@@ -43,6 +43,7 @@ void commit_close(struct ingest *in);
 /* announce.c: tell the job manager until it knows, then answer. Empties b. */
 int announce(struct ingest *in, struct batch *b);
 int announce_active(struct ingest *in, const json_t *ids); /* job-manager.rescan */
+void announce_answer(struct ingest *in);                   /* without it: the jobs are stored */
 void announce_close(struct ingest *in);
 
 /* depend.c: ask for the jobs that s depends on, then ingest_take() or ingest_refuse() it. 0, or
