@@ -131,14 +131,22 @@ int event_post_exception(struct manager *m, struct job *job, const char *type, i
     return event_post(m, job, &ev);
 }
 
-void commit_answer(struct manager *m, struct request *req)
+static void answer_free(struct manager *m, struct job_answer *a)
+{
+    m->ops->unref(m->arg, a->req);
+    free(a->json);
+    free(a);
+}
+
+void commit_answer(struct manager *m, struct request *req, const char *json)
 {
     struct job_answer *a;
 
     if (!req)
         return;
     a = calloc(1, sizeof(*a));
-    if (!a) {
+    if (!a || (json && !(a->json = strdup(json)))) {
+        free(a);
         m->ops->fail(m->arg, req, ENOMEM, NULL);
         return;
     }
@@ -154,9 +162,8 @@ static void answer_all(struct manager *m, struct job_answers *answers)
 
     while ((a = STAILQ_FIRST(answers))) {
         STAILQ_REMOVE_HEAD(answers, link);
-        m->ops->respond(m->arg, a->req, "{}");
-        m->ops->unref(m->arg, a->req);
-        free(a);
+        m->ops->respond(m->arg, a->req, a->json ? a->json : "{}");
+        answer_free(m, a);
     }
 }
 

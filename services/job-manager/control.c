@@ -238,7 +238,10 @@ void control_gone(struct manager *m, struct request *req)
 void control_check(struct manager *m)
 {
     bool drained = manager_count(m) == 0;
-    bool idle = m->counts[JOB_STATE_RUN] + m->counts[JOB_STATE_CLEANUP] == 0;
+    /* Those counted as inactive have an end that is not durable yet. */
+    bool idle =
+        m->counts[JOB_STATE_RUN] + m->counts[JOB_STATE_CLEANUP] + m->counts[JOB_STATE_INACTIVE] ==
+        0;
     struct control_waiter *w, *next;
 
     TAILQ_FOREACH_SAFE (w, &m->control.waiters, link, next) {

@@ -25,6 +25,7 @@ enum job_effect {
 
 struct job_answer { /* a client to be answered when the events before it are durable */
     struct request *req;
+    char *json;      /* what to say; NULL: {} */
     uint64_t ticket; /* so many jobs were dirtied before it */
     STAILQ_ENTRY(job_answer) link;
 };

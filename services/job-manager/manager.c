@@ -35,6 +35,7 @@ static void answers_drop(struct manager *m, struct job_answers *answers)
     while ((a = STAILQ_FIRST(answers))) {
         STAILQ_REMOVE_HEAD(answers, link);
         m->ops->unref(m->arg, a->req);
+        free(a->json);
         free(a);
     }
 }

@@ -199,8 +199,9 @@ void job_advance(struct manager *m, struct job *job);
 int event_post(struct manager *m, struct job *job, struct event *ev);
 int event_post_exception(struct manager *m, struct job *job, const char *type, int severity,
                          uint32_t userid, const char *note);
-/* Answer req with {} once everything posted so far is durable. Keeps a reference. */
-void commit_answer(struct manager *m, struct request *req);
+/* Answer req with json (copied; NULL: {}) once everything posted so far is durable. Keeps a
+ * reference. */
+void commit_answer(struct manager *m, struct request *req, const char *json);
 void commit_flush(struct manager *m);
 /* The transaction ended: 0 it is durable, ENOSPC it is known not to be (commit_retry() later), else
  * nobody knows: m->fatal. */
@@ -256,7 +257,7 @@ void start_flush(struct manager *m); /* once a turn: send the requests */
 int raise_job(struct manager *m, struct asker who, flux_jobid_t id, int severity, const char *type,
               const char *note, struct request *req, flux_error_t *error);
 int raise_all(struct manager *m, struct asker who, uint32_t userid, int states, int severity,
-              const char *type, const char *note, bool dry_run, int *ret_count);
+              const char *type, const char *note, bool dry_run, struct request *req);
 int kill_job(struct manager *m, struct asker who, flux_jobid_t id, int signum, flux_error_t *error);
 int kill_all(struct manager *m, struct asker who, uint32_t userid, int signum, bool dry_run,
              int *ret_count);

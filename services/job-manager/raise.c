@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/errorx.h"
@@ -42,14 +43,15 @@ int raise_job(struct manager *m, struct asker who, flux_jobid_t id, int severity
     if (rc == 0)
         rc = event_post_exception(m, job, type, severity, who.userid, note);
     if (rc == 0)
-        commit_answer(m, req);
+        commit_answer(m, req, NULL);
     return rc;
 }
 
 int raise_all(struct manager *m, struct asker who, uint32_t userid, int states, int severity,
-              const char *type, const char *note, bool dry_run, int *ret_count)
+              const char *type, const char *note, bool dry_run, struct request *req)
 {
     struct job *job, *tmp;
+    char answer[64];
     int count = 0;
     int rc = raise_check(severity, type, note, NULL);
 
@@ -66,6 +68,10 @@ int raise_all(struct manager *m, struct asker who, uint32_t userid, int states, 
             continue;
         count++;
     }
-    *ret_count = count;
+    (void)snprintf(answer, sizeof(answer), "{\"count\":%d,\"errors\":0}", count);
+    if (dry_run)
+        m->ops->respond(m->arg, req, answer);
+    else
+        commit_answer(m, req, answer);
     return 0;
 }

@@ -105,19 +105,19 @@ static int rpc_raiseall(struct request *req, void *arg)
     struct daemon *d = arg;
     json_int_t userid = FLUX_USERID_UNKNOWN;
     const char *type = "cancel", *note = "";
-    int states = FLUX_JOB_STATE_ACTIVE, severity = 0, dry_run = 0, count = 0, rc;
+    int states = FLUX_JOB_STATE_ACTIVE, severity = 0, dry_run = 0, rc;
 
     if (request_unpack(req, "{s?I s?i s?i s?s s?s s?b}", "userid", &userid, "states", &states,
                        "severity", &severity, "type", &type, "note", &note, "dry_run",
                        &dry_run) < 0)
         return -EPROTO;
     rc = raise_all(&d->m, asker_of(req), (uint32_t)userid, states, severity, type, note, dry_run,
-                   &count);
+                   req);
     if (rc < 0)
         return request_explain(req, -rc,
                                "an exception has a type, a severity from 0 to 7, and is "
                                "for jobs that are not over");
-    return request_respond_pack(req, "{s:i s:i}", "count", count, "errors", 0);
+    return 0;
 }
 
 static int rpc_kill(struct request *req, void *arg)

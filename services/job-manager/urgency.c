@@ -40,6 +40,6 @@ int urgency_job(struct manager *m, struct asker who, flux_jobid_t id, int urgenc
             alloc_priority(m, job);
     }
     if (rc == 0)
-        commit_answer(m, req);
+        commit_answer(m, req, NULL);
     return rc;
 }
