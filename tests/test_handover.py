@@ -1,103 +1,62 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
-"""A planned restart of the router: connections wait in the service manager's descriptor store, and no client sees an
-error. The service manager is played by the test."""
-import array
-import fcntl
+"""A planned restart of the router, and of a daemon on the skeleton: connections wait in the service manager's descriptor
+store, and no client sees an error. The service manager is played by the test."""
+import json
 import os
-import select
+import signal
 import socket
-import subprocess
 
 import pytest
 
 from embedded import wait_until
-from rawclient import BAD_PEER, EVENT, RESPONSE, STREAMING, Broker, Message, encode
+from managed import Managed
+from rawclient import BAD_PEER, EVENT, RESPONSE, STREAMING, Broker, Client, Message, encode, memfd
 from test_hostile import answer, build, registered  # noqa: F401  (build is a fixture)
 
 
-class Managed(Broker):
+class ManagedBroker(Managed, Broker):
     """A router whose service manager keeps what it stores."""
 
     def __enter__(self):
-        self.notify_path = str(self.dir / "notify")
-        self.env["NOTIFY_SOCKET"] = self.notify_path
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(self.notify_path)
-        self.notify.setblocking(False)
-        self.store = {}
+        self.open_store()
         return super().__enter__()
-
-    def handle_notifications(self):
-        while True:
-            try:
-                data, anc, _, _ = self.notify.recvmsg(4096, socket.CMSG_SPACE(64))
-            except BlockingIOError:
-                return
-            fds = array.array("i")
-            for _, _, raw in anc:
-                fds.frombytes(raw)
-            lines = dict(line.split("=", 1) for line in data.decode().splitlines())
-            if lines.get("FDSTOREREMOVE"):
-                if lines["FDNAME"] in self.store:
-                    os.close(self.store.pop(lines["FDNAME"]))
-            elif lines.get("FDSTORE"):
-                (self.store[lines["FDNAME"]],) = fds
-            else:  # BARRIER=1: closing it is the answer
-                for fd in fds:
-                    os.close(fd)
-
-    def down(self, sig=None):
-        self.proc.terminate() if sig is None else self.proc.send_signal(sig)
-
-        def gone():
-            self.handle_notifications()
-            return self.proc.poll() is not None
-
-        wait_until("the end", gone)
-        self.handle_notifications()
-        err = self.proc.stderr.read().decode()
-        self.proc.stderr.close()
-        return self.proc.returncode, err
-
-    def up(self, wait=True):
-        names, fds = ["local", *self.store], [self.listener.fileno(), *self.store.values()]
-
-        def inherit():
-            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 200) for fd in fds]  # out of the way of 3, 4, ...
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i)
-            os.closerange(3 + len(fds), 1024)
-
-        env = {**self.env, "LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(names)}
-        self.proc = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$0"', self.exe], env=env, close_fds=False,
-                                     preexec_fn=inherit, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        if wait:
-            wait_until("it has taken them up", lambda: self.handle_notifications() or not self.store)
-
-    def drop_dead(self):
-        """As a manager does: it keeps no connection whose other end is closed."""
-        poller = select.poll()
-        for fd in self.store.values():
-            poller.register(fd, 0)
-        dead = {fd for fd, _ in poller.poll(0)}
-        for name in [name for name, fd in self.store.items() if fd in dead]:
-            os.close(self.store.pop(name))
-        return len(dead)
-
-    def restart(self):
-        assert self.down() == (0, "")
-        self.up()
 
     def __exit__(self, *exc):
         super().__exit__(*exc)
-        for fd in self.store.values():
-            os.close(fd)
-        self.notify.close()
+        self.close_store()
+
+
+class ManagedToy(Managed):
+    """The smallest daemon, likewise."""
+
+    socket_name = "toy"
+
+    def __init__(self, build, broker):
+        self.exe = str(build / "libflux" / "service" / "toy-daemon")
+        self.dir, self.env = broker.dir, broker.env
+        self.path = str(broker.dir / "node" / "toy")
+
+    def __enter__(self):
+        self.open_store()
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(self.path)
+        self.listener.listen(64)
+        self.up()
+        return self
+
+    def __exit__(self, *exc):
+        if self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+        if not self.proc.stderr.closed:
+            self.proc.stderr.close()
+        self.listener.close()
+        self.close_store()
 
 
 @pytest.fixture
 def broker(build):
-    with Managed(build) as b:
+    with ManagedBroker(build) as b:
         yield b
         assert b.down() == (0, "")
 
@@ -246,3 +205,108 @@ def test_connections_without_a_state_are_closed(broker):
     broker.up()  # the store is empty afterwards
     assert c.is_dropped()
     assert broker.client().rpc("broker.ping").errnum == 0
+
+
+# --- a daemon on the skeleton
+
+
+@pytest.fixture
+def toy(build):
+    with Broker(build) as b, ManagedToy(build, b) as t:
+        yield t
+        if t.proc.poll() is None:
+            assert t.down() == (0, "")
+
+
+def numbers(client, count):
+    return [(m.matchtag, m.json["n"]) for m in (client.recv() for _ in range(count))]
+
+
+def test_what_waits_is_begun_again_by_the_next_process_and_answered_once(toy):
+    c, other = Client(toy.path), Client(toy.path)
+    c.send(topic="toy.keep", aux2=1)
+    other.send(topic="toy.keep", aux2=2)
+    assert c.rpc("toy.echo", {}).errnum == 0  # so the one before it has come
+    assert other.rpc("toy.echo", {}).errnum == 0
+    toy.restart()
+    assert Client(toy.path).rpc("toy.release").json["released"] == 2
+    assert (c.recv().matchtag, other.recv().matchtag) == (1, 2)
+    assert c.rpc("toy.echo", {"x": 1}).json == {"x": 1}  # nothing else came
+
+
+def test_a_stream_goes_on_where_it_was(toy):
+    c, stepper = Client(toy.path), Client(toy.path)
+    c.send(topic="toy.count", aux2=5, flags=STREAMING)
+    assert numbers(c, 1) == [(5, 0)]
+    for _ in range(3):
+        assert stepper.rpc("toy.step").errnum == 0
+    for _ in range(2):
+        toy.restart()
+    assert stepper.rpc("toy.step").errnum == 0
+    assert numbers(c, 4) == [(5, 1), (5, 2), (5, 3), (5, 4)]
+
+
+def test_what_was_sent_while_it_was_down_is_answered_in_order(toy):
+    c = Client(toy.path)
+    assert c.rpc("toy.echo", {}).errnum == 0
+    assert toy.down() == (0, "")
+    for i in range(50):  # what the kernel holds
+        c.send(topic="toy.echo", payload=b'{"i":%d}\0' % i, aux2=i + 1)
+    toy.up()
+    assert [c.recv().json["i"] for _ in range(50)] == list(range(50))
+
+
+def test_what_must_not_be_begun_twice_is_answered_econnreset_and_the_connection_stays(toy):
+    c = Client(toy.path)
+    c.send(topic="toy.lose", aux2=1)
+    assert c.rpc("toy.echo", {}).errnum == 0
+    toy.restart()
+    answer = c.recv()
+    assert (answer.matchtag, answer.errnum, answer.payload) == (1, 104, b"flux-toy is being restarted\0")
+    assert c.rpc("toy.echo", {}).errnum == 0
+
+
+def test_a_protocol_with_a_greeting_begins_anew(toy):
+    c, other = Client(toy.path), Client(toy.path)
+    assert c.rpc("toy.hello").errnum == 0
+    assert other.rpc("toy.echo", {}).errnum == 0
+    toy.restart()
+    assert c.is_dropped()
+    assert other.rpc("toy.echo", {}).errnum == 0
+
+
+def test_a_large_request_that_waits_is_handed_on_whole(toy):
+    c = Client(toy.path)
+    text = json.dumps({"text": "x" * 300_000}).encode() + b"\0"
+    fd = memfd(text)
+    c.send(encode(topic="toy.keep", payload=b"", aux2=1), fds=[fd])
+    os.close(fd)
+    assert c.rpc("toy.echo", {}).errnum == 0
+    toy.restart()
+    assert Client(toy.path).rpc("toy.release").json["released"] == 1
+    assert len(json.loads(c.recv().fd_payload.rstrip(b"\0"))["text"]) == 300_000
+
+
+def test_after_a_crash_nothing_is_taken_up(toy):
+    c = Client(toy.path)
+    c.send(topic="toy.keep", aux2=1)
+    assert c.rpc("toy.echo", {}).errnum == 0
+    assert toy.down() == (0, "")
+    os.close(toy.store.pop("state"))
+    toy.up()
+    assert c.is_dropped()
+    assert Client(toy.path).rpc("toy.release").json["released"] == 0
+    toy.down(signal.SIGKILL)
+    assert toy.store == {}
+    toy.up()
+
+
+def test_a_state_that_is_no_state_is_not_taken_up(toy):
+    c = Client(toy.path)
+    assert c.rpc("toy.echo", {}).errnum == 0
+    assert toy.down() == (0, "")
+    os.close(toy.store.pop("state"))
+    toy.store["state"] = os.memfd_create("state", os.MFD_ALLOW_SEALING)  # empty, and not sealed
+    toy.up()
+    assert c.is_dropped()
+    assert Client(toy.path).rpc("toy.echo", {}).errnum == 0

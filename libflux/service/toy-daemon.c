@@ -8,6 +8,9 @@
 
 struct toy {
     struct service *svc;
+    struct request *kept[64], *counting[8], *lost[8];
+    int n[8]; /* that each counting request has heard */
+    size_t nkept, ncounting, nlost;
     struct request *waiting[64];
     size_t nwaiting;
     int disconnects;
@@ -30,11 +33,77 @@ static int rpc_wait(struct request *req, void *arg)
     return 0;
 }
 
+/* Likewise, if need be by the next process. */
+static int rpc_keep(struct request *req, void *arg)
+{
+    struct toy *toy = arg;
+
+    if (toy->nkept == ARRAY_SIZE(toy->kept))
+        return -EAGAIN;
+    toy->kept[toy->nkept++] = request_ref(req);
+    return 0;
+}
+
+/* Never answered by this process. */
+static int rpc_lose(struct request *req, void *arg)
+{
+    struct toy *toy = arg;
+
+    if (toy->nlost == ARRAY_SIZE(toy->lost))
+        return -EAGAIN;
+    toy->lost[toy->nlost++] = request_ref(req);
+    return 0;
+}
+
+/* 0 at once, and with each toy.step the next number. */
+static int rpc_count(struct request *req, void *arg)
+{
+    struct toy *toy = arg;
+    const json_t *n = json_object_get(request_resume(req), "n");
+
+    if (toy->ncounting == ARRAY_SIZE(toy->counting))
+        return -EAGAIN;
+    toy->n[toy->ncounting] = (int)json_integer_value(n);
+    toy->counting[toy->ncounting++] = request_ref(req);
+    return n ? 0 : request_respond_pack(req, "{s:i}", "n", 0);
+}
+
+static int rpc_step(struct request *req, void *arg)
+{
+    struct toy *toy = arg;
+
+    for (size_t i = 0; i < toy->ncounting; i++)
+        (void)request_respond_pack(toy->counting[i], "{s:i}", "n", ++toy->n[i]);
+    return request_respond(req, NULL);
+}
+
+static json_t *on_handover(struct request *req, void *arg)
+{
+    struct toy *toy = arg;
+
+    for (size_t i = 0; i < toy->ncounting; i++)
+        if (toy->counting[i] == req)
+            return json_pack("{s:i}", "n", toy->n[i]);
+    return NULL;
+}
+
+static int rpc_hello(struct request *req, void *arg)
+{
+    return request_respond(req, NULL);
+}
+
 static int rpc_release(struct request *req, void *arg)
 {
     struct toy *toy = arg;
     int n = 0;
 
+    while (toy->nkept > 0) {
+        struct request *k = toy->kept[--toy->nkept];
+
+        n += !request_gone(k);
+        (void)request_respond_json(k, request_json(k));
+        request_unref(k);
+    }
     while (toy->nwaiting > 0) {
         struct request *w = toy->waiting[--toy->nwaiting];
 
@@ -104,9 +173,21 @@ static int on_stop(void *arg)
 }
 
 static const struct rpc_method methods[] = {
+    { .topic = "toy.count",
+      .roles = ROLE_USER,
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_RESUME,
+      .fn = rpc_count },
     { .topic = "toy.echo", .roles = ROLE_USER, .in = "", .fn = rpc_echo },
+    { .topic = "toy.hello", .roles = ROLE_USER, .flags = RPC_METHOD_SESSION, .fn = rpc_hello },
+    { .topic = "toy.keep",
+      .roles = ROLE_USER,
+      .in = "",
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_keep },
+    { .topic = "toy.lose", .roles = ROLE_USER, .fn = rpc_lose },
     { .topic = "toy.raw", .roles = ROLE_USER, .flags = RPC_METHOD_RAW, .fn = rpc_raw },
     { .topic = "toy.release", .roles = ROLE_USER, .fn = rpc_release },
+    { .topic = "toy.step", .roles = ROLE_USER, .fn = rpc_step },
     { .topic = "toy.wait", .roles = ROLE_USER, .fn = rpc_wait },
 };
 
@@ -119,6 +200,7 @@ static const struct service_desc desc = {
     .on_disconnect = on_disconnect,
     .on_event = on_event,
     .on_stop = on_stop,
+    .on_handover = on_handover,
 };
 
 int main(int argc, char **argv)
@@ -136,5 +218,11 @@ int main(int argc, char **argv)
     status = service_run(svc, &toy);
     while (toy.nwaiting > 0)
         request_unref(toy.waiting[--toy.nwaiting]);
+    while (toy.nkept > 0)
+        request_unref(toy.kept[--toy.nkept]);
+    while (toy.ncounting > 0)
+        request_unref(toy.counting[--toy.ncounting]);
+    while (toy.nlost > 0)
+        request_unref(toy.lost[--toy.nlost]);
     return status;
 }

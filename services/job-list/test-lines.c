@@ -59,6 +59,18 @@ static void what_is_told_again_is_skipped(void **state)
     lines_deinit(&l);
 }
 
+static void another_process_goes_on_behind_the_last_whole_line(void **state)
+{
+    struct lines l = { 0 }, next = { 0 };
+
+    add(&l, "a\nb\nc");
+    lines_skip(&next, lines_told(&l));
+    add(&next, "a\nb\nccc\nd\n");
+    assert_string_equal(out, "<a><b><ccc><d>");
+    lines_deinit(&l);
+    lines_deinit(&next);
+}
+
 static void a_refusal_stops(void **state)
 {
     struct lines l = { 0 };
@@ -73,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(lines_come_whole_however_they_are_cut, setup),
         cmocka_unit_test_setup(what_is_told_again_is_skipped, setup),
+        cmocka_unit_test_setup(another_process_goes_on_behind_the_last_whole_line, setup),
         cmocka_unit_test_setup(a_refusal_stops, setup),
     };
 

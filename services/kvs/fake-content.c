@@ -466,11 +466,18 @@ static void on_end(struct watch *watch, int errnum, void *arg)
 
 struct watching *fake_watch(struct fake *f, const char *ns, int flags, const char *key)
 {
+    return fake_watch_on(f, ns, flags, key, NULL);
+}
+
+struct watching *fake_watch_on(struct fake *f, const char *ns, int flags, const char *key,
+                               const struct watch_progress *progress)
+{
     struct watching *w = calloc(1, sizeof(*w));
     struct watch_args args = { .ns = ns,
                                .key = key,
                                .flags = flags,
                                .who = { .userid = FAKE_OWNER, .is_owner = true },
+                               .progress = progress,
                                .deliver = on_deliver,
                                .end = on_end,
                                .arg = w };

@@ -58,6 +58,9 @@ struct watching {
     int flags;
 };
 struct watching *fake_watch(struct fake *f, const char *ns, int flags, const char *key);
+/* One that goes on where another process left it. */
+struct watching *fake_watch_on(struct fake *f, const char *ns, int flags, const char *key,
+                               const struct watch_progress *progress);
 const char *watching_said(struct watching *w);
 void watching_free(struct watching *w); /* cancels if it lives */
 

@@ -219,6 +219,51 @@ static void test_append_survives_a_restart_of_the_store(void **state)
     strbuf_deinit(&all);
 }
 
+/* The store starts again, and the watch with what it had got. */
+static struct watching *go_on(struct fake *f, struct watching *w, int flags, const char *key)
+{
+    struct watch_progress progress;
+
+    watch_get_progress(w->watch, &progress);
+    watching_free(w);
+    fake_restart(f);
+    return fake_watch_on(f, "primary", flags, key, &progress);
+}
+
+static void test_a_watch_goes_on_in_the_next_process_without_repetition(void **state)
+{
+    const int flags[] = { FLUX_KVS_WATCH, FLUX_KVS_WATCH | FLUX_KVS_WATCH_UNIQ,
+                          FLUX_KVS_WATCH | FLUX_KVS_WATCH_FULL,
+                          FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND };
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        const bool append = flags[i] & FLUX_KVS_WATCH_APPEND;
+        struct watching *w;
+
+        fake_put(*state, "primary", "a.b", "1");
+        w = fake_watch(*state, "primary", flags[i], "a.b");
+        assert_string_equal(watching_said(w), "1|");
+        w = go_on(*state, w, flags[i], "a.b");
+        assert_string_equal(watching_said(w), "");
+        fake_put(*state, "primary", "a.b", append ? "12" : "2");
+        assert_said(w, "2|");
+    }
+}
+
+static void test_what_changed_between_two_processes_is_told(void **state)
+{
+    struct watch_progress progress;
+    struct watching *w;
+
+    fake_put(*state, "primary", "a", "1");
+    w = fake_watch(*state, "primary", FLUX_KVS_WATCH, "a");
+    watch_get_progress(w->watch, &progress);
+    watching_free(w);
+    fake_put(*state, "primary", "a", "2");
+    fake_restart(*state);
+    assert_said(fake_watch_on(*state, "primary", FLUX_KVS_WATCH, "a", &progress), "2|");
+}
+
 static void test_commits_that_were_merged_are_told_once_and_others_each(void **state)
 {
     static const char *const put = "[{'key':'a','flags':0,'dirent':{'ver':1,'type':'val',"
@@ -363,6 +408,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_watch_answers_first_with_what_is_there),
         T(test_watch_of_a_missing_key_ends),
+        T(test_a_watch_goes_on_in_the_next_process_without_repetition),
+        T(test_what_changed_between_two_processes_is_told),
         T(test_watch_tells_every_mention_and_nothing_else),
         T(test_watch_ends_when_the_key_is_removed),
         T(test_uniq_tells_changes_only),
