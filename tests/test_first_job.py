@@ -103,6 +103,21 @@ def test_jobs_lists_what_ran_with_result_and_time(instance):
     assert header[:3] == ["JOBID", "USER", "NAME"]
 
 
+def test_a_list_waits_for_what_the_job_manager_has_still_to_tell(instance):
+    """So it shows all that a client has seen in the KVS before it asked."""
+    jobid = instance.flux("submit", "true")
+    instance.flux("job", "wait-event", jobid, "clean")
+    assert instance.flux("jobs", "-n", "-o", "{state}", jobid) == "INACTIVE"
+    instance.kill_daemon("job-manager", signal.SIGSTOP)
+    try:
+        lists = instance.popen("jobs", "-an", "-o", "{id.f58}")
+        wait_until("the list to wait", lambda: instance.flux("module", "stats", "-p", "job-list.waiting", "job-list") == "1")
+        assert instance.flux("jobs", "-n", "-o", "{state}", jobid) == "INACTIVE"  # final: waits for nothing
+    finally:
+        instance.kill_daemon("job-manager", signal.SIGCONT)
+    assert jobid in lists.communicate(timeout=60)[0].split()
+
+
 def test_cancel_of_a_pending_job_ends_it_without_running_it(instance, tmp_path):
     first = instance.flux("submit", "-n", NCORES, "sleep", "100")
     second = instance.flux("submit", "-n", NCORES, "touch", tmp_path / "ran")

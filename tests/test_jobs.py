@@ -300,7 +300,7 @@ def test_a_dependency_on_a_job_that_is_not_active_is_refused_at_once(instance):
             assert r.returncode != 0 and "cannot be found" in r.stderr, (scheme, jobid)
     first = instance.flux("submit", "--urgency=hold", "true")
     second = instance.flux("submit", f"--dependency=afterok:{first}", "true")
-    assert instance.eventlog(second)[-1]["name"] == "dependency-add"
+    wait_until("the dependency", lambda: instance.eventlog(second)[-1]["name"] == "dependency-add")
     instance.run("job", "urgency", first, "default")
     wait_inactive(instance, first, second)
     assert exceptions(instance, second) == []

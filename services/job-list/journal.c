@@ -36,16 +36,17 @@ static void journal_lost(struct journal *j, const char *why)
 static int read_page(struct journal *j, flux_future_t *f)
 {
     json_t *jobs, *purged = NULL;
-    json_int_t ninactive, npurged;
+    json_int_t ninactive, npurged, serial;
 
-    if (flux_rpc_get_unpack(f, "{s:o s?o s:I s:I}", "jobs", &jobs, "purged", &purged, "ninactive",
-                            &ninactive, "npurged", &npurged) < 0)
+    if (flux_rpc_get_unpack(f, "{s:o s?o s:I s:I s:I}", "jobs", &jobs, "purged", &purged,
+                            "ninactive", &ninactive, "npurged", &npurged, "serial", &serial) < 0)
         return -errno;
     j->delay = RETRY_MIN;
     return j->ops.page(&(struct journal_page){ .jobs = jobs,
                                                .purged = purged,
                                                .ninactive = (uint64_t)ninactive,
-                                               .npurged = (uint64_t)npurged },
+                                               .npurged = (uint64_t)npurged,
+                                               .serial = (uint64_t)serial },
                        j->arg);
 }
 

@@ -13,6 +13,7 @@ struct journal_page {     /* one response */
     const json_t *jobs;   /* records; an empty array without purged: all history was told */
     const json_t *purged; /* ids; or NULL */
     uint64_t ninactive, npurged;
+    uint64_t serial; /* of the last thing told */
 };
 
 struct journal_ops {

@@ -8,25 +8,19 @@
  * whole job directory is walked, once. Purges that nobody told us of are looked for first
  * (sweep.h). A store that then has more jobs belongs to another instance, and is emptied.
  *
- * List requests wait until nothing is missing, SYNC_SECONDS at most, then get what there is. A
- * request for a job nobody heard of waits ID_SECONDS: a client may ask sooner than the journal
- * tells. */
+ * Who asks meanwhile waits: answers.h. */
 #include <string.h>
 
-#include "job-list/access.h"
+#include "job-list/answers.h"
 #include "job-list/info.h"
 #include "job-list/journal.h"
 #include "job-list/manager.h"
-#include "job-list/oldest.h"
 #include "job-list/rebuild.h"
 #include "job-list/store.h"
 #include "job-list/sweep.h"
 #include "job-list/table.h"
-#include "job-list/waiters.h"
 #include "service/log.h"
 
-#define SYNC_SECONDS    5.
-#define ID_SECONDS      0.5
 #define COMMIT_SECONDS  0.1
 #define COMMIT_JOBS     1000
 #define RECHECK_SECONDS 30.
@@ -40,14 +34,13 @@ struct manager {
     struct rebuild *rebuild;
     struct sweep *sweep;
     struct info *info;
-    struct waiters *sync_waiters, *id_waiters;
+    struct answers *answers;
     flux_watcher_t *commit, *check;
     flux_watcher_t *reopen; /* while the store is in memory */
     char *store_path;
     uint64_t nsweep;    /* purges that are being looked for */
     bool opened;        /* the journal, and nothing was heard of it yet */
     bool synced;        /* all history of the journal was told */
-    bool complete;      /* and the store has what ended unheard, as far as it can be found */
     bool walked;        /* the job directory, since then */
     uint64_t ninactive; /* jobs that the journal says ever became inactive */
     uint64_t npurged;   /* of those, as the journal says */
@@ -137,8 +130,7 @@ static int apply_record(struct manager *m, const json_t *record)
         retire(m, job);
         table_remove(&m->table, job);
     }
-    if (waiters_count(m->id_waiters) > 0)
-        waiters_wake(m->id_waiters, id);
+    answers_job_heard(m->answers, id);
     return 0;
 }
 
@@ -154,14 +146,6 @@ static void read_stale_jobs(struct manager *m)
         if (rebuild_job(m->rebuild, id) < 0)
             break;
     }
-}
-
-static void set_complete(struct manager *m)
-{
-    if (m->complete)
-        return;
-    m->complete = true;
-    waiters_wake_all(m->sync_waiters);
 }
 
 static void complete_store(struct manager *m);
@@ -224,7 +208,7 @@ static void complete_store(struct manager *m)
     if (store_count(m->store) < expected)
         log_warning("%ju jobs that ended are not in the KVS any more",
                     (uintmax_t)(expected - store_count(m->store)));
-    set_complete(m);
+    answers_complete(m->answers);
 }
 
 static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -272,6 +256,7 @@ static int on_journal_page(const struct journal_page *page, void *arg)
             return rc;
         }
     apply_purged(m, page);
+    answers_journal_heard(m->answers, page->serial, page->npurged);
     if (json_array_size(page->jobs) == 0 && !page->purged)
         end_of_history(m);
     return 0;
@@ -281,7 +266,8 @@ static void on_journal_lost(void *arg)
 {
     struct manager *m = arg;
 
-    m->synced = m->complete = false;
+    m->synced = false;
+    answers_journal_lost(m->answers);
     flux_watcher_stop(m->check);
     show_status(m);
 }
@@ -335,114 +321,32 @@ static const struct rebuild_ops rebuild_ops = {
 
 /* --- job-list */
 
-static int list(struct request *req, bool final, void *arg)
-{
-    struct manager *m = arg;
-    CLEANUP(json_decrefp) json_t *jobs = json_array();
-    flux_error_t error;
-    struct query q;
-    int rc;
-
-    if (!m->complete && !final)
-        return waiters_add(m->sync_waiters, req, 0);
-    if (query_parse(request_json(req), &q, &error) < 0)
-        return request_fail(req, EINVAL, "%s", error.text);
-    rc = jobs ? table_list(&m->table, &q, jobs) : -ENOMEM;
-    if (rc == 0)
-        rc = store_list(m->store, &q, jobs);
-    if (rc == -ETIME)
-        return request_fail(req, ETIME,
-                            "the search took too long: ask for fewer jobs, or for those "
-                            "of one user or name");
-    return rc < 0 ? rc : request_respond_pack(req, "{s:O}", "jobs", jobs);
-}
-
 static int rpc_list(struct request *req, void *arg)
 {
-    return list(req, false, arg);
-}
-
-static int list_id(struct request *req, bool final, void *arg)
-{
     struct manager *m = arg;
-    const json_t *names = json_object_get(request_json(req), "attrs");
-    flux_jobid_t id = (flux_jobid_t)json_integer_value(json_object_get(request_json(req), "id"));
-    const struct job *job = table_find(&m->table, id);
-    CLEANUP(json_decrefp) json_t *all = NULL;
-    uint64_t attrs = ATTRS_ALL;
-    char name[JOB_NAME_SIZE];
-    flux_error_t error;
-    int rc;
 
-    if (names && attrs_parse(names, &attrs, &error) < 0)
-        return request_fail(req, EINVAL, "%s", error.text);
-    if (job)
-        return request_respond_pack(req, "{s:o}", "job", attrs_encode(job, attrs));
-    rc = store_get(m->store, id, &all);
-    if (rc == 0)
-        return request_respond_pack(req, "{s:o}", "job", attrs_select(all, attrs));
-    if (rc == -ENOENT && !final)
-        return m->complete ? waiters_add(m->id_waiters, req, id)
-                           : waiters_add(m->sync_waiters, req, 0);
-    if (rc == -ENOENT)
-        return request_fail(req, ENOENT, "there is no job %s", job_name(id, name));
-    return rc;
+    return answers_list(m->answers, req);
 }
 
 static int rpc_list_id(struct request *req, void *arg)
 {
-    return list_id(req, false, arg);
-}
-
-static int job_stats(struct request *req, bool final, void *arg)
-{
     struct manager *m = arg;
-    const struct table_counts *c = &m->table.counts;
-    struct store_counts past = store_counts(m->store);
-    json_int_t inactive = (json_int_t)(store_count(m->store) + c->inactive);
 
-    if (!m->complete && !final)
-        return waiters_add(m->sync_waiters, req, 0);
-    return request_respond_pack(
-        req, "{s:{s:I s:I s:I s:I s:I s:I s:I} s:I s:I s:I s:I s:I}", "job_states", "depend",
-        (json_int_t)c->depend, "priority", (json_int_t)c->priority, "sched", (json_int_t)c->sched,
-        "run", (json_int_t)c->run, "cleanup", (json_int_t)c->cleanup, "inactive", inactive, "total",
-        (json_int_t)(c->depend + c->priority + c->sched + c->run + c->cleanup) + inactive,
-        "successful", (json_int_t)past.completed, "failed", (json_int_t)past.failed, "canceled",
-        (json_int_t)past.canceled, "timeout", (json_int_t)past.timeout, "inactive_purged",
-        (json_int_t)m->npurged);
+    return answers_list_id(m->answers, req);
 }
 
 static int rpc_job_stats(struct request *req, void *arg)
 {
-    return job_stats(req, false, arg);
-}
-
-static int oldest(struct request *req, bool final, void *arg)
-{
     struct manager *m = arg;
 
-    if (!m->complete && final)
-        return request_fail(req, EAGAIN, "the index of past jobs is not complete yet");
-    return m->complete ? oldest_answer(req, m->store, m->npurged)
-                       : waiters_add(m->sync_waiters, req, 0);
+    return answers_job_stats(m->answers, req);
 }
 
 static int rpc_oldest(struct request *req, void *arg)
 {
-    return oldest(req, false, arg);
-}
+    struct manager *m = arg;
 
-/* What waited for the journal is asked again. */
-static int on_sync_waiter(struct request *req, bool final, void *arg)
-{
-    if (strcmp(request_topic(req), "job-list.list") == 0)
-        return list(req, final, arg);
-    if (strcmp(request_topic(req), "job-list.list-id") == 0)
-        return list_id(req, final, arg);
-    if (strcmp(request_topic(req), "job-list.oldest") == 0)
-        return oldest(req, final, arg);
-    return job_stats(req, final, arg);
+    return answers_oldest(m->answers, req);
 }
 
 /* --- job-info */
@@ -519,7 +423,6 @@ int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
     flux_t *h = service_flux(svc);
-    flux_reactor_t *r = service_reactor(svc);
     int rc;
 
     if (!m)
@@ -530,8 +433,7 @@ int manager_new(struct service *svc, struct manager **ret)
         (rc = rebuild_new(h, &rebuild_ops, m, &m->rebuild)) < 0 ||
         (rc = sweep_new(h, m->store, on_swept, m, &m->sweep)) < 0 ||
         (rc = info_new(&m->info)) < 0 ||
-        (rc = waiters_new(r, SYNC_SECONDS, on_sync_waiter, m, &m->sync_waiters)) < 0 ||
-        (rc = waiters_new(r, ID_SECONDS, list_id, m, &m->id_waiters)) < 0 ||
+        (rc = answers_new(h, &m->table, m->store, &m->answers)) < 0 ||
         (rc = journal_new(h, &journal_ops, m, &m->journal)) < 0) {
         log_err("cannot start: %s", strerror(-rc));
         return rc;
@@ -546,8 +448,7 @@ struct manager *manager_free(struct manager *m)
     if (!m)
         return NULL;
     journal_free(m->journal);
-    waiters_free(m->id_waiters);
-    waiters_free(m->sync_waiters);
+    answers_free(m->answers);
     info_free(m->info);
     sweep_free(m->sweep);
     rebuild_free(m->rebuild);
@@ -581,10 +482,10 @@ static void on_stats(json_t *stats, void *arg)
                       (int)HASH_COUNT(m->table.jobs), "past", (json_int_t)store_count(m->store),
                       "purged", (json_int_t)m->npurged, "uncommitted",
                       (json_int_t)store_uncommitted(m->store), "synced", m->synced, "complete",
-                      m->complete, "in_memory", store_in_memory(m->store), "rebuilding",
-                      rebuild_active(m->rebuild), "waiting",
-                      (json_int_t)(waiters_count(m->sync_waiters) + waiters_count(m->id_waiters)),
-                      "watches", (json_int_t)info_nwatches(m->info)));
+                      answers_are_complete(m->answers), "in_memory", store_in_memory(m->store),
+                      "rebuilding", rebuild_active(m->rebuild), "waiting",
+                      (json_int_t)answers_waiting(m->answers), "watches",
+                      (json_int_t)info_nwatches(m->info)));
 }
 
 static const struct rpc_method methods[] = {

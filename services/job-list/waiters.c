@@ -123,6 +123,15 @@ void waiters_wake(struct waiters *ws, uint64_t key)
             answer(ws, w, true);
 }
 
+/* Keys are in order of arrival; who waits again is at the end. */
+void waiters_wake_before(struct waiters *ws, uint64_t key)
+{
+    struct waiter *w;
+
+    while ((w = TAILQ_FIRST(&ws->list)) && w->key < key)
+        answer(ws, w, false);
+}
+
 void waiters_wake_all(struct waiters *ws)
 {
     size_t n = ws->count;

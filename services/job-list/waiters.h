@@ -20,6 +20,7 @@ DEFINE_CLEANUP(struct waiters *, waiters_free)
 /* key: what wakes it. Keeps a reference. 0, -EAGAIN (too many wait), -ENOMEM. */
 int waiters_add(struct waiters *ws, struct request *req, uint64_t key);
 void waiters_wake(struct waiters *ws, uint64_t key);
+void waiters_wake_before(struct waiters *ws, uint64_t key); /* those with smaller keys */
 void waiters_wake_all(struct waiters *ws);
 size_t waiters_count(const struct waiters *ws);
 

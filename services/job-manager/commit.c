@@ -383,6 +383,7 @@ void commit_done(struct manager *m, int errnum)
     c->in_flight = false;
     if (errnum == ENOSPC) {
         c->retry = true;
+        journal_durable(m); /* what is durable was told: nothing of it is */
         return;
     }
     if (errnum != 0) {
@@ -399,6 +400,7 @@ void commit_done(struct manager *m, int errnum)
     if (m->control.committing)
         control_durable(m);
     purge_durable(m);
+    journal_durable(m);
 }
 
 void commit_retry(struct manager *m)

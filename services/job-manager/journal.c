@@ -7,6 +7,7 @@
  * The ring is bounded by number and by bytes; what fell out of it is in the KVS. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "manager.h"
@@ -63,11 +64,54 @@ static void record_free(struct journal *j, struct journal_record *r)
     free(r);
 }
 
+static void sync_answer(struct manager *m, struct request *req)
+{
+    char buf[48];
+
+    (void)snprintf(buf, sizeof(buf), "{\"serial\":%" PRIu64 "}", m->journal.serial);
+    m->ops->respond(m->arg, req, buf);
+}
+
+/* Who asks may have read in the KVS what is in flight before we know that it arrived. */
+int journal_sync(struct manager *m, struct request *req)
+{
+    struct job_answer *a;
+
+    if (!m->commit.in_flight) {
+        sync_answer(m, req);
+        return 0;
+    }
+    if (!(a = calloc(1, sizeof(*a))))
+        return -ENOMEM;
+    a->req = m->ops->ref(m->arg, req);
+    STAILQ_INSERT_TAIL(&m->journal.syncs, a, link);
+    return 0;
+}
+
+static void syncs_drop(struct manager *m, bool say)
+{
+    struct job_answer *a;
+
+    while ((a = STAILQ_FIRST(&m->journal.syncs))) {
+        STAILQ_REMOVE_HEAD(&m->journal.syncs, link);
+        if (say)
+            sync_answer(m, a->req);
+        m->ops->unref(m->arg, a->req);
+        free(a);
+    }
+}
+
+void journal_durable(struct manager *m)
+{
+    syncs_drop(m, true);
+}
+
 void journal_deinit(struct manager *m)
 {
     struct listener *l;
     struct journal_record *r;
 
+    syncs_drop(m, false);
     while ((l = TAILQ_FIRST(&m->journal.listeners)))
         listener_free(m, l);
     while ((r = TAILQ_FIRST(&m->journal.ring)))
@@ -206,6 +250,7 @@ void journal_add(struct manager *m, struct job *job, size_t from, unsigned int s
     struct text t = { 0 };
     struct listener *l;
 
+    m->journal.serial++;
     if (effects & JOB_EFFECT_INACTIVE)
         ring_add(m, job);
     TAILQ_FOREACH (l, &m->journal.listeners, link) {
@@ -224,6 +269,7 @@ void journal_annotations(struct manager *m, struct job *job)
     struct text t = { 0 };
     struct listener *l;
 
+    m->journal.serial++;
     text_addf(&t, "{\"id\":%" PRIu64 ",\"seq\":%u,\"events\":[],\"annotations\":", job->id,
               job->nevents_durable);
     text_adds(&t, s ? s : "{}");
@@ -259,6 +305,7 @@ void journal_purged(struct manager *m, const flux_jobid_t *ids, size_t n)
     struct journal_record *r;
     struct listener *l;
 
+    m->journal.serial += n;
     for (size_t i = 0; i < n; i++) {
         HASH_FIND(hh, m->journal.ring_by_id, &ids[i], sizeof(ids[i]), r);
         if (r)
@@ -282,7 +329,7 @@ static void listener_send(struct manager *m, struct listener *l)
         text_add(&t, l->purged.s, l->purged.len);
         text_adds(&t, "]");
     }
-    text_adds(&t, "}");
+    text_addf(&t, ",\"serial\":%" PRIu64 "}", m->journal.serial);
     if (t.failed || l->out.failed || l->purged.failed)
         manager_fatal(m, ENOMEM, "cannot write the journal");
     else

@@ -24,6 +24,7 @@ void manager_init(struct manager *m, const struct manager_ops *ops, void *arg, u
     TAILQ_INIT(&m->wait.order);
     TAILQ_INIT(&m->journal.listeners);
     TAILQ_INIT(&m->journal.ring);
+    STAILQ_INIT(&m->journal.syncs);
     LIST_INIT(&m->depend.begin_times);
     control_init(m);
 }

@@ -107,6 +107,8 @@ struct journal {
     struct journal_record_list ring; /* inactive jobs, oldest first */
     struct journal_record *ring_by_id;
     size_t ring_count, ring_bytes;
+    uint64_t serial;          /* of the last thing that was to be told */
+    struct job_answers syncs; /* due when the commit in flight is durable */
 };
 
 struct depend {
@@ -316,6 +318,10 @@ void control_announce(struct manager *m); /* at the start: our predecessor may n
 
 /* journal.c */
 int journal_listen(struct manager *m, struct request *req, uint64_t since);
+/* Answer req with the serial that the journal has when all that is durable now was told, even if we
+ * do not know yet that it is. Keeps a reference. 0 or -ENOMEM. */
+int journal_sync(struct manager *m, struct request *req);
+void journal_durable(struct manager *m); /* a commit ended */
 void journal_gone(struct manager *m, struct request *req);
 /* Events of the job's log from byte and event `from` to what is durable now. */
 void journal_add(struct manager *m, struct job *job, size_t from, unsigned int seq,

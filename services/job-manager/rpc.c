@@ -192,6 +192,13 @@ static int rpc_getinfo(struct request *req, void *arg)
     return o ? request_respond_json(req, o) : -ENOMEM;
 }
 
+static int rpc_journal_sync(struct request *req, void *arg)
+{
+    struct daemon *d = arg;
+
+    return journal_sync(&d->m, req);
+}
+
 static void on_journal_gone(struct request *req, void *arg)
 {
     struct daemon *d = arg;
@@ -287,6 +294,7 @@ static const struct rpc_method methods[] = {
       .flags = RPC_METHOD_STREAMING | RPC_METHOD_SESSION,
       .fn = rpc_exec_hello },
     { .topic = "job-manager.getinfo", .roles = ROLE_USER, .fn = rpc_getinfo },
+    { .topic = "job-manager.journal-sync", .roles = ROLE_OWNER, .fn = rpc_journal_sync },
     { .topic = "job-manager.kill", .roles = ROLE_USER, .in = "id:I signum:i", .fn = rpc_kill },
     { .topic = "job-manager.killall",
       .roles = ROLE_USER,

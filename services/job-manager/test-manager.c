@@ -925,7 +925,7 @@ static void the_journal_tells_each_event_once_and_only_when_durable(void **state
     setup(&w, 2);
     assert_int_equal(journal_listen(&w.m, early, 0), 0);
     world_turn(&w);
-    assert_string_equal(early->all, "{\"jobs\":[],\"ninactive\":0,\"npurged\":0}\n");
+    assert_string_equal(early->all, "{\"jobs\":[],\"ninactive\":0,\"npurged\":0,\"serial\":0}\n");
     world_submit(&w, 1, 16);
     world_submit(&w, 2, 16);
     world_turn(&w);
@@ -944,7 +944,7 @@ static void the_journal_tells_each_event_once_and_only_when_durable(void **state
     world_settle(&w);
     assert_int_equal(count(late->all, "\"name\":\"submit\""), 2);
     assert_int_equal(count(since->all, "\"name\":\"submit\""), 1);
-    assert_int_equal(count(late->all, "{\"jobs\":[],\"ninactive\":1,\"npurged\":0}"), 1);
+    assert_int_equal(count(late->all, "{\"jobs\":[],\"ninactive\":1,\"npurged\":0,"), 1);
     world_alloc(&w, 2);
     world_turn(&w);
     assert_int_equal(count(late->all, "\"name\":\"alloc\""), 1);
@@ -955,6 +955,46 @@ static void the_journal_tells_each_event_once_and_only_when_durable(void **state
     request_drop(late);
     request_drop(since);
     world_deinit(&w);
+}
+
+static uint64_t last_serial(const char *answers)
+{
+    const char *p = NULL;
+
+    for (const char *s = answers; s && (s = strstr(s, "\"serial\":")); s++)
+        p = s;
+    assert_non_null(p);
+    return strtoull(p + strlen("\"serial\":"), NULL, 10);
+}
+
+/* A client may have read in the KVS what we do not know to be there yet. */
+static void who_asks_how_far_the_journal_is_is_told_after_the_commit_in_flight(void **state)
+{
+    struct request *journal = request_make(), *sync = request_make(), *idle = request_make();
+    struct world w;
+
+    setup(&w, 1);
+    assert_int_equal(journal_listen(&w.m, journal, 0), 0);
+    world_submit(&w, 1, 16);
+    world_turn(&w);
+    world_tick(&w);
+    assert_true(w.commit_flying);
+    assert_int_equal(journal_sync(&w.m, sync), 0);
+    world_turn(&w);
+    assert_int_equal(sync->nanswers, 0);
+    world_commit(&w);
+    assert_int_equal(sync->nanswers, 1);
+    assert_true(last_serial(sync->last) > last_serial(journal->all)); /* it overtook the journal */
+    world_turn(&w);
+    assert_int_equal(count(journal->all, "\"name\":\"priority\""), 1);
+    assert_int_equal(last_serial(journal->all), last_serial(sync->last));
+    world_settle(&w);
+    assert_int_equal(journal_sync(&w.m, idle), 0);
+    assert_int_equal(last_serial(idle->last), last_serial(journal->all));
+    world_deinit(&w);
+    request_drop(journal);
+    request_drop(sync);
+    request_drop(idle);
 }
 
 #define AFTER(scheme, id)                                                                       \
@@ -1299,6 +1339,7 @@ int main(void)
         cmocka_unit_test(wait_is_answered_when_the_end_is_durable),
         cmocka_unit_test(annotations_merge_and_are_recorded_with_alloc),
         cmocka_unit_test(the_journal_tells_each_event_once_and_only_when_durable),
+        cmocka_unit_test(who_asks_how_far_the_journal_is_is_told_after_the_commit_in_flight),
         cmocka_unit_test(purged_jobs_leave_the_kvs_and_the_journal_with_one_commit),
         cmocka_unit_test(a_result_that_was_promised_is_not_purged),
         cmocka_unit_test(a_crash_leaves_a_purge_done_or_not_begun),
