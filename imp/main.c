@@ -72,7 +72,7 @@ static enum served fail(uid_t peer, const char *why)
 static enum served serve_start(const struct imp_request *req, uid_t peer)
 {
     struct unit_error error = { .text = "" };
-    char text[64];
+    char text[96];
     static const char stopping[] = "stopping=1";
     uint32_t pid = 0;
     const int rc = unit_start(req, &pid, &error);
@@ -85,7 +85,9 @@ static enum served serve_start(const struct imp_request *req, uid_t peer)
         return fail(peer, error.text);
     (void)snprintf(text, sizeof(text), "pid=%" PRIu32, pid);
     answer(text, strlen(text) + 1);
-    (void)snprintf(text, sizeof(text), "started the job shell, process %" PRIu32, pid);
+    (void)snprintf(text, sizeof(text),
+                   "started job %" PRIu64 " of user %" PRIu32 ", process %" PRIu32, req->jobid,
+                   req->userid, pid);
     log_request(req, peer, "launch", text);
     return SERVED;
 }

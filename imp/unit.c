@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <systemd/sd-bus.h>
 #include <time.h>
 
@@ -163,6 +164,12 @@ static int append_properties(sd_bus_message *m, const struct imp_request *req)
         rc = sd_bus_message_append(m, "(sv)(sv)(sv)", "Before", "as", 1, "flux-exec.service",
                                    "After", "as", 3, "flux-broker.service", "flux-content.service",
                                    "flux-kvs.service", "TimeoutStopUSec", "t", STOP_USEC);
+    /* Starts and ends of units are in the eventlogs of the jobs, and flux-imp notes each launch:
+     * what PID 1 says about a unit only counts if something is wrong, what the shell says always.
+     */
+    if (rc >= 0)
+        rc = sd_bus_message_append(m, "(sv)(sv)", "LogLevelMax", "i", LOG_NOTICE, "SyslogLevel",
+                                   "i", LOG_NOTICE);
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, SHELL, 2, "flux-shell", id,
                                    0);

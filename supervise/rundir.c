@@ -50,17 +50,20 @@ static int make_temporary(char **ret, flux_error_t *error)
 int rundir_make(const char *path, char **ret_path, bool *ret_made, flux_error_t *error)
 {
     CLEANUP(freep) char *copy = NULL;
+    bool made;
     int rc;
 
+    *ret_made = false;
     if (!path) {
-        *ret_made = true;
-        return make_temporary(ret_path, error);
+        rc = make_temporary(ret_path, error);
+        *ret_made = rc == 0;
+        return rc;
     }
     if (path[0] != '/')
         return errorx_fail(error, EINVAL, "%s: the run-time directory must be an absolute path",
                            path);
-    *ret_made = mkdir(path, 0700) == 0;
-    if (!*ret_made && errno != EEXIST)
+    made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
         return errorx_fail(error, errno, "cannot create %s: %s", path, strerror(errno));
     rc = check(path, error);
     if (rc < 0)
@@ -71,6 +74,7 @@ int rundir_make(const char *path, char **ret_path, bool *ret_made, flux_error_t 
     while (strlen(copy) > 1 && copy[strlen(copy) - 1] == '/')
         copy[strlen(copy) - 1] = '\0';
     *ret_path = TAKE(copy);
+    *ret_made = made;
     return 0;
 }
 

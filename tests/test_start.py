@@ -31,6 +31,13 @@ def test_what_the_router_cannot_take_is_told_by_the_command(build, option, sente
     assert r.returncode == 1 and "flux-broker did not start" in r.stderr and sentence in r.stderr, r
 
 
+def test_a_missing_tmpdir_is_told_by_the_command(build, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nonexistent")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    r = start(build, "--", "true")
+    assert r.returncode == 1 and "cannot create a directory in /nonexistent: No such file" in r.stderr, r
+
+
 def content_sync(inst):
     return Client(inst.rundir + "/local").rpc("content.stats-get").json["sync"]
 

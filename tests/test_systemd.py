@@ -67,6 +67,28 @@ def test_the_job_ran_as_a_unit_of_its_own_outside_the_daemons(started):
     assert "flux-exec.service" not in r.stdout
 
 
+def test_a_job_that_ends_well_is_one_line_of_the_journal(started):
+    flux(started, "run", "true")  # whatever has to be started for it
+    job = flux(started, "run", "sh", "-c", "echo $FLUX_JOB_ID").stdout.strip()
+    number = flux(started, "jobs", "-n", "-o", "{id.dec}", job).stdout.strip()
+    started.run("journalctl", "--sync")
+    lines = [l for l in started.run("journalctl", "-b", "-o", "cat", "--no-pager").stdout.splitlines() if number in l]
+    assert len(lines) == 1 and lines[0].startswith(f"started job {number} of user {started.uid('flux')}, process "), lines
+
+
+def test_a_daemon_that_begins_anew_because_another_did_is_not_reported_as_failed(started):
+    use(started)
+    restarts = int(started.run("systemctl", "show", "-P", "NRestarts", "flux-sched").stdout)
+    cursor = started.run("journalctl", "-n0", "--show-cursor", "--no-pager").stdout.split("cursor: ")[1].strip()
+    started.run("systemctl", "restart", "flux-resource")
+    wait_until("a new scheduler", lambda: int(started.run("systemctl", "show", "-P", "NRestarts", "flux-sched").stdout) > restarts
+               and started.active("flux-sched") == "active")
+    flux(started, "run", "true")
+    started.run("journalctl", "--sync")
+    log = started.run("journalctl", "-u", "flux-sched", "--no-pager", "--after-cursor", cursor).stdout
+    assert "Started flux-sched.service" in log and "Failed with result" not in log, log
+
+
 def test_root_may_use_the_instance_only_if_configured(started):
     r = flux(started, "jobs", user=None, check=False)
     assert r.returncode != 0 and "owner" in r.stderr

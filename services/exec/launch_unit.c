@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <syslog.h>
 #include <systemd/sd-bus.h>
 
 #include "base/errorx.h"
@@ -230,6 +231,11 @@ static int append_properties(sd_bus_message *m, const struct launch *p, const ch
                                "s", "inactive-or-failed");
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "Environment", "as", 2, uri, env_id);
+    /* What the manager says about the unit only counts if something is wrong, what the shell says
+     * always: the rest is in the eventlog of the job. */
+    if (rc >= 0)
+        rc = sd_bus_message_append(m, "(sv)(sv)", "LogLevelMax", "i", LOG_NOTICE, "SyslogLevel",
+                                   "i", LOG_NOTICE);
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, shell, 2, "flux-shell", id,
                                    0);
