@@ -301,6 +301,15 @@ def test_after_a_crash_nothing_is_taken_up(toy):
     toy.up()
 
 
+def test_one_that_is_asked_to_shut_down_leaves_nothing_to_a_successor(toy):
+    c = Client(toy.path)
+    assert c.rpc("toy.shutdown").errnum == 0
+    wait_until("the end", lambda: toy.handle_notifications() or toy.proc.poll() is not None)
+    toy.handle_notifications()
+    assert (toy.proc.returncode, toy.store) == (0, {})
+    assert c.is_dropped()
+
+
 def test_a_state_that_is_no_state_is_not_taken_up(toy):
     c = Client(toy.path)
     assert c.rpc("toy.echo", {}).errnum == 0

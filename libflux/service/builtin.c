@@ -93,6 +93,7 @@ static int rpc_shutdown(struct request *req, void *arg)
 {
     const int rc = request_respond(req, NULL);
 
+    request_service(req)->dismissed = true;
     service_begin_stop(request_service(req), "asked by a shutdown request");
     return rc < 0 ? rc : 0;
 }

@@ -321,10 +321,11 @@ struct service *service_free(struct service *svc)
 
 /* --- run and end */
 
-/* An end of which it is known what was done and what was not. */
+/* An end of which it is known what was done and what was not, and after which another process
+ * follows. */
 static bool is_planned(const struct service *svc)
 {
-    return svc->status == EXIT_SUCCESS || svc->status == SERVICE_EXIT_ROUTER;
+    return !svc->dismissed && (svc->status == EXIT_SUCCESS || svc->status == SERVICE_EXIT_ROUTER);
 }
 
 int service_run(struct service *svc, void *arg)

@@ -42,6 +42,7 @@ struct service {
     flux_watcher_t *deadline; /* of an orderly stop */
     bool running;
     bool stopping;
+    bool dismissed; /* by a shutdown request: no process is to follow */
     int status;
 };
 
