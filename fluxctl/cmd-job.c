@@ -147,15 +147,16 @@ static int run_urgency(const struct cmdline *c)
 
 /* --- wait --- */
 
-static int wait_one(flux_t *h, flux_jobid_t id, bool say)
+/* -1: all were waited for. */
+static int wait_one(flux_t *h, flux_jobid_t id, bool all)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = flux_job_wait(h, id);
     const char *errstr = NULL;
-    bool success;
+    bool success, say = !all && id == FLUX_JOBID_ANY;
 
     if (!f || flux_job_wait_get_id(f, &id) < 0 ||
         flux_job_wait_get_status(f, &success, &errstr) < 0)
-        return errno == ECHILD ? -1 : complain_future(f, "cannot wait");
+        return all && errno == ECHILD ? -1 : complain_future(f, "cannot wait");
     if (say)
         printf("%s\n", jobid_text(id));
     if (!success)
@@ -172,11 +173,9 @@ static int run_wait(const struct cmdline *c)
 
     if ((c->argc > 0 && parse_jobid(c->argv[0], &id) < 0) || !(h = client_open()))
         return EXIT_FAILURE;
-    if (!cmdline_has(c, "all")) {
-        rc = wait_one(h, id, c->argc == 0);
-        return rc < 0 ? complain("there is no waitable job; submit with --flags=waitable") : rc;
-    }
-    while ((rc = wait_one(h, FLUX_JOBID_ANY, false)) >= 0)
+    if (!cmdline_has(c, "all"))
+        return wait_one(h, id, false);
+    while ((rc = wait_one(h, FLUX_JOBID_ANY, true)) >= 0)
         status |= rc;
     return status;
 }

@@ -113,7 +113,9 @@ def test_wait_takes_one_or_the_next_or_all(instance):
     r = instance.run("job", "wait", b, check=False)
     assert r.returncode == 1 and f"job {b} failed" in r.stderr
     assert instance.flux("job", "wait") == c
-    assert "no waitable job" in instance.run("job", "wait", check=False).stderr
+    assert "there are no more waitable jobs" in instance.run("job", "wait", check=False).stderr
+    r = instance.run("job", "wait", a, check=False)  # the manager says why
+    assert r.returncode == 1 and "has ended and was not waitable or waited for" in r.stderr
     instance.flux("submit", "--flags=waitable", "false")
     assert instance.run("job", "wait", "--all", check=False).returncode == 1
 

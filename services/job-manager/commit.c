@@ -181,7 +181,7 @@ static int job_key(char *buf, size_t size, const char *prefix, flux_jobid_t jobi
     return n < 0 || (size_t)n >= size ? -EOVERFLOW : 0;
 }
 
-static int unlink_active(struct manager *m, flux_jobid_t id)
+int commit_unlink_active(struct manager *m, flux_jobid_t id)
 {
     char key[96];
     int rc = job_key(key, sizeof(key), "job-active", id, "");
@@ -203,7 +203,7 @@ static int commit_job(struct manager *m, struct job *job)
             rc = m->ops->kvs_put(m->arg, key, job->R);
     }
     if (rc == 0 && (job->effects_committing & JOB_EFFECT_INACTIVE) && !wait_keeps(job))
-        rc = unlink_active(m, job->id);
+        rc = commit_unlink_active(m, job->id);
     return rc;
 }
 
@@ -216,7 +216,7 @@ static int commit_told(struct manager *m)
     if (w->ntold_committing == 0)
         w->ntold_committing = w->ntold < COMMIT_JOBS_MAX ? w->ntold : COMMIT_JOBS_MAX;
     for (size_t i = 0; i < w->ntold_committing && rc == 0; i++)
-        rc = unlink_active(m, w->told[i]);
+        rc = commit_unlink_active(m, w->told[i]);
     return rc;
 }
 

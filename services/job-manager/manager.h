@@ -204,6 +204,7 @@ int event_post_exception(struct manager *m, struct job *job, const char *type, i
 /* Answer req with json (copied; NULL: {}) once everything posted so far is durable. Keeps a
  * reference. */
 void commit_answer(struct manager *m, struct request *req, const char *json);
+int commit_unlink_active(struct manager *m, flux_jobid_t id); /* in the open transaction */
 void commit_flush(struct manager *m);
 /* The transaction ended: 0 it is durable, ENOSPC it is known not to be (commit_retry() later), else
  * nobody knows: m->fatal. */
@@ -282,7 +283,9 @@ bool wait_keeps(
     const struct job *job); /* its job-active entry outlives it, until it was waited for */
 void wait_resume(struct manager *m, const struct job *job); /* it had ended before the restart */
 bool wait_holds(struct manager *m, flux_jobid_t id);        /* its result is still needed */
-void wait_committed(struct manager *m);                     /* entries of the told are gone */
+/* Have the open transaction unlink the entry of one that was told, if it is there yet. */
+int wait_forget(struct manager *m, flux_jobid_t id);
+void wait_committed(struct manager *m); /* entries of the told are gone */
 void wait_gone(struct manager *m, struct request *req);
 void wait_deinit(struct manager *m);
 

@@ -3,7 +3,8 @@
  * how often); the directories of a batch and the new total, job-state.npurged, are one commit, with
  * whatever else is due. When it is durable the journal tells the ids.
  *
- * Refuses active jobs, and waitable ones that nobody waited for yet: their result was promised. */
+ * Refuses active jobs, and waitable ones that nobody waited for yet: their result was promised. The
+ * job-active entry of one that was waited for goes with its directory at the latest. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -62,6 +63,8 @@ int purge_commit(struct manager *m)
         if (fluid_encode(key + 4, sizeof(key) - 4, p->ids[i], FLUID_DOTHEX) < 0)
             return -EINVAL;
         rc = m->ops->kvs_prune(m->arg, key);
+        if (rc == 0)
+            rc = wait_forget(m, p->ids[i]);
     }
     (void)snprintf(text, sizeof(text), "%" PRIu64, p->npurged + p->n - p->ngone);
     return rc < 0 ? rc : m->ops->kvs_put(m->arg, "job-state.npurged", text);

@@ -1064,11 +1064,11 @@ static void a_result_that_was_promised_is_not_purged(void **state)
     run_whole(&w, 1, FLUX_JOB_WAITABLE);
     assert_int_equal(purge_post(&w.m, ids, 1, 0), 0);
     assert_int_equal(wait_job(&w.m, owner, 1, req, &error), 0);
-    assert_int_equal(purge_post(&w.m, ids, 1, 0), 0); /* job-active names it until the commit */
-    world_settle(&w);
-    assert_int_equal(purge_post(&w.m, ids, 1, 0), 1);
+    assert_non_null(world_kvs_get(&w, "job-active.1"));
+    assert_int_equal(purge_post(&w.m, ids, 1, 0), 1); /* it need not wait for the next commit */
     world_settle(&w);
     assert_null(world_kvs(&w, "job", 1, ".eventlog"));
+    assert_null(world_kvs_get(&w, "job-active.1"));
     request_drop(req);
     world_deinit(&w);
 }

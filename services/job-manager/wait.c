@@ -72,14 +72,20 @@ void wait_committed(struct manager *m)
 
 bool wait_holds(struct manager *m, flux_jobid_t id)
 {
-    const struct wait *w = &m->wait;
     struct zombie *z;
 
-    HASH_FIND(hh, w->zombies, &id, sizeof(id), z);
-    for (size_t i = 0; i < w->ntold && !z; i++)
-        if (w->told[i] == id)
-            return true; /* its job-active entry is there yet */
+    HASH_FIND(hh, m->wait.zombies, &id, sizeof(id), z);
     return z != NULL;
+}
+
+int wait_forget(struct manager *m, flux_jobid_t id)
+{
+    const struct wait *w = &m->wait;
+
+    for (size_t i = w->ntold_committing; i < w->ntold; i++) /* those before are in it */
+        if (w->told[i] == id)
+            return commit_unlink_active(m, id);
+    return 0;
 }
 
 static void waiter_free(struct manager *m, struct waiter *waiter)
