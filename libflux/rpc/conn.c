@@ -181,17 +181,21 @@ static void fail_in_flight(struct conn *conn, const struct line *l, int errnum, 
 static void service_lost(struct conn *conn, struct line *l)
 {
     const char *slash = strrchr(l->path, '/');
+    const int errnum = l->refused_errnum ? l->refused_errnum : ECONNRESET;
     char reason[128];
     flux_msg_t *msg;
 
-    (void)snprintf(reason, sizeof(reason), "flux-%s went away", slash ? slash + 1 : l->path);
+    if (l->refused_reason)
+        (void)snprintf(reason, sizeof(reason), "%s", l->refused_reason);
+    else
+        (void)snprintf(reason, sizeof(reason), "flux-%s went away", slash ? slash + 1 : l->path);
     conn->losses++;
     if (!l->greeted)
         direct_failed(&conn->direct, l->path);
     TAILQ_REMOVE(&conn->lines, l, link);
     (void)dispatch_conn_changed(conn); /* nobody watches its descriptor any more */
-    fail_in_flight(conn, l, ECONNRESET, reason);
-    while ((msg = line_raw_fail(l, ECONNRESET, reason)))
+    fail_in_flight(conn, l, errnum, reason);
+    while ((msg = line_raw_fail(l, errnum, reason)))
         connection_enqueue(conn, msg);
     line_deinit(l);
     free(l);
@@ -246,10 +250,25 @@ static int check_greeting(struct conn *conn, flux_msg_t *msg)
     return -ECONNRESET;
 }
 
-/* Services answer, and say nothing else. */
-static int check_answer(struct line *l, const flux_msg_t *msg)
+static int take_refusal(struct line *l, flux_msg_t *msg)
 {
+    const char *text;
+
+    (void)flux_msg_get_errnum(msg, &l->refused_errnum);
+    if (!l->refused_reason && flux_response_decode_error(msg, &text) == 0)
+        l->refused_reason = strdup(text);
+    return -ECONNRESET;
+}
+
+/* Services answer, and say nothing else, unless they turn us away at the door: then this line has
+ * ended, and the next request tries again. */
+static int check_answer(struct line *l, flux_msg_t *msg)
+{
+    const bool first = !l->greeted;
+
     l->greeted = true;
+    if (first && is_refusal(msg))
+        return take_refusal(l, msg);
     if (msg_proto(msg)->type != FLUX_MSGTYPE_RESPONSE)
         return -EPROTO;
     line_raw_answered(l, msg);

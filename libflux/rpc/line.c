@@ -42,6 +42,8 @@ void line_deinit(struct line *l)
         l->connector = l->connector->ops->free(l->connector);
     free(l->path);
     l->path = NULL;
+    free(l->refused_reason);
+    l->refused_reason = NULL;
 }
 
 int line_fd(const struct line *l)

@@ -16,6 +16,8 @@ struct line {
     char *path;                  /* of a service's socket, below RUNDIR; NULL: the router's */
     bool readable;               /* somebody polled, or must ask the kernel to know */
     bool greeted;                /* a message came since it was connected */
+    int refused_errnum;          /* the service turned us away, and why; 0, NULL: it did not */
+    char *refused_reason;
     struct raw_request_list raw; /* requests in flight that are no RPCs */
 };
 TAILQ_HEAD(line_list, line);

@@ -454,6 +454,35 @@ static void who_is_turned_away_by_a_service_again_and_again_goes_through_the_rou
     check_answer(f, "r");
 }
 
+static void refuse(struct router *end)
+{
+    flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
+
+    assert_int_equal(flux_msg_set_topic(msg, "broker.refuse"), 0);
+    assert_int_equal(flux_msg_set_errnum(msg, EMFILE), 0);
+    assert_int_equal(flux_msg_set_string(msg, "no room"), 0);
+    assert_int_equal(channel_send(end->ch, msg), 0);
+    flux_msg_destroy(msg);
+    router_hangup(end); /* the request was not read */
+}
+
+static void who_is_refused_by_a_service_learns_why_and_may_try_again(void **state)
+{
+    struct place *p = *state;
+
+    for (int i = 0; i < 5; i++) {
+        flux_future_t *f = call(p, "kvs.a");
+
+        accept_at(p->kvs_listen, &p->kvs);
+        refuse(&p->kvs);
+        assert_int_equal(flux_rpc_get(f, NULL), -1);
+        assert_int_equal(errno, EMFILE);
+        assert_string_equal(flux_future_error_string(f), "no room");
+        flux_future_destroy(f);
+    }
+    connect_kvs(p);
+}
+
 static void a_service_that_says_more_than_answers_is_dropped(void **state)
 {
     struct place *p = *state;
@@ -586,6 +615,7 @@ int main(void)
         TEST(a_request_that_is_no_rpc_is_answered_when_the_service_goes_away),
         TEST(without_its_socket_a_service_is_called_through_the_router_for_good),
         TEST(who_is_turned_away_by_a_service_again_and_again_goes_through_the_router),
+        TEST(who_is_refused_by_a_service_learns_why_and_may_try_again),
         TEST(a_service_that_says_more_than_answers_is_dropped),
         TEST(a_list_that_others_may_write_is_not_believed),
         TEST(somebody_elses_list_is_not_for_us),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Accepting connections. At most ACCEPT_BUDGET a wake-up. When descriptors or memory run out the
- * listener pauses for PAUSE seconds instead of spinning on a socket that stays readable; what waits
- * in the kernel's queue is not lost. Refuses: descriptors that are not listening SEQPACKET sockets
- * (closed when the loop starts, unless somebody took them, and removed from the descriptor store).
+ * listener refuses who comes, if it is told how, or else pauses for PAUSE seconds instead of
+ * spinning on a socket that stays readable; what waits in the kernel's queue is not lost. Refuses:
+ * descriptors that are not listening SEQPACKET sockets (closed when the loop starts, unless
+ * somebody took them, and removed from the descriptor store).
  */
 #include <fcntl.h>
 #include <string.h>
@@ -27,6 +28,8 @@ struct listeners {
     flux_reactor_t *r;
     void (*on_accept)(int fd, void *arg);
     void *arg;
+    void (*refuse)(int fd, void *arg); /* NULL: nobody is refused */
+    int reserve;                       /* given up for a moment, to refuse with */
     struct log_ratelimit exhausted;
     size_t count;
     struct listener items[];
@@ -53,6 +56,31 @@ static bool is_exhausted(int errnum)
     return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM || errnum == ENOBUFS;
 }
 
+static void open_reserve(struct listeners *l)
+{
+    if (l->refuse && l->reserve < 0)
+        l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Whoever waits is told instead of waiting without an answer. False: there is no reserve, or
+ * nobody. */
+static bool refuse_one(struct listener *l)
+{
+    struct listeners *all = l->all;
+    int fd;
+
+    if (all->reserve < 0)
+        return false;
+    closep(&all->reserve);
+    fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) {
+        all->refuse(fd, all->arg);
+        (void)close(fd);
+    }
+    open_reserve(all);
+    return fd >= 0;
+}
+
 static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct listener *l = arg;
@@ -64,9 +92,11 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
             l->all->on_accept(fd, l->all->arg);
         } else if (is_exhausted(errno)) {
             if (log_ratelimit(&l->all->exhausted, 10))
-                log_err("cannot accept connections on socket %s: %s; those who wait are served "
-                        "when others leave",
-                        l->name, strerror(errno));
+                log_err("cannot accept connections on socket %s: %s; %s", l->name, strerror(errno),
+                        l->all->refuse ? "those who come are refused"
+                                       : "those who wait are served when others leave");
+            if (refuse_one(l))
+                continue;
             flux_watcher_stop(l->watcher);
             flux_timer_watcher_reset(l->pause, PAUSE_SECONDS, 0.);
             flux_watcher_start(l->pause);
@@ -100,6 +130,7 @@ int listeners_new(flux_reactor_t *r, void (*on_accept)(int fd, void *arg), void 
         return -ENOMEM;
     }
     l->r = r;
+    l->reserve = -EBADF;
     l->on_accept = on_accept;
     l->arg = arg;
     l->count = (size_t)n;
@@ -121,6 +152,7 @@ struct listeners *listeners_free(struct listeners *l)
     if (l) {
         for (size_t i = 0; i < l->count; i++)
             listener_deinit(&l->items[i]);
+        closep(&l->reserve);
         free(l);
     }
     return NULL;
@@ -148,6 +180,12 @@ int listeners_take(struct listeners *l, const char *name)
         }
     }
     return -ENOENT;
+}
+
+void listeners_refuse_with(struct listeners *l, void (*refuse)(int fd, void *arg))
+{
+    l->refuse = refuse;
+    open_reserve(l);
 }
 
 static int listener_start(struct listener *l, flux_reactor_t *r)

@@ -18,6 +18,9 @@ size_t listeners_count(const struct listeners *l);
 /* Steal the first descriptor of this name: a listening socket or one from the descriptor store.
  * -ENOENT. */
 int listeners_take(struct listeners *l, const char *name);
+/* When no descriptor is left, a reserve lets each one be accepted all the same, to be refused: fd
+ * is lent. Without this they wait in the kernel until there are descriptors again. */
+void listeners_refuse_with(struct listeners *l, void (*refuse)(int fd, void *arg));
 int listeners_start(struct listeners *l);
 void listeners_stop(struct listeners *l);
 

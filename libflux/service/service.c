@@ -18,6 +18,7 @@
 #include "rpc/limit.h"
 #include "service/handover.h"
 #include "service/log.h"
+#include "service/refusal.h"
 #include "service/state.h"
 
 #define STOP_SECONDS  5.
@@ -200,6 +201,15 @@ static void on_accept(int fd, void *arg)
         peers_add(svc->peers, fd);
 }
 
+static void on_refuse(int fd, void *arg)
+{
+    const struct service *svc = arg;
+    char why[128];
+
+    (void)snprintf(why, sizeof(why), "flux-%s has no descriptors left; try again", svc->desc->name);
+    refusal_send(fd, EMFILE, why);
+}
+
 static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct service *svc = arg;
@@ -261,6 +271,8 @@ static int build(struct service *svc)
                 svc->desc->name);
         return -EINVAL;
     }
+    if (!svc->desc->standalone)
+        listeners_refuse_with(svc->listeners, on_refuse);
     svc->config = json_object();
     if (!svc->config)
         return -ENOMEM;

@@ -19,6 +19,7 @@
 #include "broker/client.h"
 #include "broker/router.h"
 #include "service/log.h"
+#include "service/refusal.h"
 #include "wire/message.h"
 
 #define FLUSH_WAIT_USEC 500000
@@ -248,27 +249,6 @@ static bool is_allowed(const struct clients *cs, struct peer_cred *cred)
     return cred->uid == cs->users.owner || cs->allow_guests;
 }
 
-static flux_msg_t *encode_refusal(int errnum, const char *why)
-{
-    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
-
-    if (!msg || flux_msg_set_topic(msg, CLIENT_REFUSE_TOPIC) < 0 ||
-        flux_msg_set_errnum(msg, errnum) < 0 || flux_msg_set_string(msg, why) < 0)
-        return NULL;
-    return TAKE(msg);
-}
-
-/* One attempt: whoever is refused gets no queue. */
-static void send_refusal(int fd, int errnum, const char *why)
-{
-    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = encode_refusal(errnum, why);
-    CLEANUP(freep) void *buf = NULL;
-    size_t size;
-
-    if (msg && flux_msg_encode(msg, &buf, &size) == 0)
-        (void)send(fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 /* Consumes fd. */
 static void refuse(struct clients *cs, int fd, const struct peer_cred *cred, int errnum,
                    const char *why)
@@ -281,7 +261,7 @@ static void refuse(struct clients *cs, int fd, const struct peer_cred *cred, int
     if (log_ratelimit(&limit, 5))
         log_fields(LOG_NOTICE, fields, "refused a connection of user %d (pid %d): %s",
                    (int)cred->uid, (int)cred->pid, why);
-    send_refusal(taken, errnum, why);
+    refusal_send(taken, errnum, why);
 }
 
 /* Consumes fd. */

@@ -13,8 +13,7 @@
 #include "service/origin.h"
 #include "service/service.h"
 
-#define CLIENT_NAME_SIZE    17 /* 16 hex digits */
-#define CLIENT_REFUSE_TOPIC "broker.refuse"
+#define CLIENT_NAME_SIZE 17 /* 16 hex digits */
 
 struct router;
 
