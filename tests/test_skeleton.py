@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """What every daemon does because it is built on the skeleton, seen on the smallest one (libflux/service/toy-daemon.c)
 behind a real router."""
+import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -204,9 +206,22 @@ def test_no_descriptors_left_does_not_make_it_spin(build, broker):
         c = broker.client()
         wait_until("time passes", lambda: c.rpc("broker.stats-get").json["uptime"] > 1.0)
         assert cpu(toy.proc.pid) - used < 20  # ticks of 10 ms
-        for c in clients[:-1]:
+        refused = clients[-1].recv()  # who cannot be served is told, and need not wait
+        assert (refused.topic, refused.errnum) == ("broker.refuse", errno.EMFILE)
+        assert refused.payload == b"flux-toy has no descriptors left; try again\0"
+        assert clients[-1].is_dropped()
+        assert clients[0].rpc("toy.ping").errnum == 0
+        for c in clients:
             c.close()
-        assert clients[-1].rpc("toy.ping").errnum == 0
+        wait_until("room", lambda: served(toy))
+
+
+def served(toy):
+    with contextlib.closing(Client(toy.path)) as c:
+        try:
+            return c.rpc("toy.ping").topic == "toy.ping"
+        except OSError:
+            return False  # turned away before it had sent all
 
 
 def cpu(pid):
