@@ -71,7 +71,7 @@ static bool refuse_one(struct listener *l)
 
     if (all->reserve < 0)
         return false;
-    closep(&all->reserve);
+    (void)close(TAKE_FD(all->reserve));
     fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
         all->refuse(fd, all->arg);
