@@ -23,7 +23,7 @@ int main(void)
     if (!(one = flux_job_list_id(h, id, "[\"name\",\"state\"]")) ||
         flux_rpc_get_unpack(one, "{s:{s:s s:i}}", "job", "name", &name, "state", &state) < 0)
         err(1, "flux_job_list_id");
-    printf("%s %s\n", name, flux_job_statetostr(state, NULL));
+    printf("%s is %s\n", name, (state & FLUX_JOB_STATE_ACTIVE) ? "active" : "inactive");
     if (!(cancel = flux_job_cancel(h, id, NULL)) || flux_future_get(cancel, NULL) < 0)
         err(1, "flux_job_cancel");
     if (!(list = flux_job_list(h, 10, "[\"mood\"]", FLUX_USERID_UNKNOWN, FLUX_JOB_STATE_ACTIVE)))
@@ -38,6 +38,6 @@ int main(void)
     return 0;
 }
 /* Output:
- * sleep SCHED
+ * sleep is active
  * ...mood...
  */

@@ -26,8 +26,6 @@
 #define TRIM_BYTES      (8u << 20)
 #define REFUSAL_SIZE    512
 
-DEFINE_CLEANUP(flux_msg_t *, flux_msg_destroy)
-
 static void make_name(char ret[CLIENT_NAME_SIZE])
 {
     uint8_t bytes[(CLIENT_NAME_SIZE - 1) / 2];
