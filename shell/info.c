@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Reading the job, and which of its tasks are ours: slots per node are what R gives divided by what
- * a slot needs. The answer comes from flux-exec, the jobspec in it from a user: everything is
- * checked. */
+ * a slot needs; layout.h does the rest. The answer comes from flux-exec, the jobspec in it from a
+ * user: everything is checked. */
 #include <string.h>
 
 #include "base/errorx.h"
 #include "base/jsonx.h"
 #include "info.h"
-#include "taskmap.h"
+#include "layout.h"
 
 static int slots_of(const struct rset_rank *node, const struct jobspec *js)
 {
@@ -19,36 +19,55 @@ static int slots_of(const struct rset_rank *node, const struct jobspec *js)
     return slots > 0 ? slots : 1;
 }
 
+/* How many tasks each node has. A slot may hold several, if the jobspec says so. */
+static int deal(const struct shell_info *info, int *counts)
+{
+    const struct jobspec *js = &info->jobspec;
+    const size_t n = rset_nnodes(info->rset);
+    const int per_slot = js->nslots > 0 ? (js->ntasks + js->nslots - 1) / js->nslots : 1;
+    CLEANUP(freep) int *slots = calloc(n ? n : 1, sizeof(int));
+
+    if (!slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        slots[i] = slots_of(rset_nth(info->rset, i), js) * per_slot;
+    return layout_deal(slots, n, js->ntasks, counts);
+}
+
+static int find_here(struct shell_info *info, flux_error_t *error)
+{
+    for (size_t i = 0; i < rset_nnodes(info->rset); i++)
+        if (rset_nth(info->rset, i)->rank == info->broker_rank) {
+            info->here = rset_nth(info->rset, i);
+            info->shell_rank = (int)i;
+            return 0;
+        }
+    return errorx_fail(error, EINVAL, "R does not name rank %u, where this shell runs",
+                       info->broker_rank);
+}
+
 static int plan(struct shell_info *info, flux_error_t *error)
 {
     const size_t n = rset_nnodes(info->rset);
-    CLEANUP(freep) int *slots = calloc(n ? n : 1, sizeof(int));
     CLEANUP(freep) int *counts = calloc(n ? n : 1, sizeof(int));
-    int first = 0;
+    json_t *scheme = shell_info_option(info, "taskmap");
+    int rc = counts ? deal(info, counts) : -ENOMEM;
 
-    if (!slots || !counts)
-        return errorx_fail(error, ENOMEM, "out of memory");
     info->ntasks = info->jobspec.ntasks;
     info->nshells = (int)n;
-    for (size_t i = 0; i < n; i++)
-        slots[i] = slots_of(rset_nth(info->rset, i), &info->jobspec);
-    if (taskmap_block(slots, n, info->ntasks, counts) < 0)
-        return errorx_fail(error, EINVAL, "%d tasks cannot be laid out on %zu nodes", info->ntasks,
-                           n);
-    for (size_t i = 0; i < n; i++) {
-        const struct rset_rank *node = rset_nth(info->rset, i);
-
-        if (node->rank == info->broker_rank) {
-            info->here = node;
-            info->shell_rank = (int)i;
-            info->first_task = first;
-            info->nlocal = counts[i];
-        }
-        first += counts[i];
-    }
-    if (!info->here)
-        return errorx_fail(error, EINVAL, "R does not name rank %u, where this shell runs",
-                           info->broker_rank);
+    if (rc < 0)
+        return errorx_fail(error, -rc, "%d tasks cannot be laid out on %zu nodes", info->ntasks, n);
+    if (scheme && !json_is_string(scheme))
+        return errorx_fail(error, EINVAL, "-o taskmap: must be the name of a scheme");
+    rc = find_here(info, error);
+    if (rc == 0)
+        rc = layout_map(json_string_value(scheme), counts, info->rset, &info->taskmap, error);
+    if (rc < 0)
+        return rc;
+    info->tasks = taskmap_tasks(info->taskmap, info->shell_rank);
+    if (!info->tasks)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    info->nlocal = (int)idset_count(info->tasks);
     return 0;
 }
 
@@ -89,6 +108,8 @@ int shell_info_parse(const char *text, struct shell_info *ret, flux_error_t *err
 
 void shell_info_deinit(struct shell_info *info)
 {
+    idset_destroy(info->tasks);
+    taskmap_free(info->taskmap);
     rset_free(info->rset);
     jobspec_deinit(&info->jobspec);
     json_decref(info->json);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/jobspec.h"
 #include "base/rset.h"
+#include "base/taskmap.h"
 
 struct shell_info {
     json_t *json; /* the whole answer; the rest borrows from it */
@@ -22,9 +23,10 @@ struct shell_info {
     /* the plan */
     const struct rset_rank *here; /* our resources */
     int shell_rank, nshells;
-    int ntasks;     /* of the job */
-    int first_task; /* the lowest of ours */
-    int nlocal;     /* how many are ours */
+    int ntasks; /* of the job */
+    struct taskmap *taskmap;
+    struct idset *tasks; /* ours */
+    int nlocal;          /* how many they are */
 };
 
 /* Takes text of the answer. 0 or -EPROTO, -EINVAL with a sentence. */

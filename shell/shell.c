@@ -159,13 +159,19 @@ static void announce_init(struct shell *shell)
 
 static void announce_start(struct shell *shell)
 {
-    const struct shell_info *info = &shell->info;
+    CLEANUP(json_decrefp) json_t *map = taskmap_encode(shell->info.taskmap);
 
-    if (info->nshells == 1) /* RFC 34: one block of all tasks on node 0 */
-        (void)logs_event(shell->logs, LOGS_EXEC, "shell.start", "{s:{s:i s:[[i,i,i,i]]}}",
-                         "taskmap", "version", 1, "map", 0, 1, info->ntasks, 1);
-    else
-        (void)logs_event(shell->logs, LOGS_EXEC, "shell.start", NULL);
+    (void)logs_event(shell->logs, LOGS_EXEC, "shell.start", "{s:{s:i s:O}}", "taskmap", "version",
+                     1, "map", map);
+}
+
+static void say_start(struct shell *shell)
+{
+    CLEANUP(freep)
+    char *ids = shell->verbose > 0 ? idset_encode(shell->info.tasks, IDSET_FLAG_RANGE) : NULL;
+
+    shell_verbose(shell, 1, "starting tasks %s of %d on %s", ids ? ids : "", shell->info.ntasks,
+                  shell->info.here->hostname);
 }
 
 static int prepare(struct shell *shell, flux_error_t *error)
@@ -200,9 +206,7 @@ static void start(struct shell *shell)
         shell->exit_code = 128 + pending; /* told to end before it began */
     } else {
         announce_init(shell);
-        shell_verbose(shell, 1, "starting tasks %d-%d of %d on %s", shell->info.first_task,
-                      shell->info.first_task + shell->info.nlocal - 1, shell->info.ntasks,
-                      shell->info.here->hostname);
+        say_start(shell);
         tasks_start(shell);
         plugins_shell_start(shell);
         announce_start(shell);

@@ -42,14 +42,17 @@ char *task_file_name(const struct task *task, const char *text)
 int tasks_create(struct shell *shell, flux_error_t *error)
 {
     const int n = shell->info.nlocal;
+    unsigned int rank;
 
     shell->tasks = calloc(n > 0 ? (size_t)n : 1, sizeof(*shell->tasks));
     if (!shell->tasks)
         return errorx_fail(error, ENOMEM, "out of memory for %d tasks", n);
+    rank = idset_first(shell->info.tasks);
     for (int i = 0; i < n; i++) {
         struct task *task = &shell->tasks[i];
 
-        *task = (struct task){ .shell = shell, .rank = shell->info.first_task + i, .index = i };
+        *task = (struct task){ .shell = shell, .rank = (int)rank, .index = i };
+        rank = idset_next(shell->info.tasks, rank);
         for (int j = 0; j < 3; j++)
             task->fds[j] = -EBADF;
     }
