@@ -17,6 +17,7 @@
 
 #include "base/monotime.h"
 #include "broker/client.h"
+#include "broker/overlay.h"
 #include "broker/router.h"
 #include "service/log.h"
 #include "service/refusal.h"
@@ -25,6 +26,7 @@
 #define FLUSH_WAIT_USEC 500000
 #define TRIM_BYTES      (8u << 20)
 #define REFUSAL_SIZE    512
+#define REMOTES_MIN     256
 
 static void make_name(char ret[CLIENT_NAME_SIZE])
 {
@@ -45,6 +47,11 @@ struct client *clients_find(const struct clients *cs, const char *name)
 
     HASH_FIND_STR(cs->by_name, name, c);
     return c;
+}
+
+bool client_is_local(const struct client *c)
+{
+    return c->kind == CLIENT_ACCEPTED || c->kind == CLIENT_SERVICE;
 }
 
 /* --- messages */
@@ -102,6 +109,10 @@ static bool is_over(const struct client *c)
 
 int client_try_send(struct client *c, const flux_msg_t *msg)
 {
+    if (c->kind == CLIENT_NODE)
+        return overlay_send(c->node, msg);
+    if (c->kind == CLIENT_REMOTE)
+        return overlay_send(c->via->node, msg);
     return is_over(c) ? -ENOBUFS : conn_send(&c->conn, msg);
 }
 
@@ -109,15 +120,20 @@ int client_send(struct client *c, const flux_msg_t *msg)
 {
     const int rc = client_try_send(c, msg);
 
-    if (rc == -ENOBUFS)
+    if (rc == -ENOBUFS && !client_is_local(c))
+        overlay_node_drop(c->via ? c->via->node : c->node, "it does not take what is sent to it");
+    else if (rc == -ENOBUFS)
         conn_drop(&c->conn, CONN_SLOW, "it does not read what was sent to it");
     return rc;
 }
 
 bool client_is_busy(const struct client *c)
 {
-    const struct channel_stats *s = channel_stats(c->conn.ch);
+    const struct channel_stats *s;
 
+    if (!client_is_local(c))
+        return overlay_node_is_busy(c->via ? c->via->node : c->node);
+    s = channel_stats(c->conn.ch);
     return s->queued_bytes > channel_limits_default.queue_bytes / 2 ||
            s->queued_messages > channel_limits_default.queue_messages / 2;
 }
@@ -141,7 +157,9 @@ static void client_free(struct client *c)
         users_release(&cs->users, c->user);
     }
     json_decref(c->announced);
-    conn_deinit(&c->conn);
+    free(c->routes);
+    if (client_is_local(c))
+        conn_deinit(&c->conn);
     free(c);
 }
 
@@ -184,6 +202,127 @@ static void on_end(struct conn *conn, enum conn_end end, const char *reason)
 
 static const struct conn_ops ops = { .on_message = on_message, .on_end = on_end };
 
+/* It gets its place in the tables. On failure it is freed. */
+static int client_enter(struct clients *cs, struct client *c)
+{
+    origin_init(&c->origin, on_origin_send);
+    inflight_client_init(&c->inflight, cs->next_id);
+    link_end_init(&c->links, cs->next_id++);
+    subscriber_init(&c->events);
+    HASH_ADD_STR(cs->by_name, name, c);
+    if (!c->hh.tbl) {
+        client_free(c);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* --- other nodes */
+
+static struct client *far_client(struct clients *cs, enum client_kind kind, const char *name)
+{
+    struct client *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->kind = kind;
+    c->clients = cs;
+    c->cred = (struct peer_cred){ .uid = cs->users.owner, .pid = -1 };
+    (void)snprintf(c->name, sizeof(c->name), "%s", name);
+    return client_enter(cs, c) == 0 ? c : NULL;
+}
+
+int clients_add_node(struct clients *cs, struct node *node, struct client **ret)
+{
+    char name[CLIENT_NAME_SIZE];
+
+    make_name(name);
+    *ret = far_client(cs, CLIENT_NODE, name);
+    if (!*ret)
+        return -ENOMEM;
+    (*ret)->node = node;
+    return 0;
+}
+
+static void remove_far(struct client *c)
+{
+    struct clients *cs = c->clients;
+
+    cs->nremotes -= c->kind == CLIENT_REMOTE;
+    origin_deinit(&c->origin);
+    router_client_gone(cs->router, c);
+    client_free(c);
+}
+
+void clients_remove_node(struct clients *cs, struct client *node)
+{
+    struct client *c, *tmp;
+
+    HASH_ITER (hh, cs->by_name, c, tmp)
+        if (c->via == node)
+            remove_far(c);
+    remove_far(node);
+}
+
+static bool has_purpose(const struct client *c)
+{
+    return c->inflight.count > 0 || c->origin.count > 0 || !TAILQ_EMPTY(&c->links.list);
+}
+
+/* Remote clients are never told off: whoever has asked nothing that is still open, and has left
+ * (its own router has told so to all it had asked), is dropped when their number has doubled. */
+static void drop_idle_remotes(struct clients *cs)
+{
+    struct client *c, *tmp;
+
+    if (cs->nremotes < REMOTES_MIN || cs->nremotes < 2 * cs->nremotes_kept)
+        return;
+    HASH_ITER (hh, cs->by_name, c, tmp)
+        if (c->kind == CLIENT_REMOTE && !has_purpose(c))
+            remove_far(c);
+    cs->nremotes_kept = cs->nremotes;
+}
+
+/* A keyed hash of the route stack: on the way back it leads to the neighbour, and nobody can make
+ * up another that does. */
+static int name_remote(const struct clients *cs, const struct client *via, const flux_msg_t *msg,
+                       char ret[CLIENT_NAME_SIZE])
+{
+    CLEANUP(freep) char *routes = flux_msg_route_string(msg);
+    CLEANUP(freep) char *text = NULL;
+    uint8_t hash[crypto_shorthash_BYTES];
+
+    if (!routes || asprintf(&text, "%s!%s", routes, via->name) < 0)
+        return -ENOMEM;
+    (void)crypto_shorthash(hash, (const uint8_t *)text, strlen(text), cs->route_key);
+    (void)sodium_bin2hex(ret, CLIENT_NAME_SIZE, hash, sizeof(hash));
+    return 0;
+}
+
+struct client *clients_remote(struct clients *cs, struct client *via, const flux_msg_t *request)
+{
+    char name[CLIENT_NAME_SIZE];
+    struct client *c;
+
+    if (name_remote(cs, via, request, name) < 0)
+        return NULL;
+    c = clients_find(cs, name);
+    if (!c) {
+        drop_idle_remotes(cs);
+        c = far_client(cs, CLIENT_REMOTE, name);
+        if (!c)
+            return NULL;
+        c->via = via;
+        cs->nremotes++;
+        c->routes = flux_msg_route_string(request);
+        if (!c->routes)
+            return NULL;
+    }
+    c->cred.uid = msg_proto(request)->rolemask & FLUX_ROLE_OWNER ? cs->users.owner
+                                                                 : msg_proto(request)->userid;
+    return c->kind == CLIENT_REMOTE && c->via == via ? c : NULL;
+}
+
 /* --- the beginning */
 
 /* Consumes ch. */
@@ -210,17 +349,10 @@ static int client_new(struct clients *cs, struct channel *ch, enum client_kind k
         free(c);
         return rc;
     }
-    origin_init(&c->origin, on_origin_send);
-    inflight_client_init(&c->inflight, cs->next_id);
-    link_end_init(&c->links, cs->next_id++);
-    subscriber_init(&c->events);
-    HASH_ADD_STR(cs->by_name, name, c);
-    if (!c->hh.tbl) {
-        client_free(c);
-        return -ENOMEM;
-    }
-    *ret = c;
-    return 0;
+    rc = client_enter(cs, c);
+    if (rc == 0)
+        *ret = c;
+    return rc;
 }
 
 static int service_new_client(struct clients *cs, struct channel *ch, const char *name,
@@ -364,7 +496,10 @@ int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conn
     *cs = (struct clients){ .svc = svc, .conns = conns, .router = router };
     cs->users.owner = service_owner(svc);
     name_owner(cs);
-    return sodium_init() < 0 ? -EIO : 0;
+    if (sodium_init() < 0)
+        return -EIO;
+    randombytes_buf(cs->route_key, sizeof(cs->route_key));
+    return 0;
 }
 
 void clients_deinit(struct clients *cs)
@@ -373,7 +508,8 @@ void clients_deinit(struct clients *cs)
     struct client *c, *tmp;
 
     HASH_ITER (hh, cs->by_name, c, tmp)
-        conn_flush_wait(&c->conn, end_usec);
+        if (client_is_local(c))
+            conn_flush_wait(&c->conn, end_usec);
     HASH_ITER (hh, cs->by_name, c, tmp) {
         origin_deinit(&c->origin);
         router_forget(cs->router, c);
@@ -386,6 +522,6 @@ void clients_stop_reading(struct clients *cs)
     struct client *c, *tmp;
 
     HASH_ITER (hh, cs->by_name, c, tmp)
-        if (c->ntargets == 0) /* services still answer */
+        if (client_is_local(c) && c->ntargets == 0) /* services still answer */
             conn_stop_reading(&c->conn);
 }

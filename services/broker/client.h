@@ -20,6 +20,8 @@ struct router;
 enum client_kind {
     CLIENT_ACCEPTED,
     CLIENT_SERVICE, /* dialled: sends responses only */
+    CLIENT_NODE,    /* a neighbour in the tree (overlay.h) */
+    CLIENT_REMOTE,  /* somebody on another node whose requests come through a neighbour */
 };
 
 struct client {
@@ -29,7 +31,10 @@ struct client {
     struct peer_cred cred;       /* what its messages are signed with */
     pid_t pid;
     struct user *user;
-    struct conn conn;
+    struct conn conn;     /* of one that is connected here */
+    struct node *node;    /* CLIENT_NODE */
+    struct client *via;   /* CLIENT_REMOTE: the neighbour it is behind */
+    char *routes;         /* CLIENT_REMOTE: route stack of its requests as they come, "a!b" */
     struct origin origin; /* for the router's own services */
     struct inflight_client inflight;
     struct link_end links;
@@ -52,7 +57,9 @@ struct clients {
     struct client *by_name;
     uint32_t next_id;
     uint64_t accepted, refused, bad, slow;
-    struct log_burst drops[2]; /* of the owner's clients, of guests' */
+    struct log_burst drops[2];      /* of the owner's clients, of guests' */
+    uint8_t route_key[16];          /* names of remote clients */
+    size_t nremotes, nremotes_kept; /* now, and after those without a purpose were last dropped */
     size_t freed_bytes; /* of queues of clients that left, since memory was last given back */
 };
 
@@ -60,6 +67,13 @@ int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conn
                  struct router *router);
 void clients_deinit(struct clients *cs); /* after a last chance to take what is queued */
 void clients_accept(struct clients *cs, int fd);
+/* A session with a neighbour in the tree. 0 or -ENOMEM. */
+int clients_add_node(struct clients *cs, struct node *node, struct client **ret);
+/* It has ended: what is in flight there fails, who is behind it is gone. */
+void clients_remove_node(struct clients *cs, struct client *c);
+/* Who a request that came through a neighbour is from, by the request's route stack; made at need.
+ * NULL: no memory. */
+struct client *clients_remote(struct clients *cs, struct client *via, const flux_msg_t *request);
 /* Consumes ch, also on failure. */
 int clients_add_service(struct clients *cs, struct channel *ch, struct client **ret);
 /* A connection of the process before, by its name. Consumes fd, also on failure. */
@@ -72,6 +86,8 @@ void clients_stop_reading(struct clients *cs);
 int client_try_send(struct client *c, const flux_msg_t *msg);
 /* The same, but a client that does not read is dropped. */
 int client_send(struct client *c, const flux_msg_t *msg);
+/* Has it a connection of its own to this router? */
+bool client_is_local(const struct client *c);
 bool client_is_guest(const struct client *c);
 /* More than half full: guests wait, so that the owner gets through. */
 bool client_is_busy(const struct client *c);

@@ -95,7 +95,7 @@ json_t *handover_encode(struct manager *m)
     json_t *clients = json_array();
 
     for (const struct client *c = r->clients.by_name; c; c = c->hh.next)
-        if (!c->conn.ended)
+        if (client_is_local(c) && !c->conn.ended)
             (void)json_array_append_new(clients, encode_client(r, c));
     return json_pack("{s:i s:I s:o s:o}", "version", STATE_VERSION, "event_seq",
                      (json_int_t)r->event_seq, "attrs", encode_attrs(&m->attrs), "clients",
@@ -111,7 +111,7 @@ static int store_clients(struct router *r)
         char name[FDNAME_SIZE];
 
         (void)snprintf(name, sizeof(name), "client-%s", c->name);
-        if (c->conn.ended)
+        if (!client_is_local(c) || c->conn.ended)
             continue;
         if (fdstore_put(name, channel_fd(c->conn.ch)) < 0)
             return -ENOTSUP;
@@ -126,6 +126,8 @@ static void flush_all(struct router *r)
     struct client *c, *tmp;
 
     HASH_ITER (hh, r->clients.by_name, c, tmp) {
+        if (!client_is_local(c))
+            continue;
         conn_flush_wait(&c->conn, end_usec);
         if (!c->conn.ended && channel_pending(c->conn.ch))
             conn_drop(&c->conn, CONN_SLOW, "it does not read what was sent to it");
@@ -139,12 +141,14 @@ static void settle(struct router *r)
     struct client *c, *tmp;
 
     HASH_ITER (hh, r->clients.by_name, c, tmp)
-        conn_stop_reading(&c->conn);
+        if (client_is_local(c))
+            conn_stop_reading(&c->conn);
     HASH_ITER (hh, r->clients.by_name, c, tmp)
-        conn_handle_fetched(&c->conn);
+        if (client_is_local(c))
+            conn_handle_fetched(&c->conn);
     flush_all(r);
     HASH_ITER (hh, r->clients.by_name, c, tmp)
-        if (c->conn.ended)
+        if (client_is_local(c) && c->conn.ended)
             router_client_gone(r, c);
     flush_all(r);
 }

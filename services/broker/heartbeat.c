@@ -23,11 +23,17 @@ static void beat(struct heartbeat *hb)
     flux_msg_destroy(msg);
 }
 
+/* Who subscribes on other nodes is not known here. */
+static bool is_wanted(const struct heartbeat *hb)
+{
+    return hb->router->size > 1 || events_wanted(&hb->router->events, HEARTBEAT_TOPIC);
+}
+
 static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct heartbeat *hb = arg;
 
-    if (events_wanted(&hb->router->events, HEARTBEAT_TOPIC))
+    if (is_wanted(hb))
         beat(hb);
     else
         flux_watcher_stop(w);
@@ -88,8 +94,7 @@ void heartbeat_set_period(struct heartbeat *hb, double seconds)
 
 void heartbeat_wake(struct heartbeat *hb)
 {
-    if (hb->router->rank != 0 || flux_watcher_is_active(hb->timer) ||
-        !events_wanted(&hb->router->events, HEARTBEAT_TOPIC))
+    if (hb->router->rank != 0 || flux_watcher_is_active(hb->timer) || !is_wanted(hb))
         return;
     flux_reactor_now_update(hb->r);
     flux_timer_watcher_reset(hb->timer, hb->period, hb->period);

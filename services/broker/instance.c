@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* What the attributes of an instance are: from the environment that started the router and from the
- * configuration. A single node is rank 0 of 1; the tree will give these. */
+ * configuration. Rank, size and the tree are what boot.c has found out. */
 #include <pwd.h>
 #include <string.h>
 #include <syslog.h>
@@ -46,16 +46,13 @@ static int add_node(struct manager *m)
 {
     struct attrs *a = &m->attrs;
     const char *rundir = service_rundir(m->svc);
-    char hostname[256] = "";
     int rc;
 
-    if (gethostname(hostname, sizeof(hostname) - 1) < 0)
-        return -errno;
     if ((rc = attr_addf(a, "rank", ATTR_IMMUTABLE, "%u", m->router.rank)) < 0 ||
         (rc = attr_addf(a, "size", ATTR_IMMUTABLE, "%u", m->router.size)) < 0 ||
         (rc = attr_add(a, "rundir", rundir, ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_addf(a, "local-uri", ATTR_IMMUTABLE, "local://%s/local", rundir)) < 0 ||
-        (rc = attr_add(a, "hostname", hostname, ATTR_IMMUTABLE)) < 0 ||
+        (rc = attr_add(a, "hostname", m->boot.host, ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_add(a, "version", FLUX_VERSION, ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_addf(a, "broker.pid", ATTR_IMMUTABLE, "%d", (int)getpid())) < 0)
         return rc;
@@ -82,10 +79,36 @@ static int add_instance(struct manager *m)
     return attr_add(a, "log-level", log_level(), 0);
 }
 
+static int add_tree(struct manager *m)
+{
+    const struct boot *b = &m->boot;
+    struct attrs *a = &m->attrs;
+    const struct overlay *o = m->router.overlay;
+    int rc;
+
+    if ((rc = attr_add(a, "tbon.topo", b->topo_spec, ATTR_IMMUTABLE)) < 0 ||
+        (rc = attr_addf(a, "tbon.level", ATTR_IMMUTABLE, "%u", topology_level(b->topo, b->rank))) <
+            0 ||
+        (rc = attr_addf(a, "tbon.maxlevel", ATTR_IMMUTABLE, "%u", topology_maxlevel(b->topo))) <
+            0 ||
+        (rc = attr_addf(a, "tbon.descendants", ATTR_IMMUTABLE, "%u",
+                        topology_descendants(b->topo, b->rank))) < 0 ||
+        (rc = attr_add(a, "tbon.endpoint", o ? overlay_uri(o) : NULL, ATTR_IMMUTABLE)) < 0 ||
+        (rc = attr_add(a, "hostlist", b->hostlist, ATTR_IMMUTABLE)) < 0)
+        return rc;
+    if (strncmp(b->topo_spec, "kary:", 5) == 0 &&
+        (rc = attr_add(a, "tbon.fanout", b->topo_spec + 5, ATTR_IMMUTABLE)) < 0)
+        return rc;
+    return attr_add(a, "tbon.parent-endpoint", b->parent.uri[0] ? b->parent.uri : NULL,
+                    ATTR_IMMUTABLE);
+}
+
 int instance_attrs(struct manager *m)
 {
-    const int rc = add_node(m);
+    int rc = add_node(m);
 
     m->attrs.on_set = on_set;
-    return rc < 0 ? rc : add_instance(m);
+    if (rc == 0)
+        rc = add_instance(m);
+    return rc < 0 ? rc : add_tree(m);
 }

@@ -12,6 +12,7 @@ static uint64_t make_key(const struct link_end *client, const struct link_end *t
 void link_end_init(struct link_end *end, uint32_t id)
 {
     end->id = id;
+    end->count = 0;
     TAILQ_INIT(&end->list);
 }
 
@@ -51,6 +52,8 @@ int links_touch(struct links *links, struct link_end *client, struct link_end *t
         l->target = target;
         TAILQ_INSERT_TAIL(&client->list, l, client_entry);
         TAILQ_INSERT_TAIL(&target->list, l, target_entry);
+        client->count++;
+        target->count++;
     }
     links->last = l;
     return 0;
@@ -61,6 +64,8 @@ void links_remove(struct links *links, struct link *l)
     HASH_DEL(links->all, l);
     TAILQ_REMOVE(&l->client->list, l, client_entry);
     TAILQ_REMOVE(&l->target->list, l, target_entry);
+    l->client->count--;
+    l->target->count--;
     if (links->last == l)
         links->last = NULL;
     free(l);

@@ -17,6 +17,7 @@ TAILQ_HEAD(link_list, link);
 struct link_end {
     uint32_t id; /* unique on its side */
     struct link_list list;
+    size_t count;
 };
 
 struct link {

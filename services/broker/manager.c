@@ -88,11 +88,22 @@ static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         service_exit(m->svc, EXIT_SUCCESS);
 }
 
+/* Sessions with other nodes cannot be handed on: they begin anew. */
+static void leave_tree(struct manager *m)
+{
+    struct overlay *o = m->router.overlay;
+
+    m->router.overlay = NULL;
+    (void)overlay_free(o);
+}
+
 int manager_stop(struct manager *m)
 {
     flux_reactor_t *r = service_reactor(m->svc);
-    int n = fdstore_possible() ? handover_save(m) : -ENOTSUP;
+    int n;
 
+    leave_tree(m);
+    n = fdstore_possible() ? handover_save(m) : -ENOTSUP;
     if (n >= 0) {
         log_info("left %d connections to the process that follows", n);
         service_exit(m->svc, EXIT_SUCCESS);
@@ -174,6 +185,67 @@ static int set_attributes(struct manager *m)
     return rc;
 }
 
+static int find_place(struct manager *m)
+{
+    const char *tcp = broker_options_value(&m->options, "tbon.prefertcp");
+    const struct boot_options opts = { .config = m->config.o,
+                                       .rundir = service_rundir(m->svc),
+                                       .topo = broker_options_value(&m->options, "tbon.topo"),
+                                       .fanout = broker_options_value(&m->options, "tbon.fanout"),
+                                       .prefer_tcp = tcp && strcmp(tcp, "0") != 0 };
+    flux_error_t error = { .text = "" };
+    const int rc = boot_begin(&m->boot, &opts, &error);
+
+    if (rc < 0)
+        log_err("cannot find out the place of this node in the instance: %s",
+                error.text[0] ? error.text : strerror(-rc));
+    log_set_rank(m->boot.rank);
+    return rc;
+}
+
+static int listen_in_tree(struct manager *m, flux_error_t *error)
+{
+    const struct boot *b = &m->boot;
+    const struct overlay_config conf = { .rank = b->rank,
+                                         .size = b->size,
+                                         .topo = b->topo,
+                                         .hostname = b->host,
+                                         .bind = b->bind[0] ? b->bind : NULL,
+                                         .public_key = b->public_key[0] ? b->public_key : NULL,
+                                         .secret_key = b->secret_key,
+                                         .ipv6 = b->ipv6,
+                                         .connect_timeout = b->connect_timeout,
+                                         .tcp_user_timeout = b->tcp_user_timeout,
+                                         .torpid_max = b->torpid_max,
+                                         .key_owner = boot_key_owner,
+                                         .key_matches = boot_key_matches,
+                                         .arg = &m->boot };
+    const struct overlay_ops ops = { .arg = m };
+
+    return overlay_new(&conf, &ops, &m->router, service_reactor(m->svc), &m->router.overlay, error);
+}
+
+/* The tree is there when the parent is found, which may take as long as it likes. */
+static int join_tree(struct manager *m)
+{
+    const struct boot_neighbour *parent = &m->boot.parent;
+    flux_error_t error = { .text = "" };
+    const char *uri;
+    int rc = 0;
+
+    if (m->boot.size > 1)
+        rc = listen_in_tree(m, &error);
+    uri = m->router.overlay ? overlay_uri(m->router.overlay) : NULL;
+    if (rc == 0)
+        rc = boot_finish(&m->boot, uri, service_rundir(m->svc), &error);
+    if (rc == 0 && m->boot.rank > 0)
+        rc = overlay_connect(m->router.overlay, parent->uri, parent->key[0] ? parent->key : NULL,
+                             parent->host);
+    if (rc < 0)
+        log_err("cannot join the tree: %s", error.text[0] ? error.text : strerror(-rc));
+    return rc;
+}
+
 int manager_new(struct service *svc, int argc, char **argv, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
@@ -182,11 +254,11 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     if (!m)
         return -ENOMEM;
     m->svc = svc;
-    log_set_rank(0);
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
-        (rc = router_init(&m->router, svc, 0, 1)) < 0 ||
+        (rc = find_place(m)) < 0 ||
+        (rc = router_init(&m->router, svc, m->boot.rank, m->boot.size)) < 0 ||
         (rc = heartbeat_init(&m->heartbeat, &m->router, service_reactor(svc))) < 0 ||
-        (rc = add_own_services(m)) < 0 || (rc = set_attributes(m)) < 0 ||
+        (rc = add_own_services(m)) < 0 || (rc = join_tree(m)) < 0 || (rc = set_attributes(m)) < 0 ||
         (rc = make_watchers(m)) < 0) {
         log_err("flux-broker cannot start: %s", strerror(-rc));
         return rc;
@@ -207,6 +279,8 @@ struct manager *manager_free(struct manager *m)
         flux_watcher_destroy(m->hangup);
         attrs_deinit(&m->attrs);
         heartbeat_deinit(&m->heartbeat);
+        leave_tree(m);
+        boot_deinit(&m->boot);
         router_deinit(&m->router);
         broker_config_deinit(&m->config);
         broker_options_deinit(&m->options);

@@ -4,6 +4,7 @@
 #define BROKER_MANAGER_H
 
 #include "broker/attr.h"
+#include "broker/boot.h"
 #include "broker/config.h"
 #include "broker/heartbeat.h"
 #include "broker/options.h"
@@ -15,6 +16,7 @@ struct manager {
     struct broker_config config;
     struct broker_options options;
     struct attrs attrs;
+    struct boot boot;
     struct router router;
     struct heartbeat heartbeat;
     flux_watcher_t *hangup; /* SIGHUP: reload */

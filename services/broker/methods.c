@@ -85,6 +85,12 @@ static int rpc_config_reload(struct request *req, void *arg)
 
 /* --- event */
 
+/* What belongs to a connection cannot be asked for from another node. */
+static int refuse_remote(struct request *req)
+{
+    return request_explain(req, EPERM, "only for clients of this node's router");
+}
+
 static int rpc_event_subscribe(struct request *req, void *arg)
 {
     struct manager *m = arg;
@@ -92,6 +98,8 @@ static int rpc_event_subscribe(struct request *req, void *arg)
     int rc;
 
     (void)request_unpack(req, "{s:s}", "topic", &topic);
+    if (!client_is_local(client_of(req)))
+        return refuse_remote(req);
     rc = events_subscribe(&m->router.events, &client_of(req)->events, topic);
     if (rc == -ENOSPC)
         return request_explain(req, ENOSPC, "a client may have %u event subscriptions",
@@ -163,6 +171,8 @@ static int rpc_service_add(struct request *req, void *arg)
     int rc;
 
     (void)request_unpack(req, "{s:s}", "service", &name);
+    if (!client_is_local(client_of(req)))
+        return refuse_remote(req);
     rc = router_service_add(&m->router, client_of(req), name);
     if (rc == -EEXIST)
         return request_explain(req, EEXIST, "service %s exists already", name);
@@ -200,6 +210,8 @@ static int rpc_service_announce(struct request *req, void *arg)
     size_t i;
 
     (void)request_unpack(req, "{s:o}", "services", &services);
+    if (!client_is_local(c))
+        return refuse_remote(req);
     if (json_array_size(services) > ANNOUNCED_MAX)
         return request_explain(req, EINVAL, "services: too many, or not names of services");
     json_array_foreach (services, i, value)
@@ -288,7 +300,8 @@ static int rpc_service_list(struct request *req, void *arg)
     struct listing l = { m, json_array() };
 
     for (const struct target *t = m->router.registry.all; t; t = t->hh.next)
-        (void)json_array_append_new(l.services, describe_target(&m->router, t));
+        if (t->kind != TARGET_TREE)
+            (void)json_array_append_new(l.services, describe_target(&m->router, t));
     dial_foreach(&m->router.dial, list_socket, &l);
     return request_respond_pack(req, "{s:o}", "services", l.services);
 }

@@ -96,11 +96,22 @@ static int apply(struct attrs *attrs, const char *assignment, flux_error_t *erro
     return 0;
 }
 
+const char *broker_options_value(const struct broker_options *o, const char *name)
+{
+    const size_t n = strlen(name);
+
+    for (int i = o->nassignments - 1; i >= 0; i--)
+        if (strncmp(o->assignments[i], name, n) == 0 && o->assignments[i][n] == '=')
+            return o->assignments[i] + n + 1;
+    return NULL;
+}
+
 int broker_options_apply(const struct broker_options *o, struct attrs *attrs, flux_error_t *error)
 {
     int rc = 0;
 
     for (int i = 0; i < o->nassignments && rc == 0; i++)
-        rc = apply(attrs, o->assignments[i], error);
+        if (strncmp(o->assignments[i], "tbon.", 5) != 0)
+            rc = apply(attrs, o->assignments[i], error);
     return rc;
 }

@@ -18,7 +18,10 @@ extern const char broker_options_usage[];
 /* 0, or -errno with a sentence. */
 int broker_options_parse(int argc, char **argv, struct broker_options *ret, flux_error_t *error);
 void broker_options_deinit(struct broker_options *o);
-/* Set the attributes. 0, or -errno with a sentence. */
+/* The value of an assignment, lent; NULL: none. */
+const char *broker_options_value(const struct broker_options *o, const char *name);
+/* Set the attributes, but for tbon.*: these are asked for before there are any. 0, or -errno with a
+ * sentence. */
 int broker_options_apply(const struct broker_options *o, struct attrs *attrs, flux_error_t *error);
 
 #endif

@@ -1,32 +1,82 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Where the tree plugs in. The router asks these questions of whoever connects it to other nodes,
- * and knows nothing else of them; an instance of one node has no overlay (NULL), which answers no.
+/* The tree that joins the routers of an instance, as the router sees it. Everything that knows
+ * ZeroMQ is in overlay/.
  *
- * Towards the tree: request(), event(). From the tree: a request or response that arrives is given
- * to router_request() or router_response() by a struct client that stands for the other node: its
- * name is that node's route, its conn sends over the tree (conn_ops and channel of their own). An
- * event that rank 0 has numbered is given to router_deliver_event(). When a node is lost, its
- * client ends like any other, and what was in flight to it is answered EHOSTUNREACH. */
+ * A neighbour that is connected is a struct client (CLIENT_NODE) to the router: requests that go
+ * towards it have it as their target, and when it is lost they are answered EHOSTUNREACH as those
+ * to a service that went away are answered ECONNRESET. Clients of other nodes whose requests pass
+ * here are CLIENT_REMOTE (remote.h). */
 #ifndef BROKER_OVERLAY_H
 #define BROKER_OVERLAY_H
 
+#include <jansson.h>
+#include <flux/idset.h>
 #include <flux/message.h>
+#include <flux/reactor.h>
+#include "base/cleanup.h"
 
 struct client;
+struct node;
 struct overlay;
+struct router;
+struct topology;
+
+struct overlay_config {
+    uint32_t rank, size;
+    const struct topology *topo; /* lent */
+    const char *hostname;
+    const char *bind;        /* URI to listen at, NULL: no children; tcp://...:* picks a port */
+    const char *parent;      /* URI of the parent; NULL on rank 0, or to come (overlay_connect) */
+    const char *parent_host; /* for sentences; NULL: its rank */
+    const char *public_key;  /* own key pair, Z85; NULL: no CURVE, ipc:// only */
+    const char *secret_key;
+    const char *parent_key;
+    bool ipv6;
+    double connect_timeout, tcp_user_timeout, torpid_max; /* seconds */
+    /* The name of the host that a public key belongs to, "" if it may be any, NULL: unknown key. */
+    const char *(*key_owner)(const char *public_key, void *arg);
+    /* May the host of that key be this rank? NULL: any may. */
+    bool (*key_matches)(const char *owner, uint32_t rank, void *arg);
+    void *arg;
+};
 
 struct overlay_ops {
-    /* Send a request towards a rank (FLUX_NODEID_ANY: to the parent). Takes the message's routes as
-     * they are, with the client's name pushed. 0; -EHOSTUNREACH: no such rank or the way is cut. */
-    int (*request)(struct overlay *o, flux_msg_t *msg, uint32_t nodeid);
-    /* Rank > 0: take an event to rank 0 to be numbered; rank 0: pass a numbered one on to all. */
-    int (*event)(struct overlay *o, const flux_msg_t *msg);
-    /* The client that stands for the next node towards a rank, for in-flight accounts. */
-    struct client *(*next_hop)(struct overlay *o, uint32_t nodeid);
+    void (*on_online)(const struct idset *online, void *arg); /* this node and those below */
+    void (*on_parent)(bool connected, void *arg);
+    void *arg;
 };
 
-struct overlay {
-    const struct overlay_ops *ops;
-};
+/* Listens. 0 or -errno with a sentence. */
+int overlay_new(const struct overlay_config *conf, const struct overlay_ops *ops, struct router *r,
+                flux_reactor_t *reactor, struct overlay **ret, flux_error_t *error);
+/* Lost nodes are told goodbye; nobody hears of it here. */
+struct overlay *overlay_free(struct overlay *o);
+/* Where it listens; NULL: nowhere. */
+const char *overlay_uri(const struct overlay *o);
+/* Begin to connect to the parent. Strings are copied. */
+int overlay_connect(struct overlay *o, const char *uri, const char *key, const char *host);
+
+/* Who is next on the way to a rank (FLUX_NODEID_ANY, FLUX_NODEID_UPSTREAM: the parent). NULL: not
+ * connected; overlay_why() tells more. */
+struct client *overlay_next_hop(struct overlay *o, uint32_t nodeid);
+/* A sentence: why there is no way to that rank now. */
+void overlay_why(const struct overlay *o, uint32_t nodeid, char *buf, size_t size);
+/* To a neighbour. 0; -ENOBUFS; -EHOSTUNREACH: it will be dropped soon. */
+int overlay_send(struct node *n, const flux_msg_t *msg);
+uint32_t overlay_node_rank(const struct node *n);
+bool overlay_node_is_parent(const struct node *n);
+bool overlay_node_is_busy(const struct node *n);
+void overlay_node_drop(struct node *n, const char *reason);
+/* An event with its number, to all below. */
+void overlay_multicast(struct overlay *o, const flux_msg_t *msg);
+
+/* --- status */
+
+/* This node and those below that are in the tree now; lent. */
+const struct idset *overlay_online(const struct overlay *o);
+bool overlay_is_connected(const struct overlay *o); /* to the parent; rank 0: always */
+size_t overlay_children_connected(const struct overlay *o);
+/* {rank, parent:{...}, children:[{rank, hostname, status, seconds, error?...}]}; new reference. */
+json_t *overlay_describe(const struct overlay *o);
 
 #endif

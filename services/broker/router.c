@@ -21,6 +21,8 @@
 #include "service/log.h"
 #include "service/state.h"
 
+#define TREE_LINKS_MAX 65536 /* services of other nodes that one client may have asked */
+
 int router_init(struct router *r, struct service *svc, uint32_t rank, uint32_t size)
 {
     int rc;
@@ -71,6 +73,22 @@ void router_lost_request(struct router *r, struct client *c, const flux_msg_t *r
     reject(r, c, request, ECONNRESET, "flux-%s went away", service);
 }
 
+/* "a!b"; NULL: none. */
+static int push_routes(flux_msg_t *msg, const char *routes)
+{
+    char name[MSG_ROUTE_MAX + 1];
+    int rc = 0;
+
+    for (const char *p = routes; p && *p && rc == 0; p += *p == '!') {
+        const size_t n = strcspn(p, "!");
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)n, p);
+        rc = flux_msg_route_push(msg, name);
+        p += n;
+    }
+    return rc;
+}
+
 static flux_msg_t *response_of(const struct inflight *e, int errnum, const char *text)
 {
     flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_RESPONSE);
@@ -79,6 +97,7 @@ static flux_msg_t *response_of(const struct inflight *e, int errnum, const char 
     if (!msg)
         return NULL;
     if (flux_msg_set_topic(msg, e->topic) < 0 || flux_msg_route_enable(msg) < 0 ||
+        push_routes(msg, container_of(e->client, struct client, inflight)->routes) < 0 ||
         flux_msg_set_string(msg, text) < 0) {
         flux_msg_destroy(msg);
         return NULL;
@@ -187,6 +206,34 @@ static void untrack(struct router *r, struct client *c, const flux_msg_t *msg)
         forget_inflight(r, e);
 }
 
+static bool is_disconnect(const flux_msg_t *msg)
+{
+    const char *method = strchr(msg_topic(msg), '.');
+
+    return method && strcmp(method, ".disconnect") == 0 &&
+           (msg_proto(msg)->flags & FLUX_MSGFLAG_NORESPONSE);
+}
+
+/* Nobody here has to do with that service of another node any more. */
+static void release_tree_target(struct router *r, struct target *t)
+{
+    if (t->kind != TARGET_TREE || t->links.count > 0 || t->inflight.count > 0)
+        return;
+    t->client->ntargets--;
+    registry_remove(&r->registry, t);
+}
+
+/* A client of another node has left, and t was told. */
+static void unlink_remote(struct router *r, struct client *c, struct target *t)
+{
+    struct link *l, *tmp;
+
+    TAILQ_FOREACH_SAFE (l, &c->links.list, client_entry, tmp)
+        if (l->target == &t->links)
+            links_remove(&r->links, l);
+    release_tree_target(r, t);
+}
+
 static const char *forward(struct router *r, struct client *c, struct target *t, flux_msg_t *msg)
 {
     int rc;
@@ -213,7 +260,9 @@ static const char *forward(struct router *r, struct client *c, struct target *t,
     }
     (void)flux_msg_route_delete_last(msg);
     untrack(r, c, msg);
-    if (rc == -ENOBUFS)
+    if (rc == -EHOSTUNREACH)
+        reject(r, c, msg, EHOSTUNREACH, "the way to %s on another node was lost", t->name);
+    else if (rc == -ENOBUFS)
         reject(r, c, msg, EAGAIN, "flux-%s has more requests waiting than it may: try again later",
                t->name);
     else
@@ -221,32 +270,116 @@ static const char *forward(struct router *r, struct client *c, struct target *t,
     return NULL;
 }
 
+static void reject_unreachable(struct router *r, struct client *c, const flux_msg_t *msg)
+{
+    const struct msg_proto *p = msg_proto(msg);
+    char text[256];
+
+    if (r->overlay)
+        overlay_why(r->overlay, p->flags & FLUX_MSGFLAG_UPSTREAM ? FLUX_NODEID_UPSTREAM : p->aux1,
+                    text, sizeof(text));
+    else
+        (void)snprintf(text, sizeof(text), "there is no way to another node");
+    reject(r, c, msg, EHOSTUNREACH, "%s", text);
+}
+
+/* Towards another node: up, or to the rank that the header names. */
+static const char *request_tree(struct router *r, struct client *c, const char *name,
+                                flux_msg_t *msg)
+{
+    const struct msg_proto *p = msg_proto(msg);
+    const bool upstream = p->flags & FLUX_MSGFLAG_UPSTREAM;
+    const uint32_t way = upstream ? FLUX_NODEID_UPSTREAM : p->aux1;
+    const char *reason;
+    struct client *next = r->overlay ? overlay_next_hop(r->overlay, way) : NULL;
+    struct target *t;
+    int rc;
+
+    if (!next) {
+        reject_unreachable(r, c, msg);
+        return NULL;
+    }
+    if (c->via == next) {
+        reject(r, c, msg, EHOSTUNREACH, "ranks %u and %u do not agree on the shape of the tree",
+               r->rank, overlay_node_rank(next->node));
+        return NULL;
+    }
+    if (c->links.count >= TREE_LINKS_MAX) {
+        reject(r, c, msg, EAGAIN, "this client talks to %u services of other nodes already",
+               TREE_LINKS_MAX);
+        return NULL;
+    }
+    rc = registry_get_tree(&r->registry, name, p->aux1, upstream, next, &t);
+    if (rc < 0) {
+        reject(r, c, msg, -rc, "%s", strerror(-rc));
+        return NULL;
+    }
+    if (t->links.count == 0 && t->inflight.count == 0)
+        next->ntargets++; /* it is new */
+    reason = forward(r, c, t, msg);
+    if (c->kind == CLIENT_REMOTE && is_disconnect(msg))
+        unlink_remote(r, c, t);
+    else
+        release_tree_target(r, t);
+    return reason;
+}
+
+/* Services of the router that rank 0 alone offers a part of. */
+static bool is_of_leader(const flux_msg_t *msg)
+{
+    return strcmp(msg_topic(msg), "event.publish") == 0;
+}
+
+static bool may_go_up(const struct router *r, const flux_msg_t *msg)
+{
+    const struct msg_proto *p = msg_proto(msg);
+
+    return r->rank > 0 && (p->aux1 == FLUX_NODEID_ANY || (p->flags & FLUX_MSGFLAG_UPSTREAM));
+}
+
+static const char *ask_target(struct router *r, struct client *c, struct target *t, flux_msg_t *msg)
+{
+    const char *reason;
+
+    if (t->kind == TARGET_OWN) {
+        dispatch_request(r->svc, &c->origin, msg);
+        return NULL;
+    }
+    reason = forward(r, c, t, msg);
+    if (c->kind == CLIENT_REMOTE && is_disconnect(msg))
+        unlink_remote(r, c, t);
+    return reason;
+}
+
 static const char *request_here(struct router *r, struct client *c, const char *name,
                                 flux_msg_t *msg)
 {
-    struct target *t;
-    const int rc = find_target(r, name, &t);
+    struct target *t = NULL;
+    int rc;
 
+    if (c->kind == CLIENT_REMOTE && is_disconnect(msg) && !registry_find(&r->registry, name) &&
+        !may_go_up(r, msg))
+        return NULL; /* nobody is there to be told */
+    rc = find_target(r, name, &t);
+    if (may_go_up(r, msg) &&
+        (rc == -ENOSYS || (rc == 0 && t->kind == TARGET_OWN && is_of_leader(msg))))
+        return request_tree(r, c, name, msg);
     if (rc == -ENOSYS)
         reject(r, c, msg, ENOSYS, "no service %s in this instance", name);
     else if (rc < 0)
         reject(r, c, msg, -rc, "cannot connect to flux-%s: %s", name, strerror(-rc));
-    else if (t->kind == TARGET_OWN)
-        dispatch_request(r->svc, &c->origin, msg);
     else
-        return forward(r, c, t, msg);
+        return ask_target(r, c, t, msg);
     return NULL;
 }
 
-const char *router_request(struct router *r, struct client *c, flux_msg_t *msg)
+static const char *route(struct router *r, struct client *c, flux_msg_t *msg)
 {
     const struct msg_proto *p = msg_proto(msg);
     const uint32_t nodeid = p->aux1;
     char name[SERVICE_NAME_SIZE];
 
     r->stats.requests++;
-    if (flux_msg_route_count(msg) > 0)
-        return "a request with a route stack it cannot have";
     if (service_name_of_topic(msg_topic(msg), name) < 0) {
         reject(r, c, msg, ENOSYS, "the topic does not begin with a service name");
         return NULL;
@@ -255,7 +388,11 @@ const char *router_request(struct router *r, struct client *c, flux_msg_t *msg)
     case ROUTE_HERE:
         return request_here(r, c, name, msg);
     case ROUTE_UP:
+        if (r->rank > 0)
+            return request_tree(r, c, name, msg);
+        break;
     case ROUTE_RANK:
+        return request_tree(r, c, name, msg);
     case ROUTE_UNREACHABLE:
         break;
     }
@@ -265,6 +402,13 @@ const char *router_request(struct router *r, struct client *c, flux_msg_t *msg)
         reject(r, c, msg, EHOSTUNREACH, "there is no way to rank %u: this instance has %u node%s",
                nodeid, r->size, r->size == 1 ? "" : "s");
     return NULL;
+}
+
+const char *router_request(struct router *r, struct client *c, flux_msg_t *msg)
+{
+    if (flux_msg_route_count(msg) > 0)
+        return "a request with a route stack it cannot have";
+    return route(r, c, msg);
 }
 
 /* --- responses */
@@ -349,15 +493,63 @@ uint32_t router_publish(struct router *r, flux_msg_t *msg)
     if (flux_msg_route_count(msg) >= 0)
         flux_msg_route_disable(msg);
     router_deliver_event(r, msg);
+    if (r->overlay)
+        overlay_multicast(r->overlay, msg);
     return r->event_seq;
+}
+
+/* To rank 0, to be numbered. Like every event without an answer it is lost when there is no way. */
+static void event_upwards(struct router *r, flux_msg_t *msg)
+{
+    struct client *parent = r->overlay ? overlay_next_hop(r->overlay, FLUX_NODEID_UPSTREAM) : NULL;
+
+    if (flux_msg_route_count(msg) >= 0)
+        flux_msg_route_disable(msg);
+    if (!parent || client_send(parent, msg) < 0)
+        r->stats.rejected++;
 }
 
 const char *router_event(struct router *r, struct client *c, flux_msg_t *msg)
 {
     if (msg_topic(msg)[0] == '\0')
         return "an event without a topic";
-    (void)router_publish(r, msg);
+    if (r->rank == 0)
+        (void)router_publish(r, msg);
+    else
+        event_upwards(r, msg);
     return NULL;
+}
+
+/* --- the tree */
+
+static const char *request_of_node(struct router *r, struct client *node, flux_msg_t *msg)
+{
+    const char *reason;
+    struct client *c;
+
+    if (flux_msg_route_count(msg) < 1)
+        return "a request without a route";
+    c = clients_remote(&r->clients, node, msg);
+    if (!c)
+        return "out of memory";
+    reason = route(r, c, msg);
+    if (reason) /* its router should not have let it through; the others there go on */
+        reject(r, c, msg, EPROTO, "%s", reason);
+    return NULL;
+}
+
+const char *router_node_message(struct router *r, struct client *node, flux_msg_t *msg)
+{
+    switch (msg_proto(msg)->type) {
+    case FLUX_MSGTYPE_REQUEST:
+        return request_of_node(r, node, msg);
+    case FLUX_MSGTYPE_RESPONSE:
+        return router_response(r, node, msg);
+    case FLUX_MSGTYPE_EVENT:
+        return router_event(r, node, msg);
+    default:
+        return NULL;
+    }
 }
 
 /* --- messages of the router itself */
@@ -415,8 +607,8 @@ void router_notify_all(struct router *r, const char *method, const json_t *paylo
             log_warning("could not tell flux-%s: %s", t->name, method);
 }
 
-void router_notify_disconnect(struct router *r, const char *name, uint32_t userid, bool guest,
-                              struct target *t)
+static void notify_disconnect(struct router *r, const char *routes, const char *name,
+                              uint32_t userid, bool guest, struct target *t)
 {
     flux_msg_t *msg = notice_new(r, t->name, "disconnect", NULL);
     struct msg_proto *p;
@@ -426,9 +618,21 @@ void router_notify_disconnect(struct router *r, const char *name, uint32_t useri
     p = msg_proto_mut(msg);
     p->userid = userid;
     p->rolemask = guest ? FLUX_ROLE_USER : FLUX_ROLE_OWNER;
-    if (flux_msg_route_push(msg, name) == 0 && client_try_send(t->client, msg) == -ENOBUFS)
+    if (t->kind == TARGET_TREE) {
+        p->aux1 = t->nodeid;
+        if (t->upstream)
+            p->flags |= FLUX_MSGFLAG_UPSTREAM;
+    }
+    if (push_routes(msg, routes) == 0 && flux_msg_route_push(msg, name) == 0 &&
+        client_try_send(t->client, msg) == -ENOBUFS)
         log_warning("flux-%s is too busy to be told that a client left", t->name);
     flux_msg_destroy(msg);
+}
+
+void router_notify_disconnect(struct router *r, const char *name, uint32_t userid, bool guest,
+                              struct target *t)
+{
+    notify_disconnect(r, NULL, name, userid, guest, t);
 }
 
 /* --- services that come and go */
@@ -456,11 +660,16 @@ static void target_gone(struct router *r, struct target *t, bool tell)
     char text[SERVICE_NAME_SIZE + 32];
     struct inflight *e;
 
-    (void)snprintf(text, sizeof(text), "%s%s went away",
-                   t->kind == TARGET_DIALLED ? "flux-" : "service ", t->name);
+    const int errnum = t->kind == TARGET_TREE ? EHOSTUNREACH : ECONNRESET;
+
+    if (t->kind == TARGET_TREE)
+        (void)snprintf(text, sizeof(text), "rank %u was lost", overlay_node_rank(t->client->node));
+    else
+        (void)snprintf(text, sizeof(text), "%s%s went away",
+                       t->kind == TARGET_DIALLED ? "flux-" : "service ", t->name);
     while ((e = TAILQ_FIRST(&t->inflight.list))) {
         if (tell)
-            fail_inflight(r, e, ECONNRESET, text);
+            fail_inflight(r, e, errnum, text);
         else
             forget_inflight(r, e);
     }
@@ -493,6 +702,12 @@ static void log_service_lost(const struct target *t)
         log_debug("service %s went away", t->name);
 }
 
+/* A remote client's router is gone too, or it would have told itself: in its name, by its route. */
+static void notify_gone(struct router *r, const struct client *c, struct target *t)
+{
+    notify_disconnect(r, c->routes, c->name, c->cred.uid, client_is_guest(c), t);
+}
+
 static void client_gone(struct router *r, struct client *c, bool tell)
 {
     struct target *t, *tmp;
@@ -501,10 +716,12 @@ static void client_gone(struct router *r, struct client *c, bool tell)
     while (!TAILQ_EMPTY(&c->inflight.list))
         forget_inflight(r, TAILQ_FIRST(&c->inflight.list));
     while ((l = TAILQ_FIRST(&c->links.list))) {
+        struct target *linked = container_of(l->target, struct target, links);
+
         if (tell)
-            router_notify_disconnect(r, c->name, c->cred.uid, client_is_guest(c),
-                                     container_of(l->target, struct target, links));
+            notify_gone(r, c, linked);
         links_remove(&r->links, l);
+        release_tree_target(r, linked);
     }
     events_forget(&r->events, &c->events);
     if (c->ntargets == 0)

@@ -53,6 +53,9 @@ const char *router_request(struct router *r, struct client *c, flux_msg_t *msg);
 const char *router_response(struct router *r, struct client *from, flux_msg_t *msg);
 const char *router_event(struct router *r, struct client *c, flux_msg_t *msg);
 
+/* A message that a neighbour in the tree sent. NULL, or why it is to be dropped. */
+const char *router_node_message(struct router *r, struct client *node, flux_msg_t *msg);
+
 /* Number and deliver an event (rank 0). The message gets its sequence. */
 uint32_t router_publish(struct router *r, flux_msg_t *msg);
 void router_deliver_event(struct router *r, const flux_msg_t *msg);

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* One ROUTER socket for all children. A session begins with a hello under an identity that the
+ * child's process made up for it; whoever says something else first is not answered.
+ *
+ * Refused, with a reason: a rank that is not directly below, a key that is not that rank's, another
+ * size, no common version, a rank that is connected already. The last is found out by asking: a
+ * process that is gone takes no message, and then the new one is let in.
+ *
+ * libzmq does not say which peer went, only that one did: then each is sent a sign of life, and
+ * those that do not take it are gone. It may tell so before the message queue knows, so this is
+ * repeated for a second. */
+#include <string.h>
+
+#include "base/errorx.h"
+#include "base/monotime.h"
+#include "broker/overlay/internal.h"
+#include "broker/topology.h"
+#include "service/log.h"
+
+#define FRAMES_A_TURN 256
+#define PROBES        5
+#define PROBE_SECONDS 0.2
+
+static struct child *find_by_id(struct children *cs, const uint8_t *id)
+{
+    struct child *c;
+
+    HASH_FIND(hh, cs->by_id, id, ZSOCK_ID_SIZE, c);
+    return c;
+}
+
+struct child *children_find(struct children *cs, uint32_t rank)
+{
+    for (size_t i = 0; i < cs->count; i++)
+        if (cs->all[i].rank == rank)
+            return &cs->all[i];
+    return NULL;
+}
+
+/* --- the end of a session */
+
+static void child_lost(struct children *cs, struct child *c)
+{
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_NODE_LOST, NULL };
+    struct node *n = TAKE(c->node);
+
+    HASH_DEL(cs->by_id, c);
+    c->lost_usec = monotime_usec();
+    (void)snprintf(c->error, sizeof(c->error), "%s", n->lost);
+    log_fields(LOG_WARNING, fields, "%s (rank %u) and what is below it are lost: %s", c->host,
+               c->rank, n->lost);
+    idset_destroy(c->online);
+    c->online = NULL;
+    overlay_detach(cs->overlay, n);
+    overlay_changed(cs->overlay);
+}
+
+void children_reap(struct children *cs)
+{
+    for (size_t i = 0; i < cs->count; i++)
+        if (cs->all[i].node && cs->all[i].node->lost)
+            child_lost(cs, &cs->all[i]);
+}
+
+static bool is_gone(struct child *c)
+{
+    return c->node->lost || node_send_control(c->node, NODE_ALIVE, NULL, 0) == -EHOSTUNREACH;
+}
+
+static void probe_all(struct children *cs)
+{
+    for (size_t i = 0; i < cs->count; i++)
+        if (cs->all[i].node && is_gone(&cs->all[i]))
+            overlay_lose(cs->overlay, cs->all[i].node, "the connection ended");
+}
+
+static void on_probe(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct children *cs = arg;
+
+    probe_all(cs);
+    if (--cs->probes <= 0)
+        flux_watcher_stop(w);
+}
+
+static void on_disconnect(struct zsock *s, bool failed, void *arg)
+{
+    struct children *cs = arg;
+    static struct log_ratelimit limit;
+
+    if (failed) {
+        if (log_ratelimit(&limit, 5))
+            log_warning("somebody who is no router of this instance, or has another key, tried to "
+                        "connect to %s (%llu times since the last message)",
+                        cs->uri, (unsigned long long)limit.dropped + 1);
+        return;
+    }
+    cs->probes = PROBES;
+    probe_all(cs);
+    flux_watcher_start(cs->probe);
+}
+
+/* --- its beginning */
+
+static int check_hello(struct children *cs, struct child *c, const struct hello *h,
+                       const char *user, flux_error_t *error)
+{
+    const struct overlay_config *conf = &cs->overlay->conf;
+    struct hello ours;
+    int rc;
+
+    overlay_hello(cs->overlay, &ours);
+    rc = hello_version(&ours, h, error);
+    if (rc < 0)
+        return rc;
+    if (h->size != conf->size)
+        return errorx_fail(error, EINVAL,
+                           "%s is configured for an instance of %u nodes, %s for one of %u",
+                           h->host, h->size, conf->hostname, conf->size);
+    if (!c)
+        return errorx_fail(error, EINVAL,
+                           "rank %u is not directly below rank %u: is the tree's "
+                           "shape configured alike on both?",
+                           h->rank, conf->rank);
+    if (conf->key_matches && !conf->key_matches(user, h->rank, conf->arg))
+        return errorx_fail(error, EPERM, "the key of %s does not belong to rank %u",
+                           user[0] ? user : "nobody", h->rank);
+    if (c->node && strcmp(c->uuid, h->uuid) != 0 && !is_gone(c))
+        return errorx_fail(error, EADDRINUSE, "rank %u is connected already, by %s", h->rank,
+                           c->host);
+    return 0;
+}
+
+static void refuse(struct children *cs, const uint8_t *id, const struct hello *h, struct child *c,
+                   int errnum, const char *reason)
+{
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_NODE_REFUSED, NULL };
+    struct refusal r = { .errnum = errnum };
+    CLEANUP(freep) char *text = NULL;
+    static struct log_ratelimit limit;
+
+    (void)snprintf(r.reason, sizeof(r.reason), "%s", reason);
+    text = refusal_encode(&r);
+    if (c && !c->node)
+        (void)snprintf(c->error, sizeof(c->error), "refused: %s", reason);
+    if (log_ratelimit(&limit, 1))
+        log_fields(LOG_WARNING, fields, "refused rank %u of host %s: %s", h->rank, h->host, reason);
+    if (text)
+        (void)node_send_stranger(cs->sock, id, NODE_REFUSED, text, strlen(text));
+}
+
+static int welcome(struct children *cs, struct node *n, const struct hello *theirs)
+{
+    const struct history *history = &cs->overlay->history;
+    struct hello ours;
+    CLEANUP(freep) char *text = NULL;
+    bool heal;
+    int rc;
+
+    overlay_hello(cs->overlay, &ours);
+    text = hello_encode(&ours);
+    if (!text)
+        return -ENOMEM;
+    rc = node_send_control(n, NODE_WELCOME, text, strlen(text));
+    heal = theirs->epoch[0] && strcmp(theirs->epoch, ours.epoch) == 0 &&
+           history_covers(history, theirs->event_seq);
+    for (uint32_t seq = theirs->event_seq + 1; heal && rc == 0 && seq < history->next; seq++)
+        rc = node_send(n, history_get(history, seq));
+    return rc;
+}
+
+static int begin(struct children *cs, struct child *c, const uint8_t *id, const struct hello *h)
+{
+    struct node *n;
+    int rc;
+
+    if (c->node) {
+        overlay_lose(cs->overlay, c->node, "it began a new session");
+        child_lost(cs, c);
+    }
+    rc = node_new(cs->sock, h->rank, h->host, id, &n);
+    if (rc < 0)
+        return rc;
+    c->online = idset_create(0, IDSET_FLAG_AUTOGROW);
+    if (!c->online || idset_set(c->online, h->rank) < 0 || overlay_attach(cs->overlay, n) < 0) {
+        (void)node_free(n);
+        idset_destroy(c->online);
+        c->online = NULL;
+        return -ENOMEM;
+    }
+    c->node = n;
+    c->error[0] = '\0';
+    (void)snprintf(c->uuid, sizeof(c->uuid), "%s", h->uuid);
+    (void)snprintf(c->host, sizeof(c->host), "%s", h->host);
+    HASH_ADD_KEYPTR(hh, cs->by_id, n->id, ZSOCK_ID_SIZE, c);
+    log_info("%s (rank %u) has joined%s", h->host, h->rank, c->lost_usec ? " again" : "");
+    rc = welcome(cs, n, h);
+    overlay_changed(cs->overlay);
+    return rc;
+}
+
+static void handle_hello(struct children *cs, const struct zframe *f)
+{
+    struct node_control control;
+    int rc;
+    flux_error_t error = { .text = "" };
+    struct child *c;
+    struct hello h;
+
+    if (!node_control_parse(f->data, f->size, &control) || control.type != NODE_HELLO ||
+        hello_decode(control.data, control.size, &h) < 0)
+        return;
+    c = children_find(cs, h.rank);
+    rc = check_hello(cs, c, &h, f->user, &error);
+    if (rc < 0)
+        refuse(cs, f->id, &h, c, -rc, error.text);
+    else
+        (void)begin(cs, c, f->id, &h);
+}
+
+/* --- what they say */
+
+static void set_online(struct children *cs, struct child *c, const void *data, size_t size)
+{
+    struct idset *set = size > 0 ? idset_ndecode(data, strnlen(data, size)) : NULL;
+
+    if (!set)
+        return;
+    (void)idset_set(set, c->rank);
+    idset_destroy(c->online);
+    c->online = set;
+    overlay_changed(cs->overlay);
+}
+
+/* NULL, or why it is to be dropped. */
+static const char *handle(struct children *cs, struct child *c, const struct zframe *f)
+{
+    const char *reason = NULL;
+    struct node_control control;
+    flux_msg_t *msg;
+
+    if (node_receive(c->node, f->data, f->size, &msg, &control, &reason) < 0)
+        return reason;
+    reason = NULL;
+    if (msg)
+        reason = overlay_message(cs->overlay, c->node, msg);
+    else if (control.type == NODE_ONLINE)
+        set_online(cs, c, control.data, control.size);
+    else if (control.type == NODE_GOODBYE)
+        reason = "it was stopped";
+    flux_msg_destroy(msg);
+    return reason;
+}
+
+static bool on_ready(struct zsock *s, void *arg)
+{
+    struct children *cs = arg;
+    struct zframe f;
+    int n, rc;
+
+    for (n = 0; n < FRAMES_A_TURN; n++) {
+        struct child *c;
+        const char *reason = NULL;
+
+        rc = zsock_recv(s, &f);
+        if (rc == -EPROTO)
+            continue;
+        if (rc < 0)
+            break;
+        c = find_by_id(cs, f.id);
+        if (!c)
+            handle_hello(cs, &f);
+        else if (!c->node->lost)
+            reason = handle(cs, c, &f);
+        if (reason)
+            overlay_lose(cs->overlay, c->node, reason);
+    }
+    for (size_t i = 0; i < cs->count; i++)
+        if (cs->all[i].node && !cs->all[i].node->lost &&
+            node_flush(cs->all[i].node) == -EHOSTUNREACH)
+            overlay_lose(cs->overlay, cs->all[i].node, "the connection ended");
+    return n == FRAMES_A_TURN;
+}
+
+void children_multicast(struct children *cs, const flux_msg_t *msg)
+{
+    for (size_t i = 0; i < cs->count; i++)
+        if (cs->all[i].node)
+            (void)overlay_send(cs->all[i].node, msg);
+}
+
+static void check_torpid(struct children *cs, struct child *c, uint64_t now_usec)
+{
+    const double seconds = (double)(now_usec - c->node->rx_usec) * 1e-6;
+    const bool torpid = seconds > cs->overlay->conf.torpid_max;
+
+    if (torpid == c->node->torpid)
+        return;
+    c->node->torpid = torpid;
+    if (torpid)
+        log_warning("%s (rank %u) is connected but has been silent for %.0f s", c->host, c->rank,
+                    seconds);
+    else
+        log_notice("%s (rank %u) speaks again", c->host, c->rank);
+}
+
+void children_tick(struct children *cs, uint64_t now_usec)
+{
+    for (size_t i = 0; i < cs->count; i++) {
+        struct child *c = &cs->all[i];
+
+        if (!c->node || c->node->lost)
+            continue;
+        if (is_gone(c))
+            overlay_lose(cs->overlay, c->node, "the connection ended");
+        else
+            check_torpid(cs, c, now_usec);
+    }
+}
+
+/* --- */
+
+static int listen_at(struct children *cs)
+{
+    static const struct zsock_ops ops = { .on_ready = on_ready, .on_disconnect = on_disconnect };
+    struct overlay *o = cs->overlay;
+    const struct zsock_options opts = { .public_key = o->conf.public_key,
+                                        .secret_key = o->conf.secret_key,
+                                        .ipv6 = o->conf.ipv6,
+                                        .tcp_user_timeout_msec =
+                                            (int)(o->conf.tcp_user_timeout * 1000) };
+    int rc = zsock_new(o->zmq, o->reactor, &opts, &ops, cs, &cs->sock);
+
+    return rc < 0 ? rc : zsock_bind(cs->sock, o->conf.bind, cs->uri, sizeof(cs->uri));
+}
+
+int children_init(struct children *cs, struct overlay *o)
+{
+    const uint32_t *ranks;
+
+    *cs = (struct children){ .overlay = o };
+    cs->count = o->conf.bind ? topology_children(o->conf.topo, o->conf.rank, &ranks) : 0;
+    if (cs->count == 0)
+        return 0;
+    cs->all = calloc(cs->count, sizeof(*cs->all));
+    cs->probe = flux_timer_watcher_create(o->reactor, PROBE_SECONDS, PROBE_SECONDS, on_probe, cs);
+    if (!cs->all || !cs->probe)
+        return -ENOMEM;
+    for (size_t i = 0; i < cs->count; i++)
+        cs->all[i].rank = ranks[i];
+    return listen_at(cs);
+}
+
+void children_deinit(struct children *cs)
+{
+    for (size_t i = 0; i < cs->count; i++) {
+        struct child *c = &cs->all[i];
+
+        if (c->node) {
+            HASH_DEL(cs->by_id, c);
+            (void)node_send_control(c->node, NODE_GOODBYE, NULL, 0);
+            overlay_detach(cs->overlay, TAKE(c->node));
+        }
+        idset_destroy(c->online);
+    }
+    flux_watcher_destroy(cs->probe);
+    cs->sock = zsock_free(cs->sock, 200);
+    free(cs->all);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Order is kept: what is queued goes out before what is sent later, a large message's pieces in one
+ * run (control messages may pass between them). Invariant: queued_bytes is the sum of what the
+ * items cost, at most NODE_QUEUE_BYTES plus one message. */
+#include <endian.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/monotime.h"
+#include "broker/overlay/node.h"
+
+#define PIECES_A_TURN 32 /* 2 MiB: then others are looked at */
+
+struct node_item {
+    STAILQ_ENTRY(node_item) entry;
+    size_t cost;
+    int fd; /* payload of a large message, or -EBADF */
+    size_t fd_size, fd_done;
+    size_t frame_size; /* 0: was sent */
+    uint8_t frame[];
+};
+
+static struct node_item *item_free(struct node_item *item)
+{
+    if (item && item->fd >= 0)
+        (void)close(item->fd);
+    free(item);
+    return NULL;
+}
+DEFINE_CLEANUP(struct node_item *, item_free)
+
+int node_new(struct zsock *sock, uint32_t rank, const char *host, const uint8_t *id,
+             struct node **ret)
+{
+    struct node *n = calloc(1, sizeof(*n));
+
+    if (!n)
+        return -ENOMEM;
+    n->sock = sock;
+    n->rank = rank;
+    n->large_fd = -EBADF;
+    n->is_parent = !id;
+    if (id)
+        memcpy(n->id, id, sizeof(n->id));
+    (void)snprintf(n->host, sizeof(n->host), "%s", host);
+    STAILQ_INIT(&n->queue);
+    n->since_usec = n->rx_usec = monotime_usec();
+    *ret = n;
+    return 0;
+}
+
+static void drop_large(struct node *n)
+{
+    flux_msg_destroy(n->large);
+    n->large = NULL;
+    if (n->large_fd >= 0)
+        (void)close(n->large_fd);
+    n->large_fd = -EBADF;
+}
+
+struct node *node_free(struct node *n)
+{
+    struct node_item *item;
+
+    if (!n)
+        return NULL;
+    while ((item = STAILQ_FIRST(&n->queue))) {
+        STAILQ_REMOVE_HEAD(&n->queue, entry);
+        (void)item_free(item);
+    }
+    drop_large(n);
+    free(n);
+    return NULL;
+}
+
+/* --- out */
+
+static const uint8_t *id_of(const struct node *n)
+{
+    return n->is_parent ? NULL : n->id;
+}
+
+static int send_control(struct zsock *sock, const uint8_t *id, enum node_control_type type,
+                        const void *data, size_t size)
+{
+    struct msg_pieces pieces = { .payload = data, .payload_size = size };
+
+    pieces.head[0] = NODE_CONTROL_MAGIC;
+    pieces.head[1] = (uint8_t)type;
+    pieces.head_size = NODE_CONTROL_HEAD;
+    return zsock_send(sock, id, &pieces);
+}
+
+int node_send_stranger(struct zsock *sock, const uint8_t *id, enum node_control_type type,
+                       const void *data, size_t size)
+{
+    return send_control(sock, id, type, data, size);
+}
+
+int node_send_control(struct node *n, enum node_control_type type, const void *data, size_t size)
+{
+    n->tx_usec = monotime_usec();
+    return send_control(n->sock, id_of(n), type, data, size);
+}
+
+/* The frame as it will go out; of a large message the LARGE message that announces it. */
+static int item_new(const struct msg_pieces *p, size_t payload_size, struct node_item **ret)
+{
+    const size_t size = p->head_size + p->payload_size + p->tail_size;
+    struct node_item *item = malloc(sizeof(*item) + size);
+    uint8_t *to;
+
+    if (!item)
+        return -ENOMEM;
+    *item = (struct node_item){ .cost = sizeof(*item) + size, .fd = -EBADF, .frame_size = size };
+    to = item->frame;
+    memcpy(to, p->head, p->head_size);
+    if (p->payload_size)
+        memcpy(to + p->head_size, p->payload, p->payload_size);
+    memcpy(to + p->head_size + p->payload_size, p->tail, p->tail_size);
+    if (p->fd >= 0) {
+        item->fd = dup(p->fd);
+        if (item->fd < 0) {
+            free(item);
+            return -errno;
+        }
+        item->fd_size = payload_size;
+        item->cost += payload_size;
+    }
+    *ret = item;
+    return 0;
+}
+
+static int send_announcement(struct node *n, const struct node_item *item)
+{
+    uint8_t buf[sizeof(uint64_t) + MSG_HEAD_MAX + 1 + MSG_PROTO_SIZE];
+    const uint64_t size = htobe64(item->fd_size);
+
+    if (item->frame_size > sizeof(buf) - sizeof(size))
+        return -EPROTO;
+    memcpy(buf, &size, sizeof(size));
+    memcpy(buf + sizeof(size), item->frame, item->frame_size);
+    return send_control(n->sock, id_of(n), NODE_LARGE, buf, sizeof(size) + item->frame_size);
+}
+
+static int send_piece(struct node *n, struct node_item *item)
+{
+    CLEANUP(freep) uint8_t *buf = malloc(MSG_INLINE_MAX);
+    ssize_t size;
+    int rc;
+
+    if (!buf)
+        return -ENOMEM;
+    size = pread(item->fd, buf, MSG_INLINE_MAX, (off_t)item->fd_done);
+    if (size <= 0)
+        return -EIO; /* a sealed memfd does not shrink */
+    rc = send_control(n->sock, id_of(n), NODE_PIECE, buf, (size_t)size);
+    if (rc == 0)
+        item->fd_done += (size_t)size;
+    return rc;
+}
+
+static int send_frame(struct node *n, const struct node_item *item)
+{
+    const struct msg_pieces p = { .payload = item->frame, .payload_size = item->frame_size };
+
+    return item->fd >= 0 ? send_announcement(n, item) : zsock_send(n->sock, id_of(n), &p);
+}
+
+/* 0: all of it went. */
+static int item_send(struct node *n, struct node_item *item)
+{
+    int rc = 0;
+
+    if (item->frame_size > 0) {
+        rc = send_frame(n, item);
+        if (rc < 0)
+            return rc;
+        item->frame_size = 0;
+    }
+    for (int i = 0; item->fd >= 0 && item->fd_done < item->fd_size && rc == 0; i++) {
+        if (i == PIECES_A_TURN) {
+            zsock_kick(n->sock);
+            return -EAGAIN;
+        }
+        rc = send_piece(n, item);
+    }
+    return rc;
+}
+
+int node_flush(struct node *n)
+{
+    struct node_item *item;
+
+    if (n->held)
+        return STAILQ_EMPTY(&n->queue) ? 0 : -EAGAIN;
+    while ((item = STAILQ_FIRST(&n->queue))) {
+        const int rc = item_send(n, item);
+
+        if (rc < 0)
+            return rc;
+        STAILQ_REMOVE_HEAD(&n->queue, entry);
+        n->queued_bytes -= item->cost;
+        n->queued_messages--;
+        n->tx_messages++;
+        (void)item_free(item);
+    }
+    return 0;
+}
+
+static int enqueue(struct node *n, const struct msg_pieces *p, size_t payload_size)
+{
+    struct node_item *item = NULL;
+    int rc;
+
+    if (n->queued_bytes >= NODE_QUEUE_BYTES || n->queued_messages >= NODE_QUEUE_MESSAGES)
+        return -ENOBUFS;
+    rc = item_new(p, payload_size, &item);
+    if (rc < 0)
+        return rc;
+    STAILQ_INSERT_TAIL(&n->queue, item, entry);
+    n->queued_bytes += item->cost;
+    n->queued_messages++;
+    rc = node_flush(n);
+    return rc == -EAGAIN ? 0 : rc;
+}
+
+int node_send(struct node *n, const flux_msg_t *msg)
+{
+    struct msg_pieces p;
+    int rc = msg_encode_pieces(msg, &p);
+
+    if (rc < 0)
+        return rc;
+    n->tx_usec = monotime_usec();
+    if (p.fd < 0 && !n->held && STAILQ_EMPTY(&n->queue)) {
+        rc = zsock_send(n->sock, id_of(n), &p);
+        n->tx_messages += rc == 0;
+        if (rc != -EAGAIN)
+            return rc;
+    }
+    return enqueue(n, &p, msg_payload_size(msg));
+}
+
+/* --- in */
+
+static int begin_large(struct node *n, const uint8_t *data, size_t size, const char **ret_reason)
+{
+    uint64_t total;
+
+    if (n->large || size <= sizeof(total)) {
+        *ret_reason = "a large message within another";
+        return -EPROTO;
+    }
+    memcpy(&total, data, sizeof(total));
+    total = be64toh(total);
+    if (total <= MSG_INLINE_MAX || total > MSG_PAYLOAD_MAX) {
+        *ret_reason = "a large message of an impossible size";
+        return -EPROTO;
+    }
+    if (msg_decode(data + sizeof(total), size - sizeof(total), -EBADF, 0, &n->large, ret_reason) <
+        0)
+        return -EPROTO;
+    n->large_fd = memfd_create("flux-message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (n->large_fd < 0)
+        return -errno;
+    n->large_size = total;
+    n->large_done = 0;
+    return 0;
+}
+
+static int end_large(struct node *n, flux_msg_t **ret_msg)
+{
+    size_t size;
+    int rc;
+
+    if (fcntl(n->large_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) <
+        0)
+        return -errno;
+    rc = msg_memfd_check(n->large_fd, MSG_PAYLOAD_MAX, &size);
+    if (rc == 0)
+        rc = msg_set_payload_fd(n->large, n->large_fd, size);
+    n->large_fd = -EBADF;
+    if (rc == 0)
+        *ret_msg = TAKE(n->large);
+    drop_large(n);
+    return rc;
+}
+
+static int add_piece(struct node *n, const void *data, size_t size, flux_msg_t **ret_msg,
+                     const char **ret_reason)
+{
+    if (!n->large || size == 0 || size > n->large_size - n->large_done) {
+        *ret_reason = "a piece of no large message";
+        return -EPROTO;
+    }
+    if (pwrite(n->large_fd, data, size, (off_t)n->large_done) != (ssize_t)size) {
+        *ret_reason = "no memory for a large message";
+        return -ENOMEM;
+    }
+    n->large_done += size;
+    return n->large_done < n->large_size ? 0 : end_large(n, ret_msg);
+}
+
+bool node_control_parse(const void *frame, size_t frame_size, struct node_control *ret)
+{
+    const uint8_t *p = frame;
+
+    *ret = (struct node_control){ 0 };
+    if (frame_size < NODE_CONTROL_HEAD || p[0] != NODE_CONTROL_MAGIC)
+        return false;
+    *ret = (struct node_control){ .type = p[1],
+                                  .data = p + NODE_CONTROL_HEAD,
+                                  .size = frame_size - NODE_CONTROL_HEAD };
+    return true;
+}
+
+int node_receive(struct node *n, const void *data, size_t size, flux_msg_t **ret_msg,
+                 struct node_control *ret_control, const char **ret_reason)
+{
+    *ret_msg = NULL;
+    *ret_reason = "out of memory";
+    n->rx_usec = monotime_usec();
+    if (!node_control_parse(data, size, ret_control)) {
+        n->rx_messages++;
+        return msg_decode(data, size, -EBADF, 0, ret_msg, ret_reason) < 0 ? -EPROTO : 0;
+    }
+    if (ret_control->type == NODE_LARGE)
+        return begin_large(n, ret_control->data, ret_control->size, ret_reason);
+    if (ret_control->type == NODE_PIECE)
+        return add_piece(n, ret_control->data, ret_control->size, ret_msg, ret_reason);
+    return 0;
+}

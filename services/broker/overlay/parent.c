@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/*
+ *            connect                welcome
+ *   NONE -----------> CONNECTING ------------> ONLINE
+ *                      ^   | refused, ended      | ended, goodbye
+ *                      |   v                     v
+ *                      +- WAITING <--------------+
+ *
+ * Each attempt has a socket and an identity of its own, so that nothing of a former session can
+ * reach the parent. What is sent before the first welcome waits for at most connect_timeout; once a
+ * session was lost, nothing waits. */
+#include <sodium.h>
+#include <string.h>
+
+#include "base/monotime.h"
+#include "broker/overlay/internal.h"
+#include "broker/topology.h"
+#include "service/log.h"
+
+#define FRAMES_A_TURN 256
+#define DELAY_MIN     0.05
+#define DELAY_MAX     2.
+
+static const char *const state_names[] = {
+    [PARENT_NONE] = "none",
+    [PARENT_CONNECTING] = "connecting",
+    [PARENT_ONLINE] = "online",
+    [PARENT_WAITING] = "waiting",
+};
+
+const char *parent_state_name(enum parent_state state)
+{
+    return state_names[state];
+}
+
+static void set_state(struct parent *p, enum parent_state state)
+{
+    log_debug("parent: %s -> %s", state_names[p->state], state_names[state]);
+    p->state = state;
+    p->since_usec = monotime_usec();
+}
+
+static void drop_node(struct parent *p)
+{
+    struct node *n = TAKE(p->node);
+
+    if (n)
+        overlay_detach(p->overlay, n);
+}
+
+/* The socket is closed later: this may be one of its callbacks. */
+static void give_up(struct parent *p, const char *why)
+{
+    const bool was_online = p->state == PARENT_ONLINE;
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_NODE_LOST, NULL };
+
+    if (p->state == PARENT_WAITING)
+        return;
+    if (why != p->error)
+        (void)snprintf(p->error, sizeof(p->error), "%s", why);
+    set_state(p, PARENT_WAITING);
+    if (was_online) {
+        log_fields(LOG_WARNING, fields, "the parent %s (rank %u) is lost: %s", p->host, p->rank,
+                   p->error);
+        p->delay = DELAY_MIN;
+        drop_node(p);
+        if (p->overlay->ops.on_parent)
+            p->overlay->ops.on_parent(false, p->overlay->ops.arg);
+    }
+    flux_timer_watcher_reset(p->retry, p->delay, 0.);
+    flux_watcher_start(p->retry);
+    p->delay = p->delay * 2 > DELAY_MAX ? DELAY_MAX : p->delay * 2;
+}
+
+static void on_disconnect(struct zsock *s, bool failed, void *arg)
+{
+    struct parent *p = arg;
+    static struct log_ratelimit limit;
+
+    if (failed && log_ratelimit(&limit, 10))
+        log_warning("%s, which should be the parent %s (rank %u), does not accept our key or is no "
+                    "router of this instance",
+                    p->uri, p->host, p->rank);
+    give_up(p, failed ? "the key was not accepted" : "the connection ended");
+}
+
+/* --- welcome or not */
+
+static void handle_welcome(struct parent *p, const void *data, size_t size)
+{
+    struct overlay *o = p->overlay;
+    struct hello h;
+
+    if (p->state != PARENT_CONNECTING || hello_decode(data, size, &h) < 0)
+        return;
+    if (p->uuid[0] && strcmp(p->uuid, h.uuid) != 0)
+        log_notice("%s (rank %u) was started anew", h.host, p->rank);
+    (void)snprintf(p->uuid, sizeof(p->uuid), "%s", h.uuid);
+    (void)snprintf(p->host, sizeof(p->host), "%s", h.host);
+    if (h.epoch[0] && strcmp(o->epoch, h.epoch) != 0) { /* events are counted anew */
+        history_deinit(&o->history);
+        o->history.first = o->history.next = h.event_seq + 1;
+        (void)snprintf(o->epoch, sizeof(o->epoch), "%s", h.epoch);
+    }
+    flux_watcher_stop(p->limit);
+    if (!p->node) {
+        if (node_new(p->sock, p->rank, p->host, NULL, &p->node) < 0 ||
+            overlay_attach(o, p->node) < 0) {
+            p->node = node_free(p->node);
+            give_up(p, "out of memory");
+            return;
+        }
+    }
+    (void)snprintf(p->node->host, sizeof(p->node->host), "%s", h.host);
+    p->node->held = false;
+    p->was_online = true;
+    p->delay = DELAY_MIN;
+    p->error[0] = '\0';
+    set_state(p, PARENT_ONLINE);
+    log_info("connected to the parent %s (rank %u)", p->host, p->rank);
+    (void)node_flush(p->node);
+    overlay_changed(o);
+    if (o->ops.on_parent)
+        o->ops.on_parent(true, o->ops.arg);
+}
+
+static void handle_refusal(struct parent *p, const void *data, size_t size)
+{
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_NODE_REFUSED, NULL };
+    static struct log_ratelimit limit;
+    struct refusal r;
+
+    if (refusal_decode(data, size, &r) < 0)
+        return;
+    if (log_ratelimit(&limit, 10))
+        log_fields(LOG_ERR, fields, "the parent %s (rank %u) refuses this node: %s", p->host,
+                   p->rank, r.reason);
+    (void)snprintf(p->error, sizeof(p->error), "it refuses this node: %.200s", r.reason);
+    p->delay = DELAY_MAX / 2;
+    give_up(p, p->error);
+}
+
+static const char *handle_control(struct parent *p, const struct node_control *c)
+{
+    switch (c->type) {
+    case NODE_WELCOME:
+        handle_welcome(p, c->data, c->size);
+        return NULL;
+    case NODE_REFUSED:
+        handle_refusal(p, c->data, c->size);
+        return NULL;
+    case NODE_GOODBYE:
+        return "it was stopped";
+    default:
+        return NULL;
+    }
+}
+
+/* Before the welcome there may be no node: then only control messages make sense. */
+static const char *handle(struct parent *p, const struct zframe *f)
+{
+    struct node_control control;
+    const char *reason = NULL;
+    flux_msg_t *msg = NULL;
+
+    if (p->state != PARENT_ONLINE)
+        (void)node_control_parse(f->data, f->size, &control);
+    else if (node_receive(p->node, f->data, f->size, &msg, &control, &reason) < 0)
+        return reason;
+    reason = msg ? overlay_message(p->overlay, p->node, msg) : handle_control(p, &control);
+    flux_msg_destroy(msg);
+    return reason;
+}
+
+static bool on_ready(struct zsock *s, void *arg)
+{
+    struct parent *p = arg;
+    const char *reason = NULL;
+    struct zframe f;
+    int n;
+
+    for (n = 0; n < FRAMES_A_TURN && !reason && p->state != PARENT_WAITING; n++) {
+        const int rc = zsock_recv(s, &f);
+
+        if (rc == -EPROTO)
+            continue;
+        if (rc < 0)
+            break;
+        reason = handle(p, &f);
+    }
+    if (!reason && p->state == PARENT_ONLINE && !p->node->lost &&
+        node_flush(p->node) == -EHOSTUNREACH)
+        reason = "the connection ended";
+    if (reason)
+        give_up(p, reason);
+    return n == FRAMES_A_TURN;
+}
+
+/* --- an attempt */
+
+static int open_socket(struct parent *p)
+{
+    static const struct zsock_ops ops = { .on_ready = on_ready, .on_disconnect = on_disconnect };
+    const struct overlay_config *conf = &p->overlay->conf;
+    uint8_t id[ZSOCK_ID_SIZE];
+    const struct zsock_options opts = { .id = id,
+                                        .public_key = p->key ? conf->public_key : NULL,
+                                        .secret_key = conf->secret_key,
+                                        .server_key = p->key,
+                                        .ipv6 = conf->ipv6,
+                                        .tcp_user_timeout_msec =
+                                            (int)(conf->tcp_user_timeout * 1000),
+                                        .connect_timeout_msec =
+                                            (int)(conf->connect_timeout * 1000) };
+    int rc;
+
+    randombytes_buf(id, sizeof(id));
+    id[0] |= 1; /* identities that begin with a zero byte are libzmq's own */
+    rc = zsock_new(p->overlay->zmq, p->overlay->reactor, &opts, &ops, p, &p->sock);
+    return rc < 0 ? rc : zsock_connect(p->sock, p->uri);
+}
+
+static int say_hello(struct parent *p)
+{
+    struct hello h;
+    CLEANUP(freep) char *text = NULL;
+
+    overlay_hello(p->overlay, &h);
+    text = hello_encode(&h);
+    return text ? node_send_stranger(p->sock, NULL, NODE_HELLO, text, strlen(text)) : -ENOMEM;
+}
+
+static int attempt(struct parent *p)
+{
+    int rc;
+
+    p->sock = zsock_free(p->sock, 0);
+    rc = open_socket(p);
+    if (rc == 0)
+        rc = say_hello(p);
+    if (rc == 0) {
+        if (p->node)
+            p->node->sock = p->sock;
+        set_state(p, PARENT_CONNECTING);
+    }
+    return rc;
+}
+
+static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct parent *p = arg;
+    const int rc = attempt(p);
+
+    if (rc < 0) {
+        p->state = PARENT_CONNECTING;
+        give_up(p, strerror(-rc));
+    }
+}
+
+static void on_limit(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct parent *p = arg;
+
+    log_warning("no connection to the parent %s (rank %u) at %s in %.0f s%s%s; still trying",
+                p->host, p->rank, p->uri, p->overlay->conf.connect_timeout, p->error[0] ? ": " : "",
+                p->error);
+    drop_node(p);
+}
+
+int parent_connect(struct parent *p)
+{
+    int rc;
+
+    p->rank = topology_parent(p->overlay->conf.topo, p->overlay->conf.rank);
+    if (!p->host[0])
+        (void)snprintf(p->host, sizeof(p->host), "rank %u", p->rank);
+    if (node_new(NULL, p->rank, p->host, NULL, &p->node) < 0 ||
+        overlay_attach(p->overlay, p->node) < 0) {
+        p->node = node_free(p->node);
+        return -ENOMEM;
+    }
+    p->node->held = true;
+    rc = attempt(p);
+    if (rc < 0)
+        return rc;
+    flux_timer_watcher_reset(p->limit, p->overlay->conf.connect_timeout, 0.);
+    flux_watcher_start(p->limit);
+    return 0;
+}
+
+void parent_tick(struct parent *p, uint64_t now_usec)
+{
+    if (p->state == PARENT_ONLINE && !p->node->lost)
+        (void)node_send_control(p->node, NODE_ALIVE, NULL, 0);
+}
+
+void parent_reap(struct parent *p)
+{
+    if (p->node && p->node->lost)
+        give_up(p, p->node->lost);
+}
+
+int parent_init(struct parent *p, struct overlay *o)
+{
+    *p = (struct parent){ .overlay = o, .delay = DELAY_MIN };
+    p->retry = flux_timer_watcher_create(o->reactor, 0., 0., on_retry, p);
+    p->limit = flux_timer_watcher_create(o->reactor, 0., 0., on_limit, p);
+    return p->retry && p->limit ? 0 : -ENOMEM;
+}
+
+void parent_deinit(struct parent *p)
+{
+    if (p->state == PARENT_ONLINE)
+        (void)node_send_control(p->node, NODE_GOODBYE, NULL, 0);
+    drop_node(p);
+    flux_watcher_destroy(p->limit);
+    flux_watcher_destroy(p->retry);
+    p->sock = zsock_free(p->sock, 200);
+    free(p->uri);
+    free(p->key);
+}
