@@ -17,6 +17,14 @@ static int submit(flux_t *h, const struct job_request *req, flux_jobid_t *ret_id
     return 0;
 }
 
+/* Our standard input goes to the tasks, or to some of them. */
+static bool input_is_ours(const struct cmdline *c)
+{
+    const char *s = cmdline_string(c, "input", NULL);
+
+    return !s || job_input_is_ranks(s);
+}
+
 static int run_job(const struct cmdline *c, const struct job_request *req)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
@@ -29,7 +37,7 @@ static int run_job(const struct cmdline *c, const struct job_request *req)
         fprintf(stderr, "jobid: %s\n", jobid_text(id));
     return follow_job(h, id,
                       (struct follow_options){ .label = cmdline_has(c, "label-io"),
-                                               .input = !cmdline_has(c, "input"),
+                                               .input = input_is_ours(c),
                                                .interrupts = true,
                                                .unread = true,
                                                .verbose = verbose });

@@ -177,6 +177,16 @@ static void on_job_end(int errnum, const char *reason, void *arg)
     check_done(fo);
 }
 
+/* Where the service of the job's shells is. */
+static uint32_t leader_rank(const json_t *header)
+{
+    int rank;
+
+    return json_unpack((json_t *)header, "{s:{s:i}}", "options", "leader-rank", &rank) == 0
+               ? (uint32_t)rank
+               : FLUX_NODEID_ANY;
+}
+
 static void on_output_event(const char *name, double timestamp, const json_t *context, void *arg)
 {
     struct follow *fo = arg;
@@ -186,7 +196,7 @@ static void on_output_event(const char *name, double timestamp, const json_t *co
                     jobid_text(fo->id));
     /* The header is written by the shell once it is there to take input. */
     if (strcmp(name, "header") == 0)
-        input_start(fo->input);
+        input_start(fo->input, leader_rank(context));
 }
 
 static void on_output_end(int errnum, const char *reason, void *arg)

@@ -24,6 +24,7 @@
 struct input {
     flux_t *h;
     char topic[96];
+    uint32_t nodeid;
     const char *ranks;
     flux_watcher_t *watcher;
     flux_watcher_t *background;       /* runs while the terminal is another's */
@@ -126,7 +127,7 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
         return;
     o = iodata_encode("stdin", in->ranks, buf, n > 0 ? (size_t)n : 0, n <= 0);
     if (!(text = json_dumps(o, JSON_COMPACT)) ||
-        !(*f = flux_rpc(in->h, in->topic, text, FLUX_NODEID_ANY, 0)) ||
+        !(*f = flux_rpc(in->h, in->topic, text, in->nodeid, 0)) ||
         flux_future_then(*f, -1., on_sent, in) < 0) {
         input_stop(in);
         return;
@@ -139,10 +140,11 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
 
 /* epoll takes no plain files, but select-like waiting has no sense for them either: they are always
  * readable. /dev/null and closed descriptors end at once. */
-void input_start(struct input *in)
+void input_start(struct input *in, uint32_t nodeid)
 {
     if (in && !in->started && !in->stopped) {
         in->started = true;
+        in->nodeid = nodeid;
         flux_watcher_start(in->watcher);
     }
 }

@@ -10,7 +10,8 @@ struct input;
 /* Idle until started. ranks: of the tasks that get it, lent; NULL: all. */
 struct input *input_new(flux_t *h, flux_jobid_t id, const char *ranks);
 struct input *input_free(struct input *in);
-void input_start(struct input *in); /* NULL is fine; the second call does nothing */
+/* nodeid: of the leader shell. NULL is fine; the second call does nothing. */
+void input_start(struct input *in, uint32_t nodeid);
 void input_stop(struct input *in);
 
 #endif

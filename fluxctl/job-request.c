@@ -3,6 +3,7 @@
  * words of the option; what only the instance can know is left to it. */
 #include "job-request.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,15 @@ static int set_attribute(const struct builder *b, char *arg)
 }
 
 /* A stream that goes to or comes from a file: "output", "stdout" -> --output. */
+bool job_input_is_ranks(const char *s)
+{
+    struct idset *ids = isdigit((unsigned char)s[0]) ? idset_decode(s) : NULL;
+    const bool ok = ids || strcmp(s, "all") == 0;
+
+    idset_destroy(ids);
+    return ok;
+}
+
 static int set_stream(const struct builder *b, const char *option, const char *side,
                       const char *stream)
 {
@@ -224,6 +234,8 @@ static int set_stream(const struct builder *b, const char *option, const char *s
     }
     if (strcmp(s, "none") == 0 || strcmp(s, "kvs") == 0)
         return 0; /* the default */
+    if (strcmp(option, "input") == 0 && job_input_is_ranks(s))
+        return set(b, option, "attributes.system.shell.options.input.stdin.ranks", json_string(s));
     snprintf(path, sizeof(path), "attributes.system.shell.options.%s.%s.type", side, stream);
     if (set(b, option, path, json_string("file")) < 0)
         return -1;

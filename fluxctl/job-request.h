@@ -24,7 +24,7 @@
         { 0, "env-remove", "PATTERN", "Remove variables" },                                        \
         { 0, "env-file", "FILE", "Read rules from a file" },                                       \
         { 0, "cwd", "DIR", "Working directory of the tasks (default: this one)" },                 \
-        { 0, "input", "FILE", "File for the tasks' standard input" },                              \
+        { 0, "input", "FILE|RANKS", "File for the tasks' standard input, or who reads ours" },     \
         { 0, "output", "TEMPLATE", "File for standard output; {{id}} is the job id" },             \
         { 0, "error", "TEMPLATE", "File for standard error" },                                     \
         { 'l', "label-io", NULL, "Begin lines of output with the rank of the task" },              \
@@ -44,6 +44,9 @@ struct job_request {
     int urgency;
     int flags;
 };
+
+/* --input=VALUE names tasks, not a file. */
+bool job_input_is_ranks(const char *s);
 
 /* cc: what {cc} stands for in options and command, and with `set_cc` the value of FLUX_JOB_CC; NULL
  * leaves {cc} alone. 0, or -1 after complaining. */

@@ -9,6 +9,7 @@
  * and those whose tasks all end in time, see nothing of it. */
 #include "base/errorx.h"
 #include "base/fsd.h"
+#include "exits.h"
 #include "option.h"
 #include "plugins.h"
 
@@ -26,14 +27,14 @@ struct exits {
 static void on_timeout(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct exits *x = arg;
+    const int n = x->shell->info.ntasks - x->shell->nexited;
     char note[160], time[32];
 
     if (fsd_format(time, sizeof(time), x->timeout) < 0)
         time[0] = '\0';
     (void)snprintf(note, sizeof(note),
                    "task %d exited %s ago and %d other%s still run%s: exit-timeout", x->first_rank,
-                   time, x->shell->nrunning, x->shell->nrunning == 1 ? "" : "s",
-                   x->shell->nrunning == 1 ? "s" : "");
+                   time, n, n == 1 ? "" : "s", n == 1 ? "s" : "");
     shell_raise(x->shell, note);
 }
 
@@ -59,22 +60,21 @@ static void arm(struct exits *x)
         flux_watcher_start(x->timer);
 }
 
-static void on_task_exit(struct task *task)
+void exits_note(struct shell *shell, int rank, int exit_code)
 {
-    struct exits *x = task->shell->exits;
-    const int code = exit_code_of(task->wait_status);
+    struct exits *x = shell->exits;
     char note[128];
 
     if (!x || x->any)
         return;
     x->any = true;
-    x->first_rank = task->rank;
-    if (task->shell->info.ntasks < 2)
+    x->first_rank = rank;
+    if (shell->info.ntasks < 2)
         return;
-    if (x->on_error && code != 0) {
-        (void)snprintf(note, sizeof(note), "task %d exited with exit code %d: exit-on-error",
-                       task->rank, code);
-        shell_raise(task->shell, note);
+    if (x->on_error && exit_code != 0) {
+        (void)snprintf(note, sizeof(note), "task %d exited with exit code %d: exit-on-error", rank,
+                       exit_code);
+        shell_raise(shell, note);
     } else if (x->timeout >= 0) {
         arm(x);
     }
@@ -97,7 +97,6 @@ static void on_shell_exit(struct shell *shell)
 const struct shell_plugin plugin_exits = {
     .name = "exits",
     .shell_init = on_shell_init,
-    .task_exit = on_task_exit,
     .shell_finish = on_shell_finish,
     .shell_exit = on_shell_exit,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Output files. Opened as the job's user, by the shell, in append mode, so that tasks of other
- * nodes and further jobs that append to the same file do not overwrite each other. */
+/* Output files. Opened as the job's user, by the shell, in append mode, so that further jobs that
+ * append to the same file do not overwrite each other. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -78,10 +78,10 @@ int outfiles_open(struct outfiles *files, const char *path, bool append, struct 
     return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
+int outfile_write(struct outfile *file, const char *data, size_t size)
 {
     while (size > 0) {
-        const ssize_t n = write(fd, data, size);
+        const ssize_t n = write(file->fd, data, size);
 
         if (n < 0 && errno != EINTR)
             return -errno;
@@ -93,23 +93,16 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
-int outfile_write(struct outfile *file, const char *data, size_t size, int label,
-                  bool *at_line_start)
+char *outfile_label(const char *data, size_t size, int label, bool *at_line_start, size_t *ret_size)
 {
-    CLEANUP(freep) char *text = NULL;
     size_t used = 0, lines = 1;
-    char prefix[16];
-    int prefix_len;
+    char prefix[16], *text;
+    const int prefix_len = snprintf(prefix, sizeof(prefix), "%d: ", label);
 
-    if (label < 0)
-        return write_all(file->fd, data, size);
-    prefix_len = snprintf(prefix, sizeof(prefix), "%d: ", label);
     for (size_t i = 0; i < size; i++)
         lines += data[i] == '\n';
     text = malloc(size + lines * (size_t)prefix_len);
-    if (!text)
-        return -ENOMEM;
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; text && i < size; i++) {
         if (*at_line_start) {
             memcpy(text + used, prefix, (size_t)prefix_len);
             used += (size_t)prefix_len;
@@ -117,5 +110,6 @@ int outfile_write(struct outfile *file, const char *data, size_t size, int label
         text[used++] = data[i];
         *at_line_start = data[i] == '\n';
     }
-    return write_all(file->fd, text, used);
+    *ret_size = used;
+    return text;
 }

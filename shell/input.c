@@ -3,6 +3,7 @@
  *
  *     input.stdin.type   service (default), file
  *     input.stdin.path   file name, with {{tags}}; each task reads it from its start
+ *     input.stdin.ranks  the tasks that users' input goes to (default all); others read nothing
  *
  * Input from users is recorded in the input eventlog (RFC 24) as it is taken. A task that does not
  * read holds up to a megabyte, then the senders wait. */
@@ -12,6 +13,7 @@
 
 #include "base/errorx.h"
 #include "input.h"
+#include "peers.h"
 #include "plugins.h"
 #include "template.h"
 
@@ -29,11 +31,36 @@ struct instream {
 struct input {
     struct shell *shell;
     const char *path; /* NULL: from users */
+    const char *rank; /* who gets what is not for somebody by name, "all" or an idset */
+    char *listener_text;
+    struct idset *listeners; /* the same; NULL: all. Others read nothing */
     struct instream *streams;
     bool blocked;
     void (*on_room)(void *arg);
     void *arg;
 };
+
+static int read_listeners(struct input *in, flux_error_t *error)
+{
+    json_t *o = shell_info_option(&in->shell->info, "input.stdin.ranks");
+    const json_int_t n = json_integer_value(o);
+    const char *text = json_string_value(o);
+
+    in->rank = "all";
+    if (!o || (text && strcmp(text, "all") == 0))
+        return 0;
+    if (text)
+        in->listeners = idset_decode(text);
+    else if (json_is_integer(o) && n >= 0 && n < in->shell->info.ntasks &&
+             (in->listeners = idset_create(0, IDSET_FLAG_AUTOGROW)))
+        (void)idset_set(in->listeners, (unsigned int)n);
+    if (!in->listeners || idset_count(in->listeners) == 0 ||
+        idset_last(in->listeners) >= (unsigned int)in->shell->info.ntasks)
+        return errorx_fail(error, EINVAL,
+                           "-o input.stdin.ranks: must be ranks of tasks such as 0 or 0-3, or all");
+    in->rank = in->listener_text = idset_encode(in->listeners, IDSET_FLAG_RANGE);
+    return in->rank ? 0 : errorx_fail(error, ENOMEM, "out of memory");
+}
 
 static int on_shell_init(struct shell *shell, flux_error_t *error)
 {
@@ -47,7 +74,7 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
     for (size_t i = 0; i < n; i++)
         in->streams[i] = (struct instream){ .in = in, .fd = -EBADF };
     if (!type || strcmp(type, "service") == 0)
-        return 0;
+        return read_listeners(in, error);
     if (strcmp(type, "file") != 0)
         return errorx_fail(error, EINVAL, "-o input.stdin.type=%s: must be service or file", type);
     in->path = shell_info_option_string(&shell->info, "input.stdin.path");
@@ -67,12 +94,25 @@ static void close_stream(struct instream *s)
     s->size = s->capacity = 0;
 }
 
-static bool has_room(const struct input *in)
+bool input_has_room(const struct input *in)
 {
+    if (!in->shell->started || !peers_have_room(in->shell))
+        return false;
     for (int i = 0; i < in->shell->info.nlocal; i++)
         if (in->streams[i].size >= INPUT_MAX)
             return false;
     return true;
+}
+
+void input_check_room(struct input *in)
+{
+    if (!in || !in->blocked || !input_has_room(in))
+        return;
+    in->blocked = false;
+    if (in->on_room)
+        in->on_room(in->arg);
+    else
+        peers_resume(in->shell);
 }
 
 static void flush(struct instream *s)
@@ -111,11 +151,7 @@ static void on_writable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
     struct input *in = s->in;
 
     flush(s);
-    if (in->blocked && has_room(in)) {
-        in->blocked = false;
-        if (in->on_room)
-            in->on_room(in->arg);
-    }
+    input_check_room(in);
 }
 
 static void write_header(struct logs *logs)
@@ -128,14 +164,14 @@ static void write_header(struct logs *logs)
 static void record_redirect(struct input *in, const struct task *task, const char *path)
 {
     struct logs *logs = in->shell->logs;
-    const bool first = logs_is_empty(logs, LOGS_INPUT);
+    const bool leader = peers_is_leader(in->shell), first = logs_is_empty(logs, LOGS_INPUT);
     char rank[12] = "all";
 
     if (template_is_per_task(in->path))
         (void)snprintf(rank, sizeof(rank), "%d", task->rank);
-    else if (!first)
+    else if (!first || !leader)
         return;
-    if (first)
+    if (first && leader)
         write_header(logs);
     (void)logs_event(logs, LOGS_INPUT, "redirect", "{s:s s:s s:s}", "stream", "stdin", "rank", rank,
                      "path", path);
@@ -163,6 +199,8 @@ static int on_task_init(struct task *task, flux_error_t *error)
 
     if (in->path)
         return open_file(in, task, error);
+    if (in->listeners && !idset_test(in->listeners, (unsigned int)task->rank))
+        return 0; /* reads /dev/null */
     if (pipe2(fds, O_CLOEXEC) < 0)
         return errorx_fail(error, errno, "cannot make a pipe: %s", strerror(errno));
     task->fds[0] = fds[0];
@@ -177,11 +215,7 @@ static void on_task_exit(struct task *task)
     struct input *in = task->shell->input;
 
     close_stream(&in->streams[task->index]);
-    if (in->blocked && has_room(in)) {
-        in->blocked = false;
-        if (in->on_room)
-            in->on_room(in->arg);
-    }
+    input_check_room(in);
 }
 
 static int store(struct instream *s, const struct iodata *io)
@@ -216,28 +250,72 @@ static void record(struct input *in, const struct iodata *io)
         (void)logs_event_json(logs, LOGS_INPUT, "data", o);
 }
 
-int input_write(struct input *in, const struct iodata *io)
+/* The tasks that input is for. *ret NULL: all. 0 or -EINVAL. */
+static int read_ranks(const struct iodata *io, struct idset **ret)
 {
-    const bool all = !io->rank[0] || strcmp(io->rank, "all") == 0;
-    struct idset *ranks = NULL;
+    *ret = NULL;
+    if (strcmp(io->stream, "stdin") != 0)
+        return -EINVAL;
+    if (io->rank[0] && strcmp(io->rank, "all") != 0 && !(*ret = idset_decode(io->rank)))
+        return -EINVAL;
+    return 0;
+}
+
+static int store_all(struct input *in, const struct iodata *io, const struct idset *ranks)
+{
     int rc = 0;
 
+    for (int i = 0; i < in->shell->info.nlocal && rc == 0; i++)
+        if (!ranks || idset_test(ranks, (unsigned int)in->shell->tasks[i].rank))
+            rc = store(&in->streams[i], io);
+    return rc;
+}
+
+int input_write(struct input *in, struct iodata *io)
+{
+    struct idset *ranks;
+    int rc;
+
+    if (!io->rank[0] || strcmp(io->rank, "all") == 0)
+        io->rank = in->rank;
     if (in->path || in->shell->finishing)
         return -EPIPE;
-    if (strcmp(io->stream, "stdin") != 0 || (!all && !(ranks = idset_decode(io->rank))))
-        return -EINVAL;
-    if (!has_room(in)) {
+    if ((rc = read_ranks(io, &ranks)) < 0)
+        return rc;
+    if (!input_has_room(in)) {
         in->blocked = true;
-        idset_destroy(ranks);
-        return -EAGAIN;
+        rc = -EAGAIN;
     }
-    for (int i = 0; i < in->shell->info.nlocal && rc == 0; i++)
-        if (all || idset_test(ranks, (unsigned int)in->shell->tasks[i].rank))
-            rc = store(&in->streams[i], io);
-    idset_destroy(ranks);
+    if (rc == 0)
+        rc = store_all(in, io, ranks);
+    if (rc == 0)
+        rc = peers_send_input(in->shell, io, ranks);
     if (rc == 0)
         record(in, io);
+    idset_destroy(ranks);
     return rc;
+}
+
+int input_deliver(struct input *in, const struct iodata *io)
+{
+    struct idset *ranks;
+    int rc = in->path ? -EPIPE : read_ranks(io, &ranks);
+
+    if (rc < 0)
+        return rc;
+    rc = store_all(in, io, ranks);
+    in->blocked = !input_has_room(in);
+    idset_destroy(ranks);
+    return rc;
+}
+
+int input_record_text(struct input *in, const char *text)
+{
+    struct logs *logs = in->shell->logs;
+
+    if (logs_is_empty(logs, LOGS_INPUT))
+        write_header(logs);
+    return logs_append(logs, LOGS_INPUT, text, strlen(text));
 }
 
 void input_set_on_room(struct input *in, void (*on_room)(void *arg), void *arg)
@@ -254,6 +332,8 @@ static void on_shell_exit(struct shell *shell)
         return;
     for (int i = 0; in->streams && i < shell->info.nlocal; i++)
         close_stream(&in->streams[i]);
+    idset_destroy(in->listeners);
+    free(in->listener_text);
     free(in->streams);
     free(in);
     shell->input = NULL;

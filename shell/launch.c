@@ -57,7 +57,7 @@ const struct shell_plugin plugin_launch = {
 /* --- posix_spawn */
 
 static int prepare(const struct launch *l, posix_spawnattr_t *attr, posix_spawn_file_actions_t *fa,
-                   const int fds[3])
+                   const int fds[3], int pmi_fd)
 {
     sigset_t none, all;
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
@@ -75,6 +75,8 @@ static int prepare(const struct launch *l, posix_spawnattr_t *attr, posix_spawn_
     for (int i = 0; i < 3 && rc == 0; i++)
         rc = fds[i] >= 0 ? posix_spawn_file_actions_adddup2(fa, fds[i], i)
                          : posix_spawn_file_actions_addopen(fa, i, "/dev/null", O_RDWR, 0);
+    if (pmi_fd >= 0 && rc == 0) /* the same number: only close-on-exec is taken off */
+        rc = posix_spawn_file_actions_adddup2(fa, pmi_fd, pmi_fd);
     return rc;
 }
 
@@ -88,7 +90,7 @@ static int spawn(struct task *task, char *const argv[], char *const envp[])
         return -rc;
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
-        rc = prepare(task->shell->launch, &attr, &fa, task->fds);
+        rc = prepare(task->shell->launch, &attr, &fa, task->fds, task->pmi_fd);
         if (rc == 0)
             rc = posix_spawnp(&task->pid, argv[0], &fa, &attr, argv, envp);
         (void)posix_spawnattr_destroy(&attr);
@@ -129,6 +131,8 @@ static int child_prepare(const struct task *task)
         rc = -errno;
     if (rc == 0)
         rc = child_files(task->fds);
+    if (rc == 0 && task->pmi_fd >= 0 && fcntl(task->pmi_fd, F_SETFD, 0) < 0)
+        rc = -errno;
     if (rc == 0)
         rc = child_signals();
     if (rc == 0)

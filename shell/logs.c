@@ -37,6 +37,7 @@ struct logs {
     flux_t *h;
     char *ns;
     struct logs_events events;
+    struct logs_relay relay; /* append NULL: none */
     struct log log[LOGS_COUNT];
     flux_future_t *f; /* commit or look-up */
     flux_watcher_t *timer, *retry;
@@ -67,7 +68,7 @@ static size_t waiting(const struct logs *logs)
 
 bool logs_is_full(const struct logs *logs)
 {
-    return waiting(logs) >= LOGS_FULL;
+    return logs->relay.append ? logs->relay.is_full(logs->relay.arg) : waiting(logs) >= LOGS_FULL;
 }
 
 bool logs_is_empty(const struct logs *logs, enum log_name name)
@@ -273,6 +274,17 @@ int logs_new(flux_t *h, const char *ns, const struct logs_events *events, struct
     return 0;
 }
 
+int logs_new_relay(const struct logs_relay *relay, struct logs **ret)
+{
+    struct logs *logs = calloc(1, sizeof(*logs));
+
+    if (!logs)
+        return -ENOMEM;
+    logs->relay = *relay;
+    *ret = logs;
+    return 0;
+}
+
 struct logs *logs_free(struct logs *logs)
 {
     if (logs) {
@@ -293,6 +305,8 @@ int logs_append(struct logs *logs, enum log_name name, const char *text, size_t 
 
     if (logs->dead || len == 0)
         return 0;
+    if (logs->relay.append)
+        return logs->relay.append(logs->relay.arg, name, text, len);
     if (log->capacity - log->size < len) {
         const size_t capacity = (log->size + len) * 2 + 1024;
         char *grown = realloc(log->data, capacity);
@@ -335,6 +349,10 @@ int logs_event(struct logs *logs, enum log_name name, const char *event, const c
 
 void logs_finish(struct logs *logs, void (*cb)(void *arg), void *arg)
 {
+    if (logs->relay.append) {
+        logs->relay.finish(logs->relay.arg, cb, arg);
+        return;
+    }
     logs->finish = cb;
     logs->finish_arg = arg;
     proceed(logs);

@@ -26,6 +26,15 @@ int logs_new(flux_t *h, const char *ns, const struct logs_events *events, struct
 struct logs *logs_free(struct logs *logs);
 DEFINE_CLEANUP(struct logs *, logs_free)
 
+/* Of a shell that is not the leader: what is appended goes to him, nothing to the KVS. */
+struct logs_relay {
+    int (*append)(void *arg, enum log_name name, const char *text, size_t len);
+    bool (*is_full)(void *arg);
+    void (*finish)(void *arg, void (*cb)(void *arg), void *cb_arg); /* call cb when he has it all */
+    void *arg;
+};
+int logs_new_relay(const struct logs_relay *relay, struct logs **ret);
+
 /* Text of whole lines. 0 or -ENOMEM. */
 int logs_append(struct logs *logs, enum log_name name, const char *text, size_t len);
 /* An RFC 18 event of now; context as json_pack(3) takes it, fmt NULL: none. */

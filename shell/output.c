@@ -12,7 +12,9 @@
  *
  * stderr follows stdout's type and path unless it has its own. stdout is passed on by whole lines,
  * stderr as it comes. Memory is bounded: when the eventlog has a megabyte waiting, pipes are left
- * unread until it was written, and the tasks feel it as a full pipe. */
+ * unread until it was written, and the tasks feel it as a full pipe. Shells that are not the leader
+ * send him what goes to the eventlog or to a file of the whole job, and write files of their own
+ * node and tasks themselves. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -23,7 +25,9 @@
 #include "linebuf.h"
 #include "option.h"
 #include "output.h"
+#include "peers.h"
 #include "plugins.h"
+#include "template.h"
 
 #define LIMIT_DEFAULT 1000000000
 #define LIMIT_GUEST   10000000
@@ -42,6 +46,7 @@ struct stream {
     struct linebuf lb;
     struct outfile *file; /* NULL: the eventlog */
     bool at_line_start;   /* for labels */
+    bool relayed;         /* to the leader's file */
     bool failed;          /* writing to the file failed, and was said */
 };
 
@@ -58,6 +63,8 @@ struct output {
     uint64_t limit;             /* of what the eventlog takes of each stream of this shell */
     uint64_t written[NSTREAMS]; /* to it */
     struct outfiles *files;
+    struct outfile *shared[NSTREAMS]; /* at the leader, for tasks of other nodes */
+    bool shared_failed[NSTREAMS];
     struct stream *streams; /* NSTREAMS for each task */
 };
 
@@ -107,9 +114,10 @@ static void write_header(struct output *o)
 {
     const int n = o->shell->info.ntasks;
 
-    (void)logs_event(o->shell->logs, LOGS_OUTPUT, "header", "{s:i s:{s:s s:s} s:{s:i s:i} s:{}}",
+    (void)logs_event(o->shell->logs, LOGS_OUTPUT, "header", "{s:i s:{s:s s:s} s:{s:i s:i} s:{s:i}}",
                      "version", 1, "encoding", "stdout", "UTF-8", "stderr", "UTF-8", "count",
-                     "stdout", n, "stderr", n, "options");
+                     "stdout", n, "stderr", n, "options", "leader-rank",
+                     (int)o->shell->info.broker_rank);
 }
 
 /* The instance belongs to somebody else if its directory does. */
@@ -165,17 +173,68 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
 
 /* --- passing on */
 
-static void to_file(struct stream *s, const char *data, size_t size)
+static void write_failed(struct stream *s, int rc)
 {
-    const bool label = s->o->option[s->which].label;
-    const int rc =
-        outfile_write(s->file, data, size, label ? s->task->rank : -1, &s->at_line_start);
-
-    if (rc < 0 && !s->failed) {
-        s->failed = true;
+    if (!s->failed)
         shell_log(s->o->shell, LOG_ERR, "task %d: %s is lost: %s", s->task->rank,
                   stream_names[s->which], strerror(-rc));
+    s->failed = true;
+}
+
+/* Into the file, or to the shell that has it open. */
+static void to_file(struct stream *s, const char *data, size_t size)
+{
+    CLEANUP(freep) char *text = NULL;
+    int rc = 0;
+
+    if (s->o->option[s->which].label) {
+        text = outfile_label(data, size, s->task->rank, &s->at_line_start, &size);
+        data = text;
     }
+    if (!data)
+        rc = -ENOMEM;
+    else if (s->relayed)
+        peers_tell_write(s->o->shell, s->which, data, size);
+    else
+        rc = outfile_write(s->file, data, size);
+    if (rc < 0)
+        write_failed(s, rc);
+}
+
+/* The file of the whole job that a stream goes to, if there is one. */
+static struct outfile *shared_file(struct output *o, int which, flux_error_t *error)
+{
+    const char *template = o->option[which].path;
+    CLEANUP(freep) char *path = NULL;
+    bool first;
+
+    if (o->shared[which] || !template || template_is_per_node(template))
+        return o->shared[which];
+    path = shell_file_name(o->shell, template);
+    if (!path)
+        errorx_set(error, "the name of the output file is too long");
+    else
+        (void)outfiles_open(o->files, path, o->append, &o->shared[which], &first, error);
+    return o->shared[which];
+}
+
+int output_write_stream(struct output *o, const char *stream, const char *data, size_t size)
+{
+    const int which = strcmp(stream, stream_names[STDERR]) == 0 ? STDERR : STDOUT;
+    flux_error_t error = { .text = "there is none" };
+    struct outfile *file = o ? shared_file(o, which, &error) : NULL;
+    const int rc = file ? outfile_write(file, data, size) : 0;
+
+    if (!o)
+        return -EPROTO;
+    if (rc < 0)
+        errorx_set(&error, "%s", strerror(-rc));
+    if ((!file || rc < 0) && !o->shared_failed[which]) {
+        o->shared_failed[which] = true;
+        shell_log(o->shell, LOG_ERR, "%s of tasks on other nodes is lost: %s", stream_names[which],
+                  error.text);
+    }
+    return 0;
 }
 
 /* How much of size the eventlog still takes. The first byte too many is said. */
@@ -209,7 +268,7 @@ static void pass_on(struct stream *s, bool eof)
     size_t size, taken;
 
     while ((size = linebuf_piece(&s->lb, eof)) > 0) {
-        if (s->file)
+        if (s->file || s->relayed)
             to_file(s, s->lb.data, size);
         else if ((taken = within_limit(s, size)) > 0)
             to_eventlog(s, s->lb.data, taken, false);
@@ -226,7 +285,7 @@ static void close_stream(struct stream *s)
     closep(&s->fd);
     s->fd = -EBADF;
     pass_on(s, true);
-    if (!s->file)
+    if (!s->file && !s->relayed)
         to_eventlog(s, NULL, 0, true);
     linebuf_deinit(&s->lb);
 }
@@ -248,9 +307,9 @@ static int read_once(struct stream *s)
     return 1;
 }
 
-static void pause_all(struct output *o)
+void output_pause(struct output *o)
 {
-    for (int i = 0; i < o->shell->info.nlocal * NSTREAMS; i++)
+    for (int i = 0; o && i < o->shell->info.nlocal * NSTREAMS; i++)
         if (o->streams[i].w && !o->streams[i].file)
             flux_watcher_stop(o->streams[i].w);
 }
@@ -269,7 +328,7 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
 
     (void)read_once(s);
     if (logs_is_full(o->shell->logs))
-        pause_all(o);
+        output_pause(o);
 }
 
 /* --- streams of a task */
@@ -283,7 +342,8 @@ static int open_file(struct stream *s, const char *text, flux_error_t *error)
 
     if (!path)
         return errorx_fail(error, errno, "the name of the output file is too long");
-    rc = outfiles_open(s->o->files, path, s->o->append, &s->file, &first, error);
+    s->relayed = !peers_is_leader(s->o->shell) && !template_is_per_node(text);
+    rc = s->relayed ? 0 : outfiles_open(s->o->files, path, s->o->append, &s->file, &first, error);
     if (rc < 0)
         return rc;
     (void)snprintf(rank, sizeof(rank), "%d", s->task->rank);

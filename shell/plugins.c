@@ -3,8 +3,9 @@
 #include "plugins.h"
 
 static const struct shell_plugin *const plugins[] = {
-    &plugin_tmpdir, &plugin_environment, &plugin_affinity, &plugin_gpu,   &plugin_output,
-    &plugin_launch, &plugin_input,       &plugin_service,  &plugin_exits, &plugin_warning,
+    &plugin_tmpdir,  &plugin_environment, &plugin_affinity, &plugin_gpu,
+    &plugin_output,  &plugin_launch,      &plugin_input,    &plugin_pmi,
+    &plugin_service, &plugin_exits,       &plugin_warning,
 };
 
 int plugins_shell_init(struct shell *shell, flux_error_t *error)

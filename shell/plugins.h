@@ -26,6 +26,7 @@ extern const struct shell_plugin plugin_gpu;
 extern const struct shell_plugin plugin_launch;
 extern const struct shell_plugin plugin_output;
 extern const struct shell_plugin plugin_input;
+extern const struct shell_plugin plugin_pmi;
 extern const struct shell_plugin plugin_service;
 extern const struct shell_plugin plugin_exits;
 extern const struct shell_plugin plugin_warning;

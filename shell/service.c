@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The service UID-shell-ID: .stdin and .kill, for the job's user and the instance owner.
+/* The service UID-shell-ID: .kill for the tasks of this shell, of all shells at the leader; at the
+ * leader .stdin, and what other shells tell (leader.h). For the job's user and the instance owner.
  * Registration is sent along and not waited for: the events that announce the shell travel behind
  * it. Input that the tasks have no room for stays unanswered until they have, in order, up to a
  * limit. */
@@ -10,6 +11,7 @@
 #include "base/errorx.h"
 #include "base/list.h"
 #include "input.h"
+#include "peers.h"
 #include "plugins.h"
 
 #define WAITING_MAX 64 /* requests */
@@ -115,6 +117,8 @@ static void on_kill(flux_t *h, flux_msg_handler_t *mh, const flux_msg_t *msg, vo
         rc = -EINVAL;
     else
         tasks_signal(sv->shell, signum);
+    if (rc == 0)
+        peers_signal(sv->shell, signum);
     answer(sv, msg, rc);
 }
 
@@ -136,10 +140,8 @@ static int add_handler(struct shell_service *sv, int i, const char *method, flux
 static int on_shell_init(struct shell *shell, flux_error_t *error)
 {
     struct shell_service *sv;
-    int rc;
+    int rc = 0;
 
-    if (shell->info.shell_rank != 0)
-        return 0;
     sv = shell->service = calloc(1, sizeof(*sv));
     if (!sv)
         return errorx_fail(error, ENOMEM, "out of memory");
@@ -147,9 +149,11 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
     TAILQ_INIT(&sv->waiting);
     (void)snprintf(sv->name, sizeof(sv->name), "%u-shell-%" PRIu64, shell->info.userid,
                    shell->info.id);
-    input_set_on_room(shell->input, on_room, sv);
-    if ((rc = add_handler(sv, 0, "stdin", on_stdin)) < 0 ||
-        (rc = add_handler(sv, 1, "kill", on_kill)) < 0)
+    if (peers_is_leader(shell)) {
+        input_set_on_room(shell->input, on_room, sv);
+        rc = add_handler(sv, 0, "stdin", on_stdin);
+    }
+    if (rc < 0 || (rc = add_handler(sv, 1, "kill", on_kill)) < 0)
         return errorx_fail(error, -rc, "out of memory");
     sv->f = flux_service_register(shell->h, sv->name);
     if (!sv->f)

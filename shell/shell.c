@@ -13,7 +13,9 @@
 
 #include "base/errorx.h"
 #include "base/number.h"
+#include "input.h"
 #include "option.h"
+#include "peers.h"
 #include "plugins.h"
 #include "shell.h"
 #include "signals.h"
@@ -94,7 +96,11 @@ void shell_check_finished(struct shell *shell)
             leave(shell);
         return;
     }
-    if (shell->started && !shell->finishing && shell->nrunning == 0 && tasks_kill_orphans())
+    if (!shell->started || shell->finishing || shell->nrunning > 0 || !tasks_kill_orphans())
+        return;
+    if (shell->told_to_end)
+        peers_hurry(shell);
+    if (peers_settled(shell))
         finish(shell);
 }
 
@@ -122,6 +128,7 @@ static void on_room(void *arg)
     struct shell *shell = arg;
 
     output_resume(shell->output);
+    peers_resume(shell);
 }
 
 /* The job's namespace is gone or not ours: the job is over for everyone but us. */
@@ -178,8 +185,12 @@ static int prepare(struct shell *shell, flux_error_t *error)
 {
     const struct logs_events events = { .on_room = on_room, .on_dead = on_dead, .arg = shell };
     const char *head = shell->info.log_head;
-    int rc = logs_new(shell->h, shell->info.kvs_namespace, &events, &shell->logs);
+    int rc = 0;
 
+    if (peers_is_leader(shell))
+        rc = logs_new(shell->h, shell->info.kvs_namespace, &events, &shell->logs);
+    if (rc == 0 && (rc = peers_new(shell, error)) < 0)
+        return rc;
     if (rc == 0 && head)
         rc = logs_append(shell->logs, LOGS_EXEC, head, strlen(head));
     if (rc == 0)
@@ -195,6 +206,63 @@ static int prepare(struct shell *shell, flux_error_t *error)
     return 0;
 }
 
+static void run_tasks(struct shell *shell)
+{
+    if (peers_is_leader(shell))
+        announce_init(shell);
+    say_start(shell);
+    tasks_start(shell);
+    plugins_shell_start(shell);
+    shell->started = true;
+    peers_barrier(shell, BARRIER_START, NULL);
+    input_check_room(shell->input);
+}
+
+void shell_barrier_done(struct shell *shell, enum barrier which, int rc, json_t *object)
+{
+    if (which == BARRIER_START) {
+        announce_start(shell);
+    } else if (which == BARRIER_PMI) {
+        pmi_barrier_done(shell->pmi, rc, object);
+    } else if (shell->waiting) {
+        shell->waiting = false;
+        run_tasks(shell);
+        if (!shell->over)
+            shell_check_finished(shell);
+    }
+}
+
+/* There will be no tasks. */
+static void give_up(struct shell *shell)
+{
+    shell->waiting = false;
+    shell->started = true;
+    if (!shell->over)
+        shell_check_finished(shell);
+}
+
+void shell_signalled(struct shell *shell, int signum)
+{
+    shell->told_to_end = shell->told_to_end || signum == SIGTERM || signum == SIGINT ||
+                         signum == SIGHUP || signum == SIGQUIT;
+    if (shell->started) {
+        tasks_signal(shell, signum);
+        if (shell->nrunning == 0)
+            shell_check_finished(shell);
+    } else if (shell->waiting && shell->told_to_end) {
+        shell_note_exit_code(shell, 128 + signum);
+        give_up(shell);
+    }
+}
+
+void shell_leader_lost(struct shell *shell, const char *why)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text), "the leader of the job's shells is lost (%s)", why);
+    abandon(shell, text);
+}
+
 static void start(struct shell *shell)
 {
     flux_error_t error = { .text = "" };
@@ -202,18 +270,14 @@ static void start(struct shell *shell)
 
     if (prepare(shell, &error) < 0) {
         shell_fatal(shell, 1, "%s", error.text);
+        give_up(shell);
     } else if (pending) {
         shell->exit_code = 128 + pending; /* told to end before it began */
+        give_up(shell);
     } else {
-        announce_init(shell);
-        say_start(shell);
-        tasks_start(shell);
-        plugins_shell_start(shell);
-        announce_start(shell);
+        shell->waiting = true;
+        peers_barrier(shell, BARRIER_INIT, NULL);
     }
-    shell->started = true;
-    if (!shell->over)
-        shell_check_finished(shell);
 }
 
 static void on_info(flux_future_t *f, void *arg)
@@ -314,6 +378,7 @@ struct shell *shell_free(struct shell *shell)
 {
     if (shell) {
         plugins_shell_exit(shell);
+        peers_free(shell->peers);
         raise_free(shell->raise);
         for (int i = 0; shell->tasks && i < shell->info.nlocal; i++)
             env_deinit(&shell->tasks[i].env); /* of one that was not started */

@@ -23,6 +23,7 @@ struct task {
     struct env env;
     pid_t pid;
     int wait_status; /* when exited */
+    int pmi_fd;      /* of the task; -EBADF: none. Closed after the start */
     int fds[3]; /* what becomes stdin, stdout, stderr; -EBADF: /dev/null. Closed after the start */
 };
 
@@ -37,7 +38,10 @@ struct shell {
     struct env env; /* of all tasks */
     struct task *tasks;
     int nrunning;
+    int nexited;  /* tasks of the job, at the leader */
+    bool waiting; /* for the other shells, to start */
     bool started;
+    bool told_to_end;
     int exit_code; /* the highest so far */
     bool first_failure_logged;
     bool finishing;
@@ -52,7 +56,9 @@ struct shell {
     struct warning *warning;
     struct launch *launch;
     struct raise *raise;
-    int verbose; /* 0 to 2 */
+    struct pmi *pmi;
+    struct peers *peers; /* NULL: we are the only shell */
+    int verbose;         /* 0 to 2 */
     char *tmpdir;
 };
 
@@ -62,6 +68,8 @@ struct shell *shell_free(struct shell *shell);
 DEFINE_CLEANUP(struct shell *, shell_free)
 int shell_run(struct shell *shell);             /* the exit code */
 void shell_check_finished(struct shell *shell); /* after a task ended */
+/* A signal for the tasks, or for us if there are none yet. */
+void shell_signalled(struct shell *shell, int signum);
 /* Nothing more can come of this job: a sentence for the user, kill what runs, exit. */
 void shell_fatal(struct shell *shell, int exit_code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -79,6 +87,7 @@ struct raise *raise_free(struct raise *r);
 
 /* --- output.c */
 void output_resume(struct output *o);
+void output_pause(struct output *o);
 
 /* --- tasks.c */
 int tasks_create(struct shell *shell, flux_error_t *error);
@@ -87,8 +96,10 @@ void tasks_reap(struct shell *shell); /* after SIGCHLD */
 void tasks_signal(struct shell *shell, int signum);
 /* Kill what tasks left behind. true: there is nothing left. */
 bool tasks_kill_orphans(void);
-/* A file name with its tags replaced. malloc'd; NULL with errno. */
+/* A file name with its tags replaced, all but those of tasks in the second case. malloc'd; NULL
+ * with errno. */
 char *task_file_name(const struct task *task, const char *text);
+char *shell_file_name(const struct shell *shell, const char *text);
 int exit_code_of(int wait_status);
 
 #endif

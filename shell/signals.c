@@ -22,10 +22,9 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     struct signals *s = arg;
     const int signum = flux_signal_watcher_get_signum(w);
 
-    if (s->shell->started)
-        tasks_signal(s->shell, signum);
-    else if (signum != SIGWINCH)
+    if (!s->shell->started && signum != SIGWINCH)
         s->pending = signum;
+    shell_signalled(s->shell, signum);
 }
 
 static void on_child(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)

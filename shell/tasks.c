@@ -12,7 +12,9 @@
 
 #include "base/errorx.h"
 #include "base/number.h"
+#include "exits.h"
 #include "launch.h"
+#include "peers.h"
 #include "plugins.h"
 #include "template.h"
 
@@ -21,10 +23,9 @@ int exit_code_of(int wait_status)
     return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-char *task_file_name(const struct task *task, const char *text)
+static char *file_name(const struct shell *shell, const char *text, int rank, int index)
 {
-    const struct shell_info *info = &task->shell->info;
-    const bool per_task = template_is_per_task(text);
+    const struct shell_info *info = &shell->info;
     const struct template_values v = {
         .id = info->id,
         .name = info->jobspec.name,
@@ -32,11 +33,22 @@ char *task_file_name(const struct task *task, const char *text)
         .nnodes = info->nshells,
         .node_id = info->shell_rank,
         .node_name = info->here->hostname,
-        .task_rank = per_task ? task->rank : -1,
-        .task_index = per_task ? task->index : -1,
+        .task_rank = rank,
+        .task_index = index,
     };
 
     return template_expand(text, &v);
+}
+
+char *task_file_name(const struct task *task, const char *text)
+{
+    return template_is_per_task(text) ? file_name(task->shell, text, task->rank, task->index)
+                                      : shell_file_name(task->shell, text);
+}
+
+char *shell_file_name(const struct shell *shell, const char *text)
+{
+    return file_name(shell, text, -1, -1);
 }
 
 int tasks_create(struct shell *shell, flux_error_t *error)
@@ -51,7 +63,7 @@ int tasks_create(struct shell *shell, flux_error_t *error)
     for (int i = 0; i < n; i++) {
         struct task *task = &shell->tasks[i];
 
-        *task = (struct task){ .shell = shell, .rank = (int)rank, .index = i };
+        *task = (struct task){ .shell = shell, .rank = (int)rank, .index = i, .pmi_fd = -EBADF };
         rank = idset_next(shell->info.tasks, rank);
         for (int j = 0; j < 3; j++)
             task->fds[j] = -EBADF;
@@ -70,31 +82,46 @@ static char **make_argv(const struct shell_info *info)
     return argv;
 }
 
-static void log_task_exit(struct task *task)
+static void log_task_exit(struct shell *shell, const struct task_exit *x)
 {
-    struct shell *shell = task->shell;
-    const int st = task->wait_status;
+    const int st = x->wait_status;
 
     if (shell->first_failure_logged || st == 0)
         return;
     shell->first_failure_logged = true;
     (void)logs_event(shell->logs, LOGS_EXEC, "shell.task-exit", "{s:i s:i s:s s:i s:i s:i s:i}",
-                     "localid", task->index, "rank", task->rank, "state", "Exited", "pid",
-                     (int)task->pid, "wait_status", st, "signaled",
-                     WIFSIGNALED(st) ? WTERMSIG(st) : 0, "exitcode",
-                     WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st));
+                     "localid", x->index, "rank", x->rank, "state", "Exited", "pid", x->pid,
+                     "wait_status", st, "signaled", WIFSIGNALED(st) ? WTERMSIG(st) : 0, "exitcode",
+                     exit_code_of(st));
+}
+
+void shell_note_exit_code(struct shell *shell, int exit_code)
+{
+    if (exit_code > shell->exit_code)
+        shell->exit_code = exit_code;
+}
+
+void shell_task_exited(struct shell *shell, const struct task_exit *x)
+{
+    shell->nexited++;
+    shell_note_exit_code(shell, exit_code_of(x->wait_status));
+    log_task_exit(shell, x);
+    exits_note(shell, x->rank, exit_code_of(x->wait_status));
 }
 
 static void task_ended(struct task *task, int wait_status)
 {
     struct shell *shell = task->shell;
     const int code = exit_code_of(wait_status);
+    const struct task_exit x = { task->rank, task->index, (int)task->pid, wait_status };
 
     task->state = TASK_EXITED;
     task->wait_status = wait_status;
-    if (code > shell->exit_code)
-        shell->exit_code = code;
-    log_task_exit(task);
+    shell_note_exit_code(shell, code);
+    if (peers_is_leader(shell))
+        shell_task_exited(shell, &x);
+    else
+        peers_tell_exit(task);
     shell_verbose(shell, 2, "task %d: process %d ended with exit code %d", task->rank,
                   (int)task->pid, code);
     plugins_task_exit(task);
@@ -107,8 +134,7 @@ static void not_started(struct task *task, const char *command, int errnum)
     (void)snprintf(note, sizeof(note), "task %d: start failed: %s: %s", task->rank, command,
                    strerror(errnum));
     shell_log(task->shell, LOG_ERR, "%s", note);
-    if (!task->shell->first_failure_logged) /* one exception says it for all */
-        shell_raise(task->shell, note);
+    shell_raise(task->shell, note); /* the first one says it for all */
     task_ended(task, (errnum == ENOENT || errnum == ENOTDIR ? 127 : 126) << 8);
 }
 
@@ -121,6 +147,8 @@ static void start(struct task *task, char *const argv[])
         closep(&task->fds[i]);
         task->fds[i] = -EBADF;
     }
+    closep(&task->pmi_fd);
+    task->pmi_fd = -EBADF;
     env_deinit(&task->env);
     if (rc < 0) {
         not_started(task, argv[0], -rc);

@@ -113,12 +113,32 @@ char *template_expand(const char *text, const struct template_values *v)
     return strdup(out);
 }
 
-bool template_is_per_task(const char *text)
+static bool is_task_tag(const char *tag)
+{
+    return is_task_rank(tag) || strcmp(tag, "task.index") == 0;
+}
+
+static bool is_node_tag(const char *tag)
+{
+    return is_task_tag(tag) || strcmp(tag, "node.id") == 0 || strcmp(tag, "node.name") == 0;
+}
+
+static bool has_tag(const char *text, bool (*test)(const char *tag))
 {
     char tag[32];
 
     for (const char *p = text; *p; p++)
-        if (read_tag(p, tag) > 0 && (is_task_rank(tag) || strcmp(tag, "task.index") == 0))
+        if (read_tag(p, tag) > 0 && test(tag))
             return true;
     return false;
+}
+
+bool template_is_per_task(const char *text)
+{
+    return has_tag(text, is_task_tag);
+}
+
+bool template_is_per_node(const char *text)
+{
+    return has_tag(text, is_node_tag);
 }

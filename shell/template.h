@@ -20,5 +20,6 @@ struct template_values {
  * Unknown tags stay as they are. malloc'd; NULL with ENOMEM or ENAMETOOLONG. */
 char *template_expand(const char *text, const struct template_values *v);
 bool template_is_per_task(const char *text);
+bool template_is_per_node(const char *text); /* or per task */
 
 #endif

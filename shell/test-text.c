@@ -164,6 +164,15 @@ static void read_back(const char *path, char *buf, size_t size)
     (void)fclose(f);
 }
 
+static int put(struct outfile *file, const char *data, int label, bool *at_line_start)
+{
+    size_t size;
+    CLEANUP(freep)
+    char *text = outfile_label(data, strlen(data), label, at_line_start, &size);
+
+    return outfile_write(file, text, size);
+}
+
 static void lines_in_files_are_labelled_where_they_begin(void **state)
 {
     char dir[] = "/tmp/test-text-XXXXXX", path[64], text[128];
@@ -179,18 +188,18 @@ static void lines_in_files_are_labelled_where_they_begin(void **state)
     assert_int_equal(outfiles_open(files, path, false, &same, &first, &error), 0);
     assert_false(first);
     assert_ptr_equal(file, same);
-    assert_int_equal(outfile_write(file, "one\ntwo", 7, 3, &start), 0);
+    assert_int_equal(put(file, "one\ntwo", 3, &start), 0);
     assert_false(start);
-    assert_int_equal(outfile_write(file, " more\n", 6, 3, &start), 0);
+    assert_int_equal(put(file, " more\n", 3, &start), 0);
     assert_true(start);
-    assert_int_equal(outfile_write(file, "bare\n", 5, -1, &start), 0);
+    assert_int_equal(outfile_write(file, "bare\n", 5), 0);
     read_back(path, text, sizeof(text));
     assert_string_equal(text, "3: one\n3: two more\nbare\n");
     files = outfiles_free(files);
 
     files = outfiles_new(); /* again, appending */
     assert_int_equal(outfiles_open(files, path, true, &file, &first, &error), 0);
-    assert_int_equal(outfile_write(file, "x", 1, -1, &start), 0);
+    assert_int_equal(outfile_write(file, "x", 1), 0);
     outfiles_free(files);
     read_back(path, text, sizeof(text));
     assert_string_equal(text, "3: one\n3: two more\nbare\nx");

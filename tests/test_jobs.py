@@ -219,7 +219,7 @@ def test_a_missing_input_file_ends_the_job_and_is_named(instance, tmp_path):
 def test_verbose_tells_the_steps_of_the_shell(instance):
     quiet = instance.run("run", "true").stderr
     r = instance.run("run", "-o", "verbose=2", "true")
-    assert "starting tasks 0-0 of 1" in r.stderr and "started as process" in r.stderr
+    assert "starting tasks 0 of 1" in r.stderr and "started as process" in r.stderr
     assert "starting tasks" not in quiet
 
 
