@@ -50,7 +50,7 @@ def shell(build, tmp_path_factory):
         (work / name).chmod(0o755)
     for name in ("input.dat", "words", "a.in", "file"):
         (work / name).write_text("b\na\n")
-    (work / "conf" / "cores.toml").write_text(f'[[resource.config]]\nhosts = "{os.uname().nodename}"\ncores = "0-7"\n')
+    (work / "conf" / "cores.toml").write_text(f'[resource]\nnoverify = true\n[[resource.config]]\nhosts = "{os.uname().nodename}"\ncores = "0-7"\n')
     with Instance(build, work, args=["-c", str(work / "conf")],
                   env={"PATH": f"{work}/bin:{os.environ['PATH']}", "MANPATH": f"{TOP}/man:"}) as inst:
         def run(script):

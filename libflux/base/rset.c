@@ -256,6 +256,11 @@ double rset_expiration(const struct rset *r)
     return r->expiration;
 }
 
+double rset_starttime(const struct rset *r)
+{
+    return r->starttime;
+}
+
 void rset_set_expiration(struct rset *r, double starttime, double expiration)
 {
     r->starttime = starttime;

@@ -43,6 +43,7 @@ int rset_subtract(struct rset *a, const struct rset *b);
 bool rset_contains(const struct rset *a, const struct rset *b);
 
 double rset_expiration(const struct rset *r); /* 0: none */
+double rset_starttime(const struct rset *r);
 void rset_set_expiration(struct rset *r, double starttime, double expiration);
 
 #endif

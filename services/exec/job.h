@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "commitq.h"
-#include "cputopo.h"
+#include "service/cputopo.h"
 #include "launch.h"
 
 struct exec_config {

@@ -69,20 +69,31 @@ static struct entry *entry_add(struct drain *d, unsigned int rank, double timest
     return e;
 }
 
-static int drain_one(struct drain *d, unsigned int rank, double timestamp, const char *reason)
+/* What an event says of each of its ranks. */
+struct verdict {
+    double timestamp;
+    const char *reason; /* "" if none */
+    enum drain_overwrite overwrite;
+};
+
+static int drain_one(struct drain *d, unsigned int rank, const struct verdict *v)
 {
-    char *copy = strdup(reason);
     struct entry *e;
+    char *copy;
 
     HASH_FIND_INT(d->entries, &rank, e);
-    if (!e && copy)
-        e = entry_add(d, rank, timestamp);
-    if (!e || !copy) {
+    if (e && v->overwrite == DRAIN_KEEP && (e->reason[0] || !v->reason[0]))
+        return 0;
+    if (!(copy = strdup(v->reason)))
+        return -ENOMEM;
+    if (!e && !(e = entry_add(d, rank, v->timestamp))) {
         free(copy);
         return -ENOMEM;
     }
     free(e->reason);
     e->reason = copy;
+    if (v->overwrite == DRAIN_ALL)
+        e->since_wall = v->timestamp;
     return 0;
 }
 
@@ -96,10 +107,25 @@ static void undrain_one(struct drain *d, unsigned int rank)
     (void)idset_clear(d->ranks, rank);
 }
 
+static int verdict_decode(const json_t *context, double timestamp, struct verdict *ret)
+{
+    const json_t *overwrite = json_object_get(context, "overwrite");
+    const char *reason = json_string_value(json_object_get(context, "reason"));
+    json_int_t n = overwrite ? json_integer_value(overwrite) : DRAIN_REASON;
+
+    if (n < DRAIN_KEEP || n > DRAIN_ALL || (overwrite && !json_is_integer(overwrite)))
+        return -EPROTO;
+    *ret = (struct verdict){ .timestamp = timestamp,
+                             .reason = reason ? reason : "",
+                             .overwrite = (enum drain_overwrite)n };
+    return 0;
+}
+
 int drain_apply(struct drain *d, const json_t *event)
 {
     CLEANUP(idset_destroyp) struct idset *ids = NULL;
-    const char *name, *s, *reason;
+    struct verdict verdict;
+    const char *name, *s;
     json_t *context;
     double timestamp;
 
@@ -108,13 +134,12 @@ int drain_apply(struct drain *d, const json_t *event)
     if (strcmp(name, "drain") != 0 && strcmp(name, "undrain") != 0)
         return 0;
     s = json_string_value(json_object_get(context, "idset"));
-    if (!s || !(ids = idset_decode(s)))
+    if (!s || !(ids = idset_decode(s)) || verdict_decode(context, timestamp, &verdict) < 0)
         return -EPROTO;
-    reason = json_string_value(json_object_get(context, "reason"));
     for (unsigned int id = idset_first(ids); id != IDSET_INVALID_ID; id = idset_next(ids, id)) {
         if (name[0] == 'u')
             undrain_one(d, id);
-        else if (drain_one(d, id, timestamp, reason ? reason : "") < 0)
+        else if (drain_one(d, id, &verdict) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -135,21 +160,32 @@ int drain_replay(struct drain *d, const char *eventlog, flux_error_t *error)
     return 0;
 }
 
-json_t *drain_event(const struct idset *ranks, const char *reason)
+json_t *drain_event(const struct drain_order *order)
 {
-    CLEANUP(freep) char *s = idset_encode(ranks, IDSET_FLAG_RANGE);
+    CLEANUP(freep) char *s = idset_encode(order->ranks, IDSET_FLAG_RANGE);
 
     if (!s)
         return NULL;
-    return eventlog_entry_pack(0., "drain", "{s:s s:s}", "idset", s, "reason",
-                               reason ? reason : "");
+    return eventlog_entry_pack(0., "drain", "{s:s s:s* s:s s:i}", "idset", s, "nodelist",
+                               order->nodelist, "reason", order->reason ? order->reason : "",
+                               "overwrite", order->overwrite);
 }
 
-json_t *undrain_event(const struct idset *ranks)
+json_t *undrain_event(const struct idset *ranks, const char *nodelist, const char *reason)
 {
     CLEANUP(freep) char *s = idset_encode(ranks, IDSET_FLAG_RANGE);
 
-    return s ? eventlog_entry_pack(0., "undrain", "{s:s}", "idset", s) : NULL;
+    return s ? eventlog_entry_pack(0., "undrain", "{s:s s:s* s:s*}", "idset", s, "nodelist",
+                                   nodelist, "reason", reason)
+             : NULL;
+}
+
+bool drain_has_reason(const struct drain *d, unsigned int rank)
+{
+    struct entry *e;
+
+    HASH_FIND_INT(d->entries, &rank, e);
+    return e && e->reason[0];
 }
 
 const struct idset *drain_ranks(const struct drain *d)

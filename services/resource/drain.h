@@ -15,14 +15,31 @@ int drain_new(struct drain **ret);
 struct drain *drain_free(struct drain *d);
 DEFINE_CLEANUP(struct drain *, drain_free)
 
-/* Events {name:"drain", context:{idset, reason?}} and {name:"undrain", context:{idset}}; others are
- * ignored. A second drain of a rank changes its reason and keeps its time. 0, -EPROTO. */
+/* What becomes of ranks that are drained already and have a reason. */
+enum drain_overwrite {
+    DRAIN_KEEP = 0,   /* reason and time stay */
+    DRAIN_REASON = 1, /* the new reason, the old time */
+    DRAIN_ALL = 2,    /* the new reason and time */
+};
+
+struct drain_order {
+    const struct idset *ranks;
+    const char *nodelist; /* their hosts, for people; NULL: not told */
+    const char *reason;   /* NULL: none */
+    enum drain_overwrite overwrite;
+};
+
+/* Events {name:"drain", context:{idset, nodelist?, reason?, overwrite?}} (overwrite: as above, 1 if
+ * it is missing) and {name:"undrain", context:{idset}}; others are ignored. A rank that is drained
+ * without a reason takes one in any case. 0, -EPROTO. */
 int drain_apply(struct drain *d, const json_t *event);
 int drain_replay(struct drain *d, const char *eventlog, flux_error_t *error);
-json_t *drain_event(const struct idset *ranks, const char *reason); /* timestamp: now */
-json_t *undrain_event(const struct idset *ranks);
+json_t *drain_event(const struct drain_order *order); /* timestamp: now */
+json_t *undrain_event(const struct idset *ranks, const char *nodelist, const char *reason);
 
 const struct idset *drain_ranks(const struct drain *d);
+/* Is the rank drained, with a reason? */
+bool drain_has_reason(const struct drain *d, unsigned int rank);
 /* {IDSET: {timestamp, reason}}: ranks with equal time and reason share an entry. */
 json_t *drain_encode(const struct drain *d);
 

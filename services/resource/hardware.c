@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Loading a whole hwloc topology takes ten times as long as counting cores does, so types nobody
- * asked for are filtered out, and the PCI bus is only walked when sysfs lists a display controller
- * or processing accelerator on it.
+/* Loading a whole hwloc topology takes ten times as long as counting cores does, so sysfs is asked
+ * where it says enough: cores that this process may use, and whether the PCI bus has a display
+ * controller or processing accelerator at all. Only then, or when sysfs knows no cores, hwloc is
+ * loaded, without types that nobody asked for.
  *
  * A gpu is a PCI device that a vendor's library named (CUDA, OpenCL, NVML, RSMI: co-processor or
  * such a GPU object), or whose class is 3D controller or accelerator, or an NVIDIA or AMD display
@@ -15,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "resource/hardware.h"
+#include "service/cputopo.h"
 
 #define PCI_DEVICES       "/sys/bus/pci/devices"
 
@@ -114,7 +116,7 @@ static struct idset *idset_upto(unsigned int n)
     return TAKE(ids);
 }
 
-int hardware_load(bool norestrict, struct idset **ret_cores, struct idset **ret_gpus)
+static int load_by_hwloc(bool norestrict, struct idset **ret_cores, struct idset **ret_gpus)
 {
     CLEANUP(hwloc_topology_destroyp) hwloc_topology_t topo = NULL;
     CLEANUP(idset_destroyp) struct idset *cores = NULL;
@@ -143,6 +145,34 @@ int hardware_load(bool norestrict, struct idset **ret_cores, struct idset **ret_
     *ret_cores = TAKE(cores);
     *ret_gpus = TAKE(gpus);
     return 0;
+}
+
+/* The cores of this process, and no gpus. -errno: sysfs does not say. */
+static int load_by_sysfs(struct idset **ret_cores, struct idset **ret_gpus)
+{
+    CLEANUP(cputopo_freep) struct cputopo *topo = NULL;
+    CLEANUP(idset_destroyp) struct idset *cores = NULL;
+    CLEANUP(idset_destroyp) struct idset *gpus = NULL;
+    int rc = cputopo_new("/sys/devices/system/cpu", NULL, &topo);
+
+    if (rc < 0)
+        return rc;
+    if (cputopo_ncores(topo) == 0)
+        return -ENOENT;
+    cores = idset_upto((unsigned int)cputopo_ncores(topo));
+    gpus = idset_upto(0);
+    if (!cores || !gpus)
+        return -ENOMEM;
+    *ret_cores = TAKE(cores);
+    *ret_gpus = TAKE(gpus);
+    return 0;
+}
+
+int hardware_load(bool norestrict, struct idset **ret_cores, struct idset **ret_gpus)
+{
+    if (!norestrict && !gpus_are_possible() && load_by_sysfs(ret_cores, ret_gpus) == 0)
+        return 0;
+    return load_by_hwloc(norestrict, ret_cores, ret_gpus);
 }
 
 int hardware_xml(bool norestrict, char **ret_xml)

@@ -182,8 +182,8 @@ static int add_by_name(const struct rset *all, const char *host, struct idset *i
     return found;
 }
 
-static int targets_by_name(const struct rset *all, const char *targets, struct idset *ids,
-                           flux_error_t *error)
+static int targets_by_name(const struct rset *all, const char *targets, bool known_only,
+                           struct idset *ids, flux_error_t *error)
 {
     CLEANUP(hostlist_destroyp) struct hostlist *hl = hostlist_decode(targets);
 
@@ -195,14 +195,14 @@ static int targets_by_name(const struct rset *all, const char *targets, struct i
 
         if (n < 0)
             return n;
-        if (n == 0)
+        if (n == 0 && !known_only)
             return errorx_fail(error, EINVAL, "%s: there is no such host", hostlist_nth(hl, i));
     }
     return 0;
 }
 
-int inventory_targets(const struct rset *all, const char *targets, struct idset **ret,
-                      flux_error_t *error)
+static int find_targets(const struct rset *all, const char *targets, bool known_only,
+                        struct idset **ret, flux_error_t *error)
 {
     CLEANUP(idset_destroyp) struct idset *ids = NULL;
     int rc = 0;
@@ -211,13 +211,29 @@ int inventory_targets(const struct rset *all, const char *targets, struct idset 
         ids = idset_decode(targets);
     if (!ids) {
         ids = idset_create(0, IDSET_FLAG_AUTOGROW);
-        rc = ids ? targets_by_name(all, targets, ids, error) : -ENOMEM;
+        rc = ids ? targets_by_name(all, targets, known_only, ids, error) : -ENOMEM;
     }
     if (rc < 0)
         return rc;
-    for (unsigned int id = idset_first(ids); id != IDSET_INVALID_ID; id = idset_next(ids, id))
-        if (!rset_find(all, id))
+    for (unsigned int id = idset_first(ids); id != IDSET_INVALID_ID; id = idset_next(ids, id)) {
+        if (rset_find(all, id))
+            continue;
+        if (!known_only)
             return errorx_fail(error, EINVAL, "rank %u: there is no such rank", id);
+        (void)idset_clear(ids, id);
+    }
     *ret = TAKE(ids);
     return 0;
+}
+
+int inventory_targets(const struct rset *all, const char *targets, struct idset **ret,
+                      flux_error_t *error)
+{
+    return find_targets(all, targets, false, ret, error);
+}
+
+int inventory_known_targets(const struct rset *all, const char *targets, struct idset **ret,
+                            flux_error_t *error)
+{
+    return find_targets(all, targets, true, ret, error);
 }

@@ -17,5 +17,8 @@ int inventory_from_config(const json_t *config, struct rset **ret, flux_error_t 
  * not in all. */
 int inventory_targets(const struct rset *all, const char *targets, struct idset **ret,
                       flux_error_t *error);
+/* The same, but what is not in all is left out. */
+int inventory_known_targets(const struct rset *all, const char *targets, struct idset **ret,
+                            flux_error_t *error);
 
 #endif

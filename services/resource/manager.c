@@ -1,72 +1,70 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Rank 0 knows the inventory (configuration, else hwloc of this node), which ranks are excluded by
- * configuration and which are drained (resource.eventlog in the KVS, read once at start). One
- * scheduler at a time follows that with resource.acquire (RFC 28). Every rank hands out its own
- * topology.
+/* Rank 0 knows the inventory (configuration, else what every node says it has), which ranks are
+ * excluded by configuration, which are drained (resource.eventlog in the KVS, read once at start)
+ * and which are in the tree (the group broker.online). One scheduler at a time follows that with
+ * resource.acquire (RFC 28). Every rank says what it has, and hands out its own topology.
+ *
+ * A rank that comes is asked what it has before it is up; one that has less than is configured is
+ * drained first. Without configuration the inventory is told when every rank has come, or
+ * DISCOVERY_SECONDS after the start; ranks that come later are added.
  *
  * A drain is answered when it is committed. If the outcome of a commit is unknown the process ends
- * and reads the eventlog again.
- *
- * Not here yet: inventory gathered from ranks other than 0 when nothing is configured, and ranks
- * going up and down with the tree. Every rank below the instance's size counts as online. */
+ * and reads the eventlog again. */
 #include <string.h>
 
 #include "base/errorx.h"
 #include "base/eventlog.h"
-#include "resource/drain.h"
 #include "resource/hardware.h"
-#include "resource/inventory.h"
 #include "resource/manager.h"
+#include "resource/online.h"
+#include "resource/stock.h"
 #include "service/log.h"
 #include "service/waiting.h"
 
-#define EVENTLOG_KEY "resource.eventlog"
+#define EVENTLOG_KEY      "resource.eventlog"
+#define DISCOVERY_SECONDS 10.
 
 struct manager {
     struct service *svc;
     bool norestrict;
-    struct rset *all;       /* the whole inventory; NULL on ranks other than 0 */
-    struct idset *excluded; /* by configuration */
-    struct idset *online;
-    struct drain *drain;
+    bool leader; /* the rest up to xml is of rank 0 only */
+    struct stock stock;
     flux_future_t *replay; /* of the eventlog; NULL: done */
-    bool loaded;
-    struct request *acquire; /* the scheduler, or NULL */
-    char *xml;               /* this node's topology, once somebody asked */
+    struct online *online; /* NULL until then */
+    struct census *census;
+    flux_watcher_t *discovery; /* NULL: nothing is to be discovered */
+    bool loaded;               /* the inventory can be told */
+    struct request *acquire;   /* the scheduler, or NULL */
+    char *xml;                 /* this node's topology, once somebody asked */
     struct waiting waiting;
 };
 
 /* A drain or undrain under way. */
 struct change {
     struct manager *m;
-    struct request *req;
+    struct request *req; /* NULL: our own, of one rank that lacks something */
+    uint32_t rank;
     json_t *event;
 };
 
-DEFINE_CLEANUP(struct rset *, rset_free)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
-/* --- what is up */
-
-/* Online and neither drained nor excluded. */
-static struct idset *up_ranks(const struct manager *m)
+static void begin_again(struct manager *m, const char *why)
 {
-    CLEANUP(idset_destroyp) struct idset *up = idset_copy(m->online);
-
-    if (!up || idset_subtract(up, m->excluded) < 0 || idset_subtract(up, drain_ranks(m->drain)) < 0)
-        return NULL;
-    return TAKE(up);
+    log_err("%s: beginning again from scratch", why);
+    service_exit(m->svc, SERVICE_EXIT_ROUTER);
 }
 
 static void show_status(struct manager *m)
 {
-    CLEANUP(idset_destroyp) struct idset *up = up_ranks(m);
+    const struct stock *s = &m->stock;
+    CLEANUP(idset_destroyp) struct idset *up = stock_up(s);
 
     if (up)
         service_status(m->svc, "%zu nodes, %zu cores, %zu gpus: %zu up, %zu drained",
-                       rset_nnodes(m->all), rset_count(m->all, "core"), rset_count(m->all, "gpu"),
-                       idset_count(up), idset_count(drain_ranks(m->drain)));
+                       rset_nnodes(s->all), rset_count(s->all, "core"), rset_count(s->all, "gpu"),
+                       idset_count(up), idset_count(drain_ranks(s->drain)));
 }
 
 /* --- requests that came before the eventlog was read */
@@ -74,7 +72,7 @@ static void show_status(struct manager *m)
 static int wait_until_loaded(struct manager *m, struct request *req,
                              int (*fn)(struct request *req, void *arg))
 {
-    if (!m->all)
+    if (!m->leader)
         return request_explain(req, ENOSYS, "rank 0 answers this, not rank %u",
                                service_rank(m->svc));
     return waiting_add(&m->waiting, req, fn, "resources are being read and too many wait for them");
@@ -90,53 +88,42 @@ static void on_acquire_gone(struct request *req, void *arg)
         m->acquire = request_unref(m->acquire);
 }
 
-static json_t *acquirable(const struct manager *m)
+/* What there is and what of it is up: the first answer, and again when the inventory has grown. */
+static int tell_all(struct manager *m, struct request *req)
 {
-    CLEANUP(rset_freep) struct rset *r = NULL;
+    CLEANUP(idset_destroyp) struct idset *up = stock_up(&m->stock);
+    CLEANUP(freep) char *s = up ? idset_encode(up, IDSET_FLAG_RANGE) : NULL;
 
-    if (rset_new(&r) < 0)
-        return NULL;
-    for (size_t i = 0; i < rset_nnodes(m->all); i++) {
-        const struct rset_rank *rr = rset_nth(m->all, i);
-
-        if (!idset_test(m->excluded, rr->rank) &&
-            rset_add(r, rr->rank, rr->hostname, rr->cores, rr->gpus) < 0)
-            return NULL;
-    }
-    return rset_encode(r);
+    if (!s)
+        return -ENOMEM;
+    return request_respond_pack(req, "{s:o s:s}", "resources", stock_acquirable(&m->stock), "up",
+                                s);
 }
 
 static int rpc_acquire(struct request *req, void *arg)
 {
     struct manager *m = arg;
-    CLEANUP(idset_destroyp) struct idset *up = NULL;
-    CLEANUP(freep) char *s = NULL;
 
     if (!m->loaded)
         return wait_until_loaded(m, req, rpc_acquire);
     if (m->acquire)
         return request_fail(req, EBUSY, "another scheduler has acquired the resources");
-    up = up_ranks(m);
-    s = up ? idset_encode(up, IDSET_FLAG_RANGE) : NULL;
-    if (!s)
-        return -ENOMEM;
     m->acquire = request_ref(req);
     request_on_gone(req, on_acquire_gone, m);
-    return request_respond_pack(req, "{s:o s:s}", "resources", acquirable(m), "up", s);
+    return tell_all(m, req);
 }
 
 /* Tell the scheduler which ranks went up or down compared to before. */
 static void tell_scheduler(struct manager *m, const struct idset *before)
 {
-    CLEANUP(idset_destroyp) struct idset *now = up_ranks(m);
+    CLEANUP(idset_destroyp) struct idset *now = stock_up(&m->stock);
     CLEANUP(idset_destroyp) struct idset *up = now ? idset_difference(now, before) : NULL;
     CLEANUP(idset_destroyp) struct idset *down = now ? idset_difference(before, now) : NULL;
     CLEANUP(freep) char *sup = up ? idset_encode(up, IDSET_FLAG_RANGE) : NULL;
     CLEANUP(freep) char *sdown = down ? idset_encode(down, IDSET_FLAG_RANGE) : NULL;
 
     if (!sup || !sdown) {
-        log_err("out of memory: beginning again from scratch");
-        service_exit(m->svc, SERVICE_EXIT_ROUTER);
+        begin_again(m, "out of memory");
         return;
     }
     if (m->acquire && (sup[0] || sdown[0]))
@@ -155,12 +142,34 @@ static int rpc_status(struct request *req, void *arg)
 
     if (!m->loaded)
         return wait_until_loaded(m, req, rpc_status);
-    online = idset_encode(m->online, IDSET_FLAG_RANGE);
-    excluded = idset_encode(m->excluded, IDSET_FLAG_RANGE);
+    online = idset_encode(m->stock.online, IDSET_FLAG_RANGE);
+    excluded = idset_encode(m->stock.excluded, IDSET_FLAG_RANGE);
     if (!online || !excluded)
         return -ENOMEM;
-    return request_respond_pack(req, "{s:o s:s s:o s:s}", "R", rset_encode(m->all), "online",
-                                online, "drain", drain_encode(m->drain), "exclude", excluded);
+    return request_respond_pack(req, "{s:o s:s s:o s:s}", "R", rset_encode(m->stock.all), "online",
+                                online, "drain", drain_encode(m->stock.drain), "exclude", excluded);
+}
+
+static int rpc_topo_summary(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(idset_destroyp) struct idset *cores = NULL;
+    CLEANUP(idset_destroyp) struct idset *gpus = NULL;
+    CLEANUP(freep) char *score = NULL;
+    CLEANUP(freep) char *sgpu = NULL;
+    char hostname[256] = "";
+    int rc = hardware_load(m->norestrict, &cores, &gpus);
+
+    if (rc < 0)
+        return request_explain(req, -rc, "the cores of this node cannot be counted: %s",
+                               strerror(-rc));
+    score = idset_encode(cores, IDSET_FLAG_RANGE);
+    sgpu = idset_encode(gpus, IDSET_FLAG_RANGE);
+    if (!score || !sgpu)
+        return -ENOMEM;
+    (void)gethostname(hostname, sizeof(hostname) - 1);
+    return request_respond_pack(req, "{s:s s:s s:s}", "hostname", hostname, "core", score, "gpu",
+                                sgpu);
 }
 
 static int rpc_topo_get(struct request *req, void *arg)
@@ -191,31 +200,41 @@ static void change_free(struct change *c)
 }
 DEFINE_CLEANUP(struct change *, change_free)
 
+/* Answers who asked; what we drained ourselves may be told to be online now. */
+static int change_finish(struct change *c, int rc)
+{
+    if (!c->req)
+        return rc < 0 ? rc : stock_check(&c->m->stock, c->rank);
+    if (rc < 0)
+        return request_fail(c->req, -rc, "the drain state could not be stored: %s", strerror(-rc));
+    return 0;
+}
+
 static void on_change_committed(flux_future_t *f, void *arg)
 {
     CLEANUP(change_freep) struct change *c = arg;
     struct manager *m = c->m;
-    CLEANUP(idset_destroyp) struct idset *before = up_ranks(m);
+    CLEANUP(idset_destroyp) struct idset *before = stock_up(&m->stock);
     int rc = flux_future_get(f, NULL) < 0 ? -errno : 0;
 
     flux_future_destroy(f);
     if (rc == -ECONNRESET || rc == -EIO || !before) {
-        log_err("it is not known whether a drain was stored: beginning again from scratch");
-        service_exit(m->svc, SERVICE_EXIT_ROUTER);
+        begin_again(m, "it is not known whether a drain was stored");
         return;
     }
     if (rc == 0)
-        rc = drain_apply(m->drain, c->event);
-    if (rc < 0) {
-        (void)request_fail(c->req, -rc, "the drain state could not be stored: %s", strerror(-rc));
+        rc = drain_apply(m->stock.drain, c->event);
+    if (change_finish(c, rc) < 0) {
+        begin_again(m, "a node that lacks resources could not be drained");
         return;
     }
     tell_scheduler(m, before);
-    (void)request_respond(c->req, "{}");
+    if (c->req && rc == 0)
+        (void)request_respond(c->req, "{}");
 }
 
-/* Steals event. */
-static int commit_change(struct manager *m, struct request *req, json_t *event)
+/* Steals event. req NULL: of our own, about rank. */
+static int commit_change(struct manager *m, struct request *req, uint32_t rank, json_t *event)
 {
     CLEANUP(change_freep) struct change *c = calloc(1, sizeof(*c));
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
@@ -228,7 +247,8 @@ static int commit_change(struct manager *m, struct request *req, json_t *event)
     }
     c->m = m;
     c->event = event;
-    c->req = request_ref(req);
+    c->rank = rank;
+    c->req = req ? request_ref(req) : NULL;
     if (flux_kvs_txn_put(txn, FLUX_KVS_APPEND, EVENTLOG_KEY, line) < 0)
         return -errno;
     f = flux_kvs_commit(service_flux(m->svc), KVS_PRIMARY_NAMESPACE, 0, txn);
@@ -246,36 +266,232 @@ static int change_targets(struct manager *m, struct request *req, struct idset *
 {
     const char *targets = json_string_value(json_object_get(request_json(req), "targets"));
     flux_error_t error = { .text = "" };
-    int rc = inventory_targets(m->all, targets, ret, &error);
+    int rc = inventory_targets(m->stock.all, targets, ret, &error);
 
     return rc < 0 ? request_explain(req, -rc, "%s", error.text) : 0;
+}
+
+/* "2,4 (node2,node4)": ranks and their hosts, for a refusal; malloc'd. */
+static char *name_ranks(const struct manager *m, const struct idset *ranks)
+{
+    CLEANUP(freep) char *ids = idset_encode(ranks, IDSET_FLAG_RANGE);
+    CLEANUP(freep) char *hosts = stock_nodelist(&m->stock, ranks);
+    char *text = NULL;
+
+    if (!ids || !hosts || asprintf(&text, "%s (%s)", ids, hosts) < 0)
+        return NULL;
+    return text;
+}
+
+static int refuse_ranks(struct manager *m, struct request *req, const struct idset *ranks,
+                        const char *why)
+{
+    CLEANUP(freep) char *names = name_ranks(m, ranks);
+
+    return request_explain(req, EINVAL, "%s %s %s %s", idset_count(ranks) > 1 ? "ranks" : "rank",
+                           names ? names : "?", idset_count(ranks) > 1 ? "are" : "is", why);
+}
+
+static const char *const drain_modes[] = {
+    "refuse",         /* not a rank that is drained for a reason already */
+    "update",         /* DRAIN_KEEP */
+    "overwrite",      /* DRAIN_REASON */
+    "force-overwrite" /* DRAIN_ALL */
+};
+
+/* 0 refuse, 1 + enum drain_overwrite, -EINVAL. */
+static int drain_mode(const json_t *o)
+{
+    const char *s = json_string_value(json_object_get(o, "mode"));
+
+    for (size_t i = 0; s && i < ARRAY_SIZE(drain_modes); i++)
+        if (strcmp(s, drain_modes[i]) == 0)
+            return (int)i;
+    return s ? -EINVAL : 0;
+}
+
+/* Those of ranks that are drained, with a reason. */
+static struct idset *drained_before(const struct manager *m, const struct idset *ranks)
+{
+    CLEANUP(idset_destroyp)
+    struct idset *drained = idset_intersect(drain_ranks(m->stock.drain), ranks);
+
+    if (!drained)
+        return idset_create(0, IDSET_FLAG_AUTOGROW);
+    for (unsigned int id = idset_first(drained); id != IDSET_INVALID_ID;
+         id = idset_next(drained, id))
+        if (!drain_has_reason(m->stock.drain, id))
+            (void)idset_clear(drained, id);
+    return TAKE(drained);
 }
 
 static int rpc_drain(struct request *req, void *arg)
 {
     struct manager *m = arg;
-    const char *reason = json_string_value(json_object_get(request_json(req), "reason"));
+    int mode = drain_mode(request_json(req));
     CLEANUP(idset_destroyp) struct idset *ranks = NULL;
+    CLEANUP(idset_destroyp) struct idset *drained = NULL;
+    CLEANUP(freep) char *hosts = NULL;
     int rc;
 
     if (!m->loaded)
         return wait_until_loaded(m, req, rpc_drain);
+    if (mode < 0)
+        return request_explain(req, EINVAL,
+                               "mode is none of refuse, update, overwrite, force-overwrite");
     if ((rc = change_targets(m, req, &ranks)) < 0)
         return rc;
-    return commit_change(m, req, drain_event(ranks, reason));
+    if (!(drained = drained_before(m, ranks)) || !(hosts = stock_nodelist(&m->stock, ranks)))
+        return -ENOMEM;
+    if (mode == 0 && idset_count(drained) > 0)
+        return refuse_ranks(m, req, drained, "already drained");
+    return commit_change(
+        m, req, 0,
+        drain_event(&(struct drain_order){
+            .ranks = ranks,
+            .nodelist = hosts[0] ? hosts : NULL,
+            .reason = json_string_value(json_object_get(request_json(req), "reason")),
+            .overwrite = mode > 0 ? (enum drain_overwrite)(mode - 1) : DRAIN_KEEP }));
 }
 
 static int rpc_undrain(struct request *req, void *arg)
 {
     struct manager *m = arg;
+    const json_t *o = request_json(req);
+    const char *mode = json_string_value(json_object_get(o, "mode"));
     CLEANUP(idset_destroyp) struct idset *ranks = NULL;
+    CLEANUP(idset_destroyp) struct idset *wrong = NULL;
+    CLEANUP(freep) char *hosts = NULL;
     int rc;
 
     if (!m->loaded)
         return wait_until_loaded(m, req, rpc_undrain);
     if ((rc = change_targets(m, req, &ranks)) < 0)
         return rc;
-    return commit_change(m, req, undrain_event(ranks));
+    if (!(wrong = idset_difference(ranks, drain_ranks(m->stock.drain))))
+        return -ENOMEM;
+    if (idset_count(wrong) > 0 && (!mode || strcmp(mode, "force") != 0))
+        return refuse_ranks(m, req, wrong, "not drained");
+    (void)idset_subtract(ranks, wrong);
+    if (idset_count(ranks) == 0)
+        return request_respond(req, "{}");
+    if (!(hosts = stock_nodelist(&m->stock, ranks)))
+        return -ENOMEM;
+    return commit_change(m, req, 0,
+                         undrain_event(ranks, hosts[0] ? hosts : NULL,
+                                       json_string_value(json_object_get(o, "reason"))));
+}
+
+/* --- ranks come and go */
+
+static void begin_to_serve(struct manager *m)
+{
+    if (m->loaded)
+        return;
+    m->loaded = true;
+    flux_watcher_stop(m->discovery);
+    show_status(m);
+    waiting_serve(&m->waiting, m);
+}
+
+/* Is the inventory complete, as far as it can be known? */
+static void consider_serving(struct manager *m)
+{
+    if (m->stock.configured || rset_nnodes(m->stock.all) >= service_size(m->svc))
+        begin_to_serve(m);
+}
+
+static void on_discovery_timeout(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    log_warning("%zu of %u nodes have come: those that come later are added",
+                rset_nnodes(m->stock.all), service_size(m->svc));
+    begin_to_serve(m);
+}
+
+/* It is up when that is stored, and so never. */
+static int drain_lacking(struct manager *m, uint32_t rank, const char *why)
+{
+    CLEANUP(idset_destroyp) struct idset *ranks = idset_create(0, IDSET_FLAG_AUTOGROW);
+    CLEANUP(freep) char *host = NULL;
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_NODE_LACKS, NULL };
+
+    log_fields(LOG_ERR, fields, "%s: drained", why);
+    if (idset_test(drain_ranks(m->stock.drain), rank))
+        return stock_check(&m->stock, rank);
+    if (!ranks || idset_set(ranks, rank) < 0 || !(host = stock_nodelist(&m->stock, ranks)))
+        return -ENOMEM;
+    return commit_change(m, NULL, rank,
+                         drain_event(&(struct drain_order){
+                             .ranks = ranks, .nodelist = host[0] ? host : NULL, .reason = why }));
+}
+
+static void on_summary(const struct census_answer *answer, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(idset_destroyp) struct idset *before = stock_up(&m->stock);
+    flux_error_t error = { .text = "" };
+    int rc = before ? stock_answer(&m->stock, answer, &error) : -ENOMEM;
+
+    if (rc == STOCK_LACKS)
+        rc = drain_lacking(m, answer->rank, error.text);
+    if (rc == STOCK_GREW && m->acquire) {
+        rc = tell_all(m, m->acquire);
+        show_status(m);
+    } else if (rc >= 0)
+        tell_scheduler(m, before);
+    if (rc < 0)
+        begin_again(m, "a node could not be taken up");
+    else
+        consider_serving(m);
+}
+
+/* Rank 0 needs no message to itself. */
+static int ask_self(struct manager *m)
+{
+    CLEANUP(idset_destroyp) struct idset *cores = NULL;
+    CLEANUP(idset_destroyp) struct idset *gpus = NULL;
+    char hostname[256] = "";
+    int rc = hardware_load(m->norestrict, &cores, &gpus);
+
+    if (rc < 0) {
+        log_err("the cores of this node cannot be counted: %s", strerror(-rc));
+        return rc;
+    }
+    (void)gethostname(hostname, sizeof(hostname) - 1);
+    on_summary(&(struct census_answer){ .hostname = hostname, .cores = cores, .gpus = gpus }, m);
+    return 0;
+}
+
+static int ask(struct manager *m, struct idset *came)
+{
+    int rc = 0;
+
+    if (idset_test(came, 0)) {
+        rc = ask_self(m);
+        (void)idset_clear(came, 0);
+    }
+    return rc < 0 ? rc : census_ask(m->census, came);
+}
+
+static void on_online(const struct idset *ranks, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(idset_destroyp) struct idset *before = stock_up(&m->stock);
+    CLEANUP(idset_destroyp) struct idset *came = NULL;
+    CLEANUP(idset_destroyp) struct idset *gone = NULL;
+
+    if (!before || stock_set_online(&m->stock, ranks, &came, &gone) < 0) {
+        begin_again(m, "out of memory");
+        return;
+    }
+    census_forget(m->census, gone);
+    tell_scheduler(m, before);
+    if (ask(m, came) < 0)
+        begin_again(m, "nodes cannot be asked what they have");
+    else
+        consider_serving(m);
 }
 
 /* --- start */
@@ -288,66 +504,26 @@ static void on_replay(flux_future_t *f, void *arg)
     int rc = flux_kvs_lookup_get(f, &eventlog) < 0 ? -errno : 0;
 
     if (rc == 0)
-        rc = drain_replay(m->drain, eventlog ? eventlog : "", &error);
+        rc = drain_replay(m->stock.drain, eventlog ? eventlog : "", &error);
     if (rc < 0 && rc != -ENOENT) {
         log_err("%s cannot be read: %s", EVENTLOG_KEY,
                 error.text[0] ? error.text : flux_future_error_string(f));
         service_exit(m->svc, SERVICE_EXIT_ROUTER);
-    } else {
-        m->loaded = true;
-        show_status(m);
-        waiting_serve(&m->waiting, m);
-    }
+    } else if (online_new(m->svc, on_online, m, &m->online) < 0)
+        begin_again(m, "the group broker.online cannot be followed");
     flux_future_destroy(m->replay);
     m->replay = NULL;
 }
 
-static int read_hardware(struct manager *m)
+static int start_discovery(struct manager *m)
 {
-    CLEANUP(idset_destroyp) struct idset *cores = NULL;
-    CLEANUP(idset_destroyp) struct idset *gpus = NULL;
-    CLEANUP(rset_freep) struct rset *all = NULL;
-    char hostname[256] = "";
-    int rc = hardware_load(m->norestrict, &cores, &gpus);
-
-    if (rc < 0) {
-        log_err("hwloc cannot tell the cores of this node: %s", strerror(-rc));
-        return rc;
-    }
-    (void)gethostname(hostname, sizeof(hostname) - 1);
-    if (rset_new(&all) < 0 || rset_add(all, 0, hostname, cores, gpus) < 0)
+    if (m->stock.configured)
+        return 0;
+    m->discovery = flux_timer_watcher_create(service_reactor(m->svc), DISCOVERY_SECONDS, 0.,
+                                             on_discovery_timeout, m);
+    if (!m->discovery)
         return -ENOMEM;
-    if (service_size(m->svc) > 1)
-        log_warning("nothing is configured in [resource]: only the cores of rank 0 are used");
-    m->all = TAKE(all);
-    return 0;
-}
-
-static int read_inventory(struct manager *m, flux_error_t *error)
-{
-    const json_t *exclude = service_config_get(m->svc, "resource.exclude");
-    int rc = inventory_from_config(service_config(m->svc), &m->all, error);
-
-    if (rc == INVENTORY_NONE)
-        rc = read_hardware(m);
-    if (rc < 0)
-        return rc;
-    if (exclude && !json_is_string(exclude))
-        return errorx_fail(error, EINVAL, "resource.exclude: must be a string");
-    if (exclude)
-        return inventory_targets(m->all, json_string_value(exclude), &m->excluded, error);
-    m->excluded = idset_create(0, IDSET_FLAG_AUTOGROW);
-    return m->excluded ? 0 : -ENOMEM;
-}
-
-static int find_online(struct manager *m)
-{
-    m->online = rset_ranks(m->all);
-    if (!m->online)
-        return -ENOMEM;
-    for (unsigned int id = idset_last(m->online);
-         id != IDSET_INVALID_ID && id >= service_size(m->svc); id = idset_last(m->online))
-        (void)idset_clear(m->online, id);
+    flux_watcher_start(m->discovery);
     return 0;
 }
 
@@ -355,13 +531,14 @@ static int start_leader(struct manager *m)
 {
     const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
     flux_error_t error = { .text = "" };
-    int rc = read_inventory(m, &error);
+    int rc = stock_init(&m->stock, service_config(m->svc), &error);
 
+    m->leader = true;
     if (rc < 0) {
         log_fields(LOG_ERR, fields, "no resources: %s", error.text[0] ? error.text : strerror(-rc));
         return rc;
     }
-    if ((rc = find_online(m)) < 0 || (rc = drain_new(&m->drain)) < 0)
+    if ((rc = census_new(m->svc, on_summary, m, &m->census)) < 0 || (rc = start_discovery(m)) < 0)
         return rc;
     m->replay = flux_kvs_lookup(service_flux(m->svc), KVS_PRIMARY_NAMESPACE, 0, EVENTLOG_KEY);
     return m->replay && flux_future_then(m->replay, -1., on_replay, m) == 0 ? 0 : -errno;
@@ -390,11 +567,11 @@ struct manager *manager_free(struct manager *m)
     waiting_deinit(&m->waiting);
     free(m->xml);
     request_unref(m->acquire);
+    flux_watcher_destroy(m->discovery);
+    census_free(m->census);
+    online_free(m->online);
     flux_future_destroy(m->replay);
-    drain_free(m->drain);
-    idset_destroy(m->online);
-    idset_destroy(m->excluded);
-    rset_free(m->all);
+    stock_deinit(&m->stock);
     free(m);
     return NULL;
 }
@@ -410,6 +587,10 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_USER,
       .flags = RPC_METHOD_RESUME,
       .fn = rpc_status },
+    { .topic = "resource.topo-summary",
+      .roles = ROLE_OWNER,
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_topo_summary },
     { .topic = "resource.topo-get",
       .roles = ROLE_USER,
       .flags = RPC_METHOD_RESUME,
@@ -420,9 +601,12 @@ static const struct rpc_method methods[] = {
       .fn = rpc_wake },
     { .topic = "resource.drain",
       .roles = ROLE_OWNER,
-      .in = "targets:s reason?:s",
+      .in = "targets:s reason?:s mode?:s",
       .fn = rpc_drain },
-    { .topic = "resource.undrain", .roles = ROLE_OWNER, .in = "targets:s", .fn = rpc_undrain },
+    { .topic = "resource.undrain",
+      .roles = ROLE_OWNER,
+      .in = "targets:s reason?:s mode?:s",
+      .fn = rpc_undrain },
 };
 
 const struct service_desc resource_desc = {

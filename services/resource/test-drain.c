@@ -60,13 +60,57 @@ static void draining_again_keeps_the_time_and_takes_the_reason(void **state)
     assert_true(json_number_value(json_object_get(entry, "timestamp")) == 2.0);
 }
 
+static void drain_again(struct drain *d, const char *reason, enum drain_overwrite overwrite)
+{
+    CLEANUP(idset_destroyp) struct idset *ids = idset_decode("0-1");
+    CLEANUP(json_decrefp)
+    json_t *event = drain_event(
+        &(struct drain_order){ .ranks = ids, .reason = reason, .overwrite = overwrite });
+
+    assert_int_equal(drain_apply(d, event), 0);
+}
+
+static void assert_entry(const struct drain *d, const char *ranks, const char *reason, bool old)
+{
+    CLEANUP(json_decrefp) json_t *o = drain_encode(d);
+    const json_t *entry = json_object_get(o, ranks);
+
+    assert_non_null(entry);
+    assert_string_equal(json_string_value(json_object_get(entry, "reason")), reason);
+    assert_int_equal(json_number_value(json_object_get(entry, "timestamp")) == 2.0, old);
+}
+
+static void the_first_reason_stays_unless_it_is_to_be_overwritten(void **state)
+{
+    CLEANUP(drain_freep) struct drain *d = NULL;
+
+    assert_int_equal(drain_new(&d), 0);
+    assert_int_equal(drain_replay(d,
+                                  "{\"timestamp\":2.0,\"name\":\"drain\",\"context\":{\"idset\":"
+                                  "\"0-1\",\"reason\":\"\",\"overwrite\":0}}\n",
+                                  NULL),
+                     0);
+    assert_false(drain_has_reason(d, 0));
+    drain_again(d, "first", DRAIN_KEEP);
+    assert_entry(d, "0-1", "first", true);
+    assert_true(drain_has_reason(d, 0));
+    drain_again(d, "second", DRAIN_KEEP);
+    assert_entry(d, "0-1", "first", true);
+    drain_again(d, "third", DRAIN_REASON);
+    assert_entry(d, "0-1", "third", true);
+    drain_again(d, "fourth", DRAIN_ALL);
+    assert_entry(d, "0-1", "fourth", false);
+}
+
 static void own_events_can_be_replayed(void **state)
 {
     CLEANUP(drain_freep) struct drain *d = NULL;
     CLEANUP(idset_destroyp) struct idset *ids = idset_decode("3,5-6");
     CLEANUP(idset_destroyp) struct idset *five = idset_decode("5");
-    CLEANUP(json_decrefp) json_t *drain = drain_event(ids, "why");
-    CLEANUP(json_decrefp) json_t *undrain = undrain_event(five);
+    CLEANUP(json_decrefp)
+    json_t *drain =
+        drain_event(&(struct drain_order){ .ranks = ids, .nodelist = "n[3,5-6]", .reason = "why" });
+    CLEANUP(json_decrefp) json_t *undrain = undrain_event(five, "n5", NULL);
 
     assert_int_equal(drain_new(&d), 0);
     assert_int_equal(drain_apply(d, drain), 0);
@@ -96,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replay_gives_the_state),
         cmocka_unit_test(draining_again_keeps_the_time_and_takes_the_reason),
+        cmocka_unit_test(the_first_reason_stays_unless_it_is_to_be_overwritten),
         cmocka_unit_test(own_events_can_be_replayed),
         cmocka_unit_test(broken_events_are_refused),
     };

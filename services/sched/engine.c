@@ -69,6 +69,29 @@ struct engine *engine_free(struct engine *e)
     return NULL;
 }
 
+/* A new pool in which every job has what it had. Its generation begins anew, so the head is tried
+ * again whatever it was. */
+int engine_grow(struct engine *e, const struct rset *all)
+{
+    CLEANUP(pool_freep) struct pool *pool = NULL;
+    int rc = pool_new(all, &pool);
+
+    for (struct holding *h = rc == 0 ? e->holdings : NULL; h; h = h->hh.next) {
+        CLEANUP(rset_freep) struct rset *taken = NULL;
+
+        if ((rc = pool_take(pool, h->r, &taken)) < 0)
+            return rc;
+        if (rc > 0)
+            return -EPROTO; /* a job holds what is gone: there is no shrinking */
+    }
+    if (rc < 0)
+        return rc;
+    pool_free(e->pool);
+    e->pool = TAKE(pool);
+    e->blocked_id = 0;
+    return 0;
+}
+
 void engine_set_up(struct engine *e, const struct idset *ranks, bool up)
 {
     pool_set_up(e->pool, ranks, up);

@@ -25,6 +25,10 @@ int engine_new(const struct rset *all, engine_answer_f answer, void *arg, struct
 struct engine *engine_free(struct engine *e);
 DEFINE_CLEANUP(struct engine *, engine_free)
 
+/* all has ranks that the engine does not know yet, besides those it knows. Every rank is down
+ * afterwards. 0, -errno: nothing is changed. */
+int engine_grow(struct engine *e, const struct rset *all);
+
 void engine_set_up(struct engine *e, const struct idset *ranks, bool up);
 
 /* Reads {id, priority, userid, t_submit, jobspec} of an allocation request. 0, -EPROTO with a

@@ -368,8 +368,11 @@ static int take_inventory(struct manager *m, const json_t *resources, flux_error
     CLEANUP(rset_freep) struct rset *all = NULL;
     int rc = rset_decode(resources, &all, error);
 
-    if (rc == 0)
-        rc = engine_new(all, on_answer, m, &m->engine);
+    if (rc < 0)
+        return rc;
+    if (m->engine)
+        return engine_grow(m->engine, all);
+    rc = engine_new(all, on_answer, m, &m->engine);
     return rc < 0 ? rc : say_hello(m);
 }
 
@@ -382,7 +385,7 @@ static int update(struct manager *m, flux_future_t *f, flux_error_t *error)
     if (flux_rpc_get_unpack(f, "{s?o s?s s?s}", "resources", &resources, "up", &up, "down", &down) <
         0)
         return -errno;
-    if (!m->engine)
+    if (resources || !m->engine)
         rc = resources ? take_inventory(m, resources, error) : -EPROTO;
     if (rc == 0)
         rc = set_up(m, down, false);

@@ -325,6 +325,32 @@ static void the_queue_is_always_in_order(void **state)
     assert_null(queue_head(q));
 }
 
+static void more_nodes_may_come_while_jobs_run_and_wait(void **state)
+{
+    CLEANUP(engine_freep) struct engine *e = make_engine("0-3");
+    CLEANUP(rset_freep) struct rset *more = NULL;
+    CLEANUP(idset_destroyp) struct idset *both = idset_decode("0-1");
+    CLEANUP(idset_destroyp) struct idset *none = idset_decode("");
+
+    submit(e, 1, 16, 4);
+    submit(e, 2, 16, 4);
+    run(e);
+    assert_int_equal(engine_running(e), 1);
+    assert_int_equal(rset_copy(pool_all(engine_pool(e)), &more), 0);
+    assert_int_equal(rset_add(more, 1, "node1", rset_nth(more, 0)->cores, none), 0);
+    assert_int_equal(engine_grow(e, more), 0);
+    run(e);
+    assert_int_equal(engine_running(e), 1);
+    engine_set_up(e, both, true);
+    run(e);
+    assert_int_equal(engine_running(e), 2);
+    assert_answer(1, 2, ALLOC_SUCCESS);
+    assert_int_equal(pool_usage(engine_pool(e)).busy_nodes, 2);
+    assert_int_equal(engine_release(e, 1, NULL, true), 0);
+    assert_int_equal(engine_release(e, 2, NULL, true), 0);
+    assert_int_equal(pool_usage(engine_pool(e)).busy_cores, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -339,6 +365,7 @@ int main(void)
         T(success_carries_R_and_its_summary),
         T(a_job_gives_back_only_what_it_holds),
         T(restored_jobs_hold_what_they_had),
+        T(more_nodes_may_come_while_jobs_run_and_wait),
         T(one_run_is_bounded),
         T(requests_that_are_no_jobs_are_refused_with_a_sentence),
         T(the_jobspec_of_a_request_is_read),

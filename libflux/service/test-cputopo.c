@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "cputopo.h"
+#include "service/cputopo.h"
 
 static char root[] = "/tmp/test-cputopo-XXXXXX";
 

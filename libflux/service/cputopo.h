@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Which CPUs (hardware threads, as the kernel numbers them) make up each core of this node, cores
  * numbered as R does: logically, package by package. Read once. */
-#ifndef EXEC_CPUTOPO_H
-#define EXEC_CPUTOPO_H
+#ifndef SERVICE_CPUTOPO_H
+#define SERVICE_CPUTOPO_H
 
 #include <flux/idset.h>
 #include "base/cleanup.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "cputopo.h"
+#include "service/cputopo.h"
 
 #define CPU_MAX 8192
 
