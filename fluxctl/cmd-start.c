@@ -22,7 +22,11 @@ static const struct option start_options[] = {
     { 0, "embedded", NULL, "do not use your systemd, even if it runs", 0 },
     { 0, "rundir", "DIR", "run-time directory (default: a temporary one)", 0 },
     { 0, "statedir", "DIR", "keep the state of the instance in DIR", 0 },
-    { 's', "test-size", "N", "number of nodes to simulate; only 1 for now", 0 },
+    { 's', "test-size", "N", "start N nodes on this host", 0 },
+    { 0, "test-hosts", "HOSTLIST", "names that the nodes are to think they have", 0 },
+    { 0, "test-exit-timeout", "FSD", "kill nodes so long after the first has ended (20s)", 0 },
+    { 0, "test-exit-mode", "MODE", "leader: until rank 0 ends (default); any", 0 },
+    { 0, "test-start-mode", "MODE", "all (default), or leader: start rank 0 only", 0 },
     { 0 },
 };
 
@@ -115,6 +119,18 @@ static int add_option(char ***argv, const char *name, const char *value)
     return strv_take(argv, arg);
 }
 
+/* They have the same names there. */
+static int add_test_options(char ***argv, const struct cmdline *c)
+{
+    static const char *const names[] = { "test-size", "test-hosts", "test-exit-timeout",
+                                         "test-exit-mode", "test-start-mode" };
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names) && rc == 0; i++)
+        rc = add_option(argv, names[i], cmdline_string(c, names[i], NULL));
+    return rc;
+}
+
 static int supervise_command(const struct start_options *o, char ***argv)
 {
     int rc = strv_append(argv, o->layout.supervise);
@@ -124,6 +140,7 @@ static int supervise_command(const struct start_options *o, char ***argv)
         (rc = add_option(argv, "rundir", o->rundir)) < 0 ||
         (rc = add_option(argv, "statedir", o->statedir)) < 0 ||
         (rc = add_option(argv, "config-path", o->confdir)) < 0 ||
+        (rc = add_test_options(argv, o->c)) < 0 ||
         (o->user_manager && (rc = strv_append(argv, "--user-manager")) < 0) ||
         (o->verbose && (rc = strv_append(argv, "--verbose")) < 0))
         return rc;
@@ -166,8 +183,8 @@ static bool user_manager_present(void)
 
 static bool use_user_manager(const struct cmdline *c)
 {
-    return !cmdline_has(c, "embedded") && !cmdline_has(c, "rundir") && !getenv("FLUX_URI") &&
-           user_manager_present();
+    return !cmdline_has(c, "embedded") && !cmdline_has(c, "rundir") &&
+           !cmdline_has(c, "test-size") && !getenv("FLUX_URI") && user_manager_present();
 }
 
 static int check_size(const struct cmdline *c)
@@ -177,8 +194,6 @@ static int check_size(const struct cmdline *c)
 
     if (number_parse_int(size, 1, 1000000, &n) < 0)
         return complain("--test-size=%s: expected a number of nodes", size);
-    if (n != 1)
-        return complain("--test-size=%d: instances of more than one node are not there yet", n);
     return EXIT_SUCCESS;
 }
 
@@ -214,7 +229,8 @@ static int run_start(const struct cmdline *c)
     const char *shell = getenv("SHELL");
     char *interactive[] = { (char *)(shell && *shell ? shell : "/bin/sh"), NULL };
     CLEANUP(start_options_deinit)
-    struct start_options o = { .verbose = cmdline_has(c, "verbose"),
+    struct start_options o = { .c = c,
+                               .verbose = cmdline_has(c, "verbose"),
                                .noexec = cmdline_has(c, "noexec") };
 
     o.argv = c->argc > 0 ? c->argv : interactive;

@@ -13,7 +13,10 @@ struct start_layout {
     char *shell;     /* flux-shell; NULL: the installed one */
 };
 
+struct cmdline;
+
 struct start_options {
+    const struct cmdline *c;
     struct start_layout layout;
     char *rundir, *statedir, *confdir; /* absolute; NULL: not given */
     char **broker_args;

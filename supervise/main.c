@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "config.h"
+#include <flux/hostlist.h>
+#include "base/fsd.h"
+#include "base/number.h"
 #include "service/log.h"
+#include "supervise/cluster.h"
 #include "supervise/startlog.h"
 #include "supervise/supervisor.h"
 #include "supervise/userinstance.h"
@@ -21,6 +25,13 @@ static const char usage[] =
     "  --config-path=DIR  configuration, FLUX_CONF_DIR of the daemons\n"
     "  --exec-path=DIRS   directories, separated by colons, to search for daemons first\n"
     "  --broker-arg=ARG   append ARG to the command line of flux-broker; may be repeated\n"
+    "  --no-program       run no program: until flux-broker ends in good order\n"
+    "  --test-size=N      N nodes on this host; PROGRAM runs on the first\n"
+    "  --test-hosts=HOSTS        names the nodes are to think they have\n"
+    "  --test-exit-timeout=FSD   kill nodes so long after the first has ended (default 20s)\n"
+    "  --test-exit-mode=MODE     leader: until rank 0 ends (default); any: until any node does\n"
+    "  --test-start-mode=MODE    all (default); leader: start rank 0 only\n"
+    "  --test-trace       show PMI requests\n"
     "  --user-manager     have the daemons run by your own systemd\n"
     "  -v, --verbose      log what is started and stopped\n"
     "  -h, --help         show this text\n"
@@ -34,10 +45,21 @@ enum {
     OPT_EXEC,
     OPT_BROKER,
     OPT_USER,
+    OPT_NO_PROGRAM,
+    OPT_TEST_SIZE,
+    OPT_TEST_HOSTS,
+    OPT_TEST_TIMEOUT,
+    OPT_TEST_EXIT,
+    OPT_TEST_START,
+    OPT_TEST_TRACE,
     OPT_VERSION
 };
 
-static bool user_manager, verbose;
+#define TEST_SIZE_MAX 4096
+
+static bool user_manager, verbose, no_program;
+static const char *test_hosts;
+static struct cluster_options cluster = { .exit_timeout = 20. };
 
 static const struct option options[] = {
     { "units", required_argument, NULL, OPT_UNITS },
@@ -46,12 +68,66 @@ static const struct option options[] = {
     { "config-path", required_argument, NULL, OPT_CONFIG },
     { "exec-path", required_argument, NULL, OPT_EXEC },
     { "broker-arg", required_argument, NULL, OPT_BROKER },
+    { "no-program", no_argument, NULL, OPT_NO_PROGRAM },
+    { "test-size", required_argument, NULL, OPT_TEST_SIZE },
+    { "test-hosts", required_argument, NULL, OPT_TEST_HOSTS },
+    { "test-exit-timeout", required_argument, NULL, OPT_TEST_TIMEOUT },
+    { "test-exit-mode", required_argument, NULL, OPT_TEST_EXIT },
+    { "test-start-mode", required_argument, NULL, OPT_TEST_START },
+    { "test-trace", no_argument, NULL, OPT_TEST_TRACE },
     { "user-manager", no_argument, NULL, OPT_USER },
     { "verbose", no_argument, NULL, 'v' },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, OPT_VERSION },
     { 0 },
 };
+
+static int bad_value(const char *option, const char *expected)
+{
+    fprintf(stderr, "flux-supervise: --%s=%s: expected %s\n", option, optarg, expected);
+    return -EINVAL;
+}
+
+/* One of two words; true: the second. */
+static int parse_mode(const char *option, const char *no, const char *yes, bool *ret)
+{
+    if (strcmp(optarg, no) != 0 && strcmp(optarg, yes) != 0) {
+        fprintf(stderr, "flux-supervise: --%s=%s: expected %s or %s\n", option, optarg, no, yes);
+        return -EINVAL;
+    }
+    *ret = strcmp(optarg, yes) == 0;
+    return 0;
+}
+
+static int handle_test_option(int c)
+{
+    int n;
+
+    switch (c) {
+    case OPT_TEST_SIZE:
+        if (number_parse_int(optarg, 1, TEST_SIZE_MAX, &n) < 0)
+            return bad_value("test-size", "a number of nodes");
+        cluster.size = (uint32_t)n;
+        return 0;
+    case OPT_TEST_HOSTS:
+        test_hosts = optarg;
+        return 0;
+    case OPT_TEST_TIMEOUT:
+        return fsd_parse(optarg, &cluster.exit_timeout) < 0
+                   ? bad_value("test-exit-timeout", "a duration, such as 5s")
+                   : 0;
+    case OPT_TEST_EXIT:
+        return parse_mode("test-exit-mode", "leader", "any", &cluster.exit_any);
+    case OPT_TEST_START:
+        return parse_mode("test-start-mode", "all", "leader", &cluster.leader_only);
+    case OPT_TEST_TRACE:
+        cluster.trace = true;
+        return 0;
+    default:
+        fputs("Try 'flux-supervise --help'.\n", stderr);
+        return -EINVAL;
+    }
+}
 
 /* 0: go on; 1: done; negative: bad usage. */
 static int handle_option(int c, struct supervisor_options *o)
@@ -77,6 +153,9 @@ static int handle_option(int c, struct supervisor_options *o)
     case OPT_USER:
         user_manager = true;
         return 0;
+    case OPT_NO_PROGRAM:
+        no_program = true;
+        return 0;
     case 'v':
         verbose = true;
         log_set_level(LOG_DEBUG);
@@ -88,8 +167,7 @@ static int handle_option(int c, struct supervisor_options *o)
         puts("flux-supervise " FLUX_VERSION);
         return 1;
     default:
-        fputs("Try 'flux-supervise --help'.\n", stderr);
-        return -EINVAL;
+        return handle_test_option(c);
     }
 }
 
@@ -102,6 +180,8 @@ static int parse_options(int argc, char **argv, struct supervisor_options *o)
         if (rc != 0)
             return rc;
     }
+    if (no_program)
+        return 0;
     if (optind == argc) {
         fputs("flux-supervise: no program to run. Try 'flux-supervise --help'.\n", stderr);
         return -EINVAL;
@@ -128,6 +208,24 @@ static int run(const struct supervisor_options *opts)
     return status;
 }
 
+static int run_cluster(const struct supervisor_options *opts)
+{
+    CLEANUP(strv_freep) char **hosts = NULL;
+    struct hostlist *hl = test_hosts ? hostlist_decode(test_hosts) : NULL;
+
+    for (int i = 0; hl && i < (int)hostlist_count(hl); i++)
+        if (strv_append(&hosts, hostlist_nth(hl, i)) < 0)
+            break;
+    hostlist_destroy(hl);
+    if (test_hosts && (!hosts || strv_count(hosts) < cluster.size)) {
+        fprintf(stderr, "flux-supervise: --test-hosts=%s: expected the names of %u hosts\n",
+                test_hosts, cluster.size);
+        return 2;
+    }
+    cluster.hosts = hosts;
+    return cluster_run(opts, &cluster);
+}
+
 int main(int argc, char **argv)
 {
     CLEANUP(strv_freep) char **broker_args = NULL;
@@ -137,5 +235,7 @@ int main(int argc, char **argv)
     broker_args = opts.broker_args;
     if (rc != 0)
         return rc < 0 ? 2 : 0;
+    if (cluster.size > 0)
+        return run_cluster(&opts);
     return user_manager ? userinstance_run(&opts, verbose) : run(&opts);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "supervise/spawn.h"
 #include "supervise/unitfile.h"
 
@@ -122,6 +123,20 @@ static int place_fds(const int *fds, size_t nfds)
     return 0;
 }
 
+/* The PMI connection that the unit's environment names, moved above those we place; -EBADF: none.
+ */
+static int keep_pmi(const struct spawn_request *req)
+{
+    int fd = -EBADF;
+
+    for (size_t i = 0; req->environment && req->environment[i]; i++)
+        if (strncmp(req->environment[i], "PMI_FD=", 7) == 0)
+            (void)number_parse_int(req->environment[i] + 7, 0, 1 << 20, &fd);
+    if (fd >= 0)
+        fd = fcntl(fd, F_DUPFD, FIRST_FD + 2 * (int)req->nfds);
+    return fd < 0 ? -EBADF : fd;
+}
+
 static int redirect_stdio(void)
 {
     CLEANUP(closep) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -165,6 +180,7 @@ __attribute__((noreturn)) static void run_daemon(const struct spawn_common *comm
                                                  const struct spawn_request *req, const char *path,
                                                  pid_t parent)
 {
+    const int pmi = keep_pmi(req);
     int rc;
 
     die_with_parent(parent, SIGKILL);
@@ -173,7 +189,8 @@ __attribute__((noreturn)) static void run_daemon(const struct spawn_common *comm
     raise_fd_limit();
     (void)umask(077);
     if (chdir("/") < 0 || (rc = redirect_stdio()) < 0 ||
-        (rc = place_fds(req->fds, req->nfds)) < 0 || (rc = set_environment(common, req)) < 0)
+        (rc = place_fds(req->fds, req->nfds)) < 0 || (rc = set_environment(common, req)) < 0 ||
+        (pmi >= 0 && (rc = set_number("PMI_FD", (uint64_t)pmi)) < 0))
         _exit(EXIT_EXEC);
     (void)execv(path, req->argv);
     fprintf(stderr, "flux-supervise: cannot execute %s: %s\n", path, strerror(errno));

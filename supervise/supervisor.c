@@ -2,13 +2,15 @@
 /* Wires units, daemons, notifications, children and the initial program.
  *
  *   BOOT: wanted daemons start; all ready -> PROGRAM; one failed -> STOP
- *   PROGRAM: until the initial program ends
+ *   PROGRAM: until the initial program ends, or where there is none until a wanted daemon has
+ *     ended for good
  *   STOP: daemons get SIGTERM, then SIGKILL; all gone -> STRAYS
  *   STRAYS: processes that daemons and the program left behind get SIGTERM, then SIGKILL; the end
  *
  * SIGTERM and SIGHUP are passed to the program, which may take its time, but not for ever. SIGINT
  * and SIGQUIT come from the terminal to the program as well, and are its business. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "base/errorx.h"
+#include "base/number.h"
 #include "service/log.h"
 #include "supervise/control.h"
 #include "supervise/daemon.h"
@@ -145,9 +148,12 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 
 static void run_program(struct supervisor *s)
 {
-    int rc = spawn_program(s->opts->argv, s->program_env);
+    int rc;
 
     s->phase = PHASE_PROGRAM;
+    if (!s->opts->argv)
+        return; /* until the router ends */
+    rc = spawn_program(s->opts->argv, s->program_env);
     if (rc < 0) {
         s->status = EXIT_FAILURE;
         errorx_set(s->error, "cannot start %s: %s", s->opts->argv[0], strerror(-rc));
@@ -202,6 +208,8 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
             stop(s);
         }
     } else if (event == DAEMON_EVENT_GONE) {
+        if (s->phase == PHASE_PROGRAM && !s->opts->argv && daemon_unit(d)->wanted)
+            stop(s); /* the instance has ended */
         advance(s);
     }
 }
@@ -410,6 +418,25 @@ static int make_environments(struct supervisor *s)
     return set_string(&s->notify_path, "%s/%s", s->rundir, "notify");
 }
 
+/* PMI is for the router alone: it gets the variables and, in spawn.c, the descriptor. */
+static int take_pmi(struct service_unit *broker)
+{
+    static const char *const names[] = { "PMI_FD", "PMI_RANK", "PMI_SIZE" };
+    const char *fd = getenv("PMI_FD");
+    int n, rc = 0;
+
+    if (!fd || number_parse_int(fd, 0, 1 << 20, &n) < 0 || fcntl(n, F_SETFD, FD_CLOEXEC) < 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(names) && rc == 0; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value)
+            rc = put_env(&broker->environment, names[i], value);
+        (void)unsetenv(names[i]);
+    }
+    return rc;
+}
+
 static int load_units(struct supervisor *s, flux_error_t *error)
 {
     struct service_unit *broker;
@@ -423,6 +450,8 @@ static int load_units(struct supervisor *s, flux_error_t *error)
     if (rc < 0)
         return rc;
     broker = units_find_service(s->units, "flux-broker");
+    if (broker && (rc = take_pmi(broker)) < 0)
+        return rc;
     for (size_t i = 0; broker && s->opts->broker_args && s->opts->broker_args[i]; i++) {
         if ((rc = strv_append(&broker->argv, s->opts->broker_args[i])) < 0)
             return rc;

@@ -12,7 +12,7 @@ struct supervisor_options {
     const char *confdir;   /* NULL: none */
     const char *exec_path; /* NULL: none */
     char **broker_args;    /* appended to flux-broker's command; may be NULL */
-    char **argv;           /* the initial program */
+    char **argv;           /* the initial program; NULL: none, until flux-broker ends by itself */
 };
 
 struct supervisor;

@@ -340,6 +340,20 @@ static bool is_planned(const struct service *svc)
     return !svc->dismissed && (svc->status == EXIT_SUCCESS || svc->status == SERVICE_EXIT_ROUTER);
 }
 
+void service_hold_ready(struct service *svc)
+{
+    svc->not_ready = true;
+}
+
+void service_ready(struct service *svc)
+{
+    if (!svc->not_ready)
+        return;
+    svc->not_ready = false;
+    if (svc->running)
+        notify_ready(svc->notify);
+}
+
 int service_run(struct service *svc, void *arg)
 {
     int rc;
@@ -354,7 +368,8 @@ int service_run(struct service *svc, void *arg)
         log_err("cannot listen: %s", strerror(-rc));
         return EXIT_FAILURE;
     }
-    notify_ready(svc->notify);
+    if (!svc->not_ready)
+        notify_ready(svc->notify);
     if (!notify_has_status(svc->notify))
         service_status(svc, "Serving requests");
     log_info("flux-%s %s ready as rank %u of instance %s", svc->desc->name, FLUX_VERSION, svc->rank,

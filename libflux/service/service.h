@@ -103,6 +103,9 @@ DEFINE_CLEANUP(struct service *, service_free)
  * the exit status. */
 int service_run(struct service *svc, void *arg);
 void service_exit(struct service *svc, int status);
+/* Before service_run(): do not tell the service manager READY=1 until service_ready(). */
+void service_hold_ready(struct service *svc);
+void service_ready(struct service *svc);
 
 flux_t *service_flux(struct service *svc); /* own connection to the router; NULL if standalone */
 flux_reactor_t *service_reactor(struct service *svc);

@@ -41,6 +41,7 @@ struct service {
     flux_watcher_t *signals[2];
     flux_watcher_t *deadline; /* of an orderly stop */
     bool running;
+    bool not_ready; /* until service_ready() */
     bool stopping;
     bool dismissed; /* by a shutdown request: no process is to follow */
     int status;

@@ -37,7 +37,7 @@ static json_t *encode(const struct boot *b, const char *uri)
 
     for (size_t i = 0; i < b->nchildren; i++)
         (void)json_array_append_new(children, encode_neighbour(&b->children[i]));
-    return json_pack("{s:I s:I s:s s:s s:s s:s s:s s:s? s:o s:o}", "rank", (json_int_t)b->rank,
+    return json_pack("{s:I s:I s:s s:s s:s s:s s:s s:s* s:o s:o}", "rank", (json_int_t)b->rank,
                      "size", (json_int_t)b->size, "topo", b->topo_spec, "host", b->host, "bind",
                      uri ? uri : "", "public", b->public_key, "secret", b->secret_key, "hostlist",
                      b->hostlist, "parent", encode_neighbour(&b->parent), "children", children);

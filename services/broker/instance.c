@@ -86,7 +86,8 @@ static int add_tree(struct manager *m)
     const struct overlay *o = m->router.overlay;
     int rc;
 
-    if ((rc = attr_add(a, "tbon.topo", b->topo_spec, ATTR_IMMUTABLE)) < 0 ||
+    if ((rc = attr_addf(a, "broker.quorum", ATTR_IMMUTABLE, "%u", m->quorum)) < 0 ||
+        (rc = attr_add(a, "tbon.topo", b->topo_spec, ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_addf(a, "tbon.level", ATTR_IMMUTABLE, "%u", topology_level(b->topo, b->rank))) <
             0 ||
         (rc = attr_addf(a, "tbon.maxlevel", ATTR_IMMUTABLE, "%u", topology_maxlevel(b->topo))) <

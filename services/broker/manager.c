@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include "base/monotime.h"
+#include "base/number.h"
 #include "broker/handover.h"
 #include "service/fdstore.h"
 #include "broker/manager.h"
 #include "rpc/direct.h"
 #include "service/log.h"
+#include "service/state.h"
 
 #define STOP_SECONDS  2.
 #define DRAIN_SECONDS 0.02
@@ -70,14 +72,51 @@ static void wake(struct manager *m, const char *name)
         log_warning("cannot wake flux-%s: %s", name, strerror(-rc));
 }
 
+static void show_status(struct manager *m, size_t online)
+{
+    const struct router *r = &m->router;
+
+    if (r->rank > 0 && !overlay_is_connected(r->overlay))
+        service_status(m->svc, "Rank %u of %u: connecting to the parent %s (rank %u)", r->rank,
+                       r->size, m->boot.parent.host, m->boot.parent.rank);
+    else if (r->rank == 0 && !m->has_quorum)
+        service_status(m->svc, "Rank 0: waiting for nodes, %zu of %u are here", online, m->quorum);
+    else
+        service_status(m->svc, "Routing messages as rank %u of %u", r->rank, r->size);
+}
+
+/* So many nodes are here for the first time: the instance runs. */
+static void on_quorum(struct manager *m)
+{
+    m->has_quorum = true;
+    for (size_t i = 0; i < ARRAY_SIZE(woken_services); i++)
+        wake(m, woken_services[i]);
+    service_ready(m->svc);
+}
+
+/* online: this node and those below, NULL: it is the only one. */
+static void on_tree(const struct idset *online, void *arg)
+{
+    struct manager *m = arg;
+    const size_t n = online ? idset_count(online) : 1;
+
+    if (m->router.rank == 0 && !m->has_quorum && n >= m->quorum)
+        on_quorum(m);
+    show_status(m, n);
+}
+
+static void on_parent(bool connected, void *arg)
+{
+    struct manager *m = arg;
+
+    show_status(m, idset_count(overlay_online(m->router.overlay)));
+}
+
 static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct manager *m = arg;
 
-    if (m->router.rank == 0)
-        for (size_t i = 0; i < ARRAY_SIZE(woken_services); i++)
-            wake(m, woken_services[i]);
-    service_status(m->svc, "Routing messages as rank %u of %u", m->router.rank, m->router.size);
+    on_tree(m->router.overlay ? overlay_online(m->router.overlay) : NULL, m);
 }
 
 static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -185,6 +224,25 @@ static int set_attributes(struct manager *m)
     return rc;
 }
 
+/* An instance that a program waits for is ready when its nodes are there. One that was configured
+ * is there for good, with the nodes that are up. */
+static int set_quorum(struct manager *m)
+{
+    const char *text = broker_options_value(&m->options, "broker.quorum");
+    int n = (int)m->boot.size;
+
+    if (text && number_parse_int(text, 0, (int)m->boot.size, &n) < 0) {
+        log_err("broker.quorum: '%s' is not a number of nodes from 0 to %u", text, m->boot.size);
+        return -EINVAL;
+    }
+    m->quorum = (uint32_t)n;
+    if (!text && strcmp(m->boot.method, "config") == 0)
+        m->quorum = 1;
+    if (m->boot.rank == 0 && m->quorum > 1)
+        service_hold_ready(m->svc);
+    return 0;
+}
+
 static int find_place(struct manager *m)
 {
     const char *tcp = broker_options_value(&m->options, "tbon.prefertcp");
@@ -200,6 +258,8 @@ static int find_place(struct manager *m)
         log_err("cannot find out the place of this node in the instance: %s",
                 error.text[0] ? error.text : strerror(-rc));
     log_set_rank(m->boot.rank);
+    m->svc->rank = m->boot.rank;
+    m->svc->size = m->boot.size;
     return rc;
 }
 
@@ -220,7 +280,7 @@ static int listen_in_tree(struct manager *m, flux_error_t *error)
                                          .key_owner = boot_key_owner,
                                          .key_matches = boot_key_matches,
                                          .arg = &m->boot };
-    const struct overlay_ops ops = { .arg = m };
+    const struct overlay_ops ops = { .on_online = on_tree, .on_parent = on_parent, .arg = m };
 
     return overlay_new(&conf, &ops, &m->router, service_reactor(m->svc), &m->router.overlay, error);
 }
@@ -255,7 +315,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
         return -ENOMEM;
     m->svc = svc;
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
-        (rc = find_place(m)) < 0 ||
+        (rc = find_place(m)) < 0 || (rc = set_quorum(m)) < 0 ||
         (rc = router_init(&m->router, svc, m->boot.rank, m->boot.size)) < 0 ||
         (rc = heartbeat_init(&m->heartbeat, &m->router, service_reactor(svc))) < 0 ||
         (rc = add_own_services(m)) < 0 || (rc = join_tree(m)) < 0 || (rc = set_attributes(m)) < 0 ||

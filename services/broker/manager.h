@@ -20,8 +20,10 @@ struct manager {
     struct router router;
     struct heartbeat heartbeat;
     flux_watcher_t *hangup; /* SIGHUP: reload */
-    flux_watcher_t *start;  /* first pass of the loop: wake who must run */
-    flux_watcher_t *drain;  /* while stopping */
+    flux_watcher_t *start;  /* first pass of the loop */
+    uint32_t quorum;        /* nodes that make the instance run (rank 0) */
+    bool has_quorum;
+    flux_watcher_t *drain; /* while stopping */
     double stop_time;
 };
 

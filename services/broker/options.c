@@ -111,7 +111,8 @@ int broker_options_apply(const struct broker_options *o, struct attrs *attrs, fl
     int rc = 0;
 
     for (int i = 0; i < o->nassignments && rc == 0; i++)
-        if (strncmp(o->assignments[i], "tbon.", 5) != 0)
+        if (strncmp(o->assignments[i], "tbon.", 5) != 0 &&
+            strncmp(o->assignments[i], "broker.quorum=", 14) != 0)
             rc = apply(attrs, o->assignments[i], error);
     return rc;
 }

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The tree that joins the routers of an instance: requests, answers and events between nodes, and nodes that are lost.
+
+Seven nodes of this host in a binary tree: 0 above 1 and 2, 1 above 3 and 4, 2 above 5 and 6."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+from embedded import Instance, wait_until
+from test_hostile import build  # noqa: F401  (a fixture)
+
+SIZE = 7
+
+
+class Tree(Instance):
+    def __init__(self, build, workdir, size=SIZE, args=()):
+        super().__init__(build, workdir, args=[f"--test-size={size}", "-Stbon.topo=kary:2", *args])
+
+    def node(self, rank):
+        return os.path.join(os.path.dirname(self.rundir), str(rank))
+
+    def at(self, rank, *args, **kw):
+        env = {**self.env, "FLUX_URI": f"local://{self.node(rank)}/local"}
+        return subprocess.run([self.fluxctl, *map(str, args)], env=env, text=True, capture_output=True, timeout=60, **kw)
+
+    def say(self, rank, *args, **kw):
+        done = self.at(rank, *args, **kw)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def pid(self, rank):
+        return int(self.say(rank, "getattr", "broker.pid"))
+
+
+@pytest.fixture
+def tree(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path) as t:
+        yield t
+    assert t.status == 1  # of "read" at the end of its input: nobody was killed
+
+
+def test_every_node_knows_its_place(tree):
+    attrs = [{a: tree.say(r, "getattr", a) for a in ("rank", "size", "tbon.level", "tbon.descendants")} for r in range(SIZE)]
+    assert [a["rank"] for a in attrs] == [str(r) for r in range(SIZE)]
+    assert {a["size"] for a in attrs} == {str(SIZE)}
+    assert [a["tbon.level"] for a in attrs] == ["0", "1", "1", "2", "2", "2", "2"]
+    assert [a["tbon.descendants"] for a in attrs] == ["6", "2", "2", "0", "0", "0", "0"]
+
+
+def test_every_node_reaches_every_other(tree):
+    for a in range(SIZE):
+        for b in range(SIZE):
+            assert f"{b}!broker.ping" in tree.say(a, "ping", "-c1", "-r", b, "broker")
+    assert "broker.ping" in tree.say(6, "ping", "-c1", "-r", "upstream", "broker")
+
+
+def test_services_of_rank_0_are_found_from_everywhere(tree):
+    tree.say(5, "kvs", "put", "where=five")
+    assert tree.say(3, "kvs", "get", "where") == "five"
+    refused = tree.at(4, "ping", "-c1", "nosuch")
+    assert refused.returncode != 0 and "no service nosuch in this instance" in refused.stderr
+    nowhere = tree.at(4, "ping", "-c1", "-r", "99", "broker")
+    assert nowhere.returncode != 0 and "this instance has 7 nodes" in nowhere.stderr
+
+
+@pytest.mark.parametrize("publisher", [0, 3])
+def test_an_event_reaches_all_nodes(tree, publisher):
+    subscribers = []
+    for r in range(SIZE):
+        env = {**tree.env, "FLUX_URI": f"local://{tree.node(r)}/local"}
+        subscribers.append(subprocess.Popen([tree.fluxctl, "event", "sub", "-c1", "tested"], env=env, text=True,
+                                            stdout=subprocess.PIPE))
+    # a subscription is there when an event comes: so events are published until all have one
+    def all_have():
+        tree.say(publisher, "event", "pub", "tested", '{"n":1}')
+        return all(s.poll() is not None for s in subscribers)
+    wait_until("all to have an event", all_have)
+    assert ["tested" in s.communicate()[0] for s in subscribers] == [True] * SIZE
+
+
+@pytest.mark.parametrize("size", [0, 1, 60000, 65536, 70000, 1000000])
+def test_payloads_of_any_size_come_whole_through_two_hops(tree, size):
+    assert f"pad={size} " in tree.say(3, "ping", "-c2", "-i0.001", "-p", size, "-r", 6, "broker")
+
+
+def test_twenty_thousand_requests_at_once_are_all_answered(tree):
+    assert "seq=19999" in tree.say(3, "ping", "-b", "-c20000", "-r", 6, "broker").splitlines()[-1]
+
+
+def test_a_lost_node_fails_what_is_in_flight_through_it_at_once_and_comes_back(tree):
+    env = {**tree.env, "FLUX_URI": f"local://{tree.node(3)}/local"}
+    pings = subprocess.Popen([tree.fluxctl, "ping", "-i0.01", "-r", "6", "broker"], env=env, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert pings.stdout.readline()
+    old = tree.pid(1)
+    os.kill(old, signal.SIGKILL)
+    out, err = pings.communicate(timeout=30)
+    assert pings.returncode != 0 and ("rank" in err or "lost" in err), err
+    # its node starts it again; those below find their way back, and so do new requests
+    wait_until("the router to be back", lambda: tree.at(3, "ping", "-c1", "-r", 6, "broker").returncode == 0)
+    assert tree.pid(1) != old
+    wait_until("rank 0 to reach rank 4", lambda: tree.at(0, "ping", "-c1", "-r", 4, "broker").returncode == 0)
+
+
+def test_rank_0_may_be_killed_and_the_tree_forms_again(tree):
+    os.kill(tree.pid(0), signal.SIGKILL)
+    wait_until("rank 6 to reach rank 3",
+               lambda: tree.at(6, "ping", "-c1", "-r", 3, "broker").returncode == 0)
+    sub = subprocess.Popen([tree.fluxctl, "event", "sub", "-c1", "again"], text=True, stdout=subprocess.PIPE,
+                           env={**tree.env, "FLUX_URI": f"local://{tree.node(5)}/local"})
+    wait_until("an event of the new rank 0", lambda: tree.at(4, "event", "pub", "again") and sub.poll() is not None)
+    assert "again" in sub.communicate()[0]
+
+
+def test_the_start_waits_for_a_quorum_and_says_what_is_wrong(build, tmp_path):
+    with Tree(build, tmp_path, size=4) as t:
+        assert t.say(0, "getattr", "broker.quorum") == "4"
+    command = [t.fluxctl, "start", "--embedded", "-s3", "-Sbroker.quorum=4", "true"]
+    done = subprocess.run(command, env=t.env, text=True, capture_output=True, timeout=60)
+    assert done.returncode != 0
+    assert "broker.quorum: '4' is not a number of nodes from 0 to 3" in done.stderr
+
+
+def test_the_status_is_that_of_the_program_and_nothing_is_left(build, tmp_path):
+    fluxctl = str(build / "fluxctl" / "fluxctl")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
+    done = subprocess.run([fluxctl, "start", "--embedded", "-s4", "sh", "-c", "echo $FLUX_URI; exit 7"], env=env,
+                          text=True, capture_output=True, timeout=60)
+    assert done.returncode == 7
+    top = os.path.dirname(os.path.dirname(done.stdout.strip()[len("local://"):]))
+    assert not os.path.exists(os.path.dirname(top)) or not os.path.exists(top)
+    assert subprocess.run(["pgrep", "-f", top], capture_output=True).returncode != 0
