@@ -13,6 +13,7 @@ static const struct family {
 } families[] = {
     { "Instances", cmd_start },
     { "Instances", cmd_instance },
+    { "Instances", cmd_keygen },
     { "Jobs", cmd_run },
     { "Jobs", cmd_submit },
     { "Jobs", cmd_bulksubmit },

@@ -18,6 +18,7 @@ extern const struct command cmd_job_purge[];
 extern const struct command cmd_job_eventlog[];
 extern const struct command cmd_job_status[];
 extern const struct command cmd_jobs[];
+extern const struct command cmd_keygen[];
 extern const struct command cmd_kvs[];
 extern const struct command cmd_kvs_namespace[];
 extern const struct command cmd_kvs_eventlog[];
