@@ -71,6 +71,8 @@ static struct job *job_free(struct job *job)
         flux_watcher_destroy(job->expire);
         jobkvs_deinit(job);
         request_unref(job->info);
+        parts_free(job->parts);
+        request_unref(job->carrier);
         launch_free(job->launch);
         for (char **s = job->cpus; s && *s; s++)
             free(*s);
@@ -94,6 +96,16 @@ void jobs_free_all(struct jobs *jobs)
     }
 }
 
+/* Where the shells are to be: here, and on the leader those of other nodes. */
+static int read_ranks(struct job *job, struct idset *ranks)
+{
+    job->here = idset_test(ranks, job->jobs->rank);
+    if (job->is_part || job->simulated)
+        return 0;
+    (void)idset_clear(ranks, job->jobs->rank);
+    return idset_count(ranks) > 0 ? parts_new(job, ranks, &job->parts) : 0;
+}
+
 /* Takes from R what is needed of it. */
 static int read_R(struct job *job, json_t *R, flux_error_t *error)
 {
@@ -106,7 +118,10 @@ static int read_R(struct job *job, json_t *R, flux_error_t *error)
         return rc;
     ranks = rset_ranks(rset);
     job->ranks = ranks ? idset_encode(ranks, IDSET_FLAG_RANGE) : NULL;
+    rc = ranks ? read_ranks(job, ranks) : -ENOMEM;
     idset_destroy(ranks);
+    if (rc < 0)
+        return errorx_fail(error, -rc, "out of memory");
     job->R = json_dumps(R, JSON_COMPACT);
     if (!job->ranks || !job->R)
         return errorx_fail(error, ENOMEM, "out of memory");
@@ -114,9 +129,8 @@ static int read_R(struct job *job, json_t *R, flux_error_t *error)
     job->starttime = json_number_value(starttime);
     if (job->simulated)
         return 0;
-    if (rset_nnodes(rset) != 1 || !rset_find(rset, job->jobs->rank))
-        return errorx_fail(error, ENOTSUP, "cannot start shells on rank %s from rank %u",
-                           job->ranks, job->jobs->rank);
+    if (!job->here)
+        return 0;
     job->cpus = cputopo_of_cores(job->jobs->topo, rset_find(rset, job->jobs->rank)->cores);
     return 0;
 }
@@ -209,6 +223,20 @@ static void job_begin(struct job *job)
         job_recall(job);
 }
 
+static bool job_has_started(const struct job *job)
+{
+    return (!job->here || job->launched) && (!job->parts || parts_running(job->parts));
+}
+
+/* All shells run: say so, once all do. */
+static void tell_started(struct job *job)
+{
+    if (job->is_part)
+        part_answer(job, "start", -1, NULL);
+    else if (job_has_started(job))
+        answers_start(job->jobs->answers, job->id);
+}
+
 /* The job manager asks about a job that we have: it was restarted, or we answered a dead one. */
 static void start_again(struct job *job, bool cleanup)
 {
@@ -218,7 +246,7 @@ static void start_again(struct job *job, bool cleanup)
         return;
     }
     /* Also when it is at its end: what the last one was told may have died with it. */
-    if (job->launched || job->simulated)
+    if (job->simulated || job_has_started(job))
         answers_start(job->jobs->answers, job->id);
 }
 
@@ -253,6 +281,32 @@ void jobs_start(struct jobs *jobs, const struct job_request *req)
     job_begin(job);
 }
 
+void jobs_start_part(struct jobs *jobs, const struct job_request *req, const char *jobspec,
+                     struct request *carrier)
+{
+    flux_error_t error = { .text = "" };
+    struct job *job;
+    int rc = job_new(jobs, req, &job);
+
+    if (rc < 0) {
+        (void)request_fail(carrier, -rc, "flux-exec is out of memory");
+        return;
+    }
+    jobs->nstarted++;
+    job->is_part = true;
+    job->failed = false;
+    job->namespace_ready = true;
+    job->carrier = request_ref(carrier);
+    job->jobspec = strdup(jobspec);
+    rc = job->jobspec ? read_request(job, req, &error) : -ENOMEM;
+    if (rc < 0) {
+        job_fail(job, "exec", "%s", error.text);
+        job_done(job);
+        return;
+    }
+    job_begin(job);
+}
+
 void job_fail(struct job *job, const char *type, const char *fmt, ...)
 {
     flux_error_t error;
@@ -266,7 +320,10 @@ void job_fail(struct job *job, const char *type, const char *fmt, ...)
     job->failed = true;
     job->jobs->nfailed++;
     log_info("job %" PRIu64 ": exception %s: %s", job->id, type, error.text);
-    answers_exception(job->jobs->answers, job->id, type, error.text);
+    if (job->is_part)
+        part_answer(job, "exception", -1, error.text);
+    else
+        answers_exception(job->jobs->answers, job->id, type, error.text);
     job_cancel(job);
 }
 
@@ -283,6 +340,13 @@ static void launch(struct job *job)
     job->t_starting = walltime();
     job_want_namespace(job);
     job_want_jobspec(job);
+    if (!job->here) { /* its shells are on other nodes alone */
+        job->local_ended = true;
+        job_set_state(job, JOB_RUN);
+        job_arm_expiration(job);
+        job_provided(job);
+        return;
+    }
     rc = launch_start(job->jobs->launcher, &req, job, &job->launch);
     if (rc < 0) {
         job_fail(job, "exec", "cannot start the job shell: %s", strerror(-rc));
@@ -308,12 +372,13 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
                  (int)launch_pid(job->launch));
         job_set_state(job, JOB_RUN);
         job->namespace_ready = job->facts.informed;
-        if (!job->facts.informed) {
+        if (!job->facts.informed || job->parts) {
             job_want_namespace(job);
             job_want_jobspec(job);
         }
-        answers_start(job->jobs->answers, job->id);
+        tell_started(job);
         job_arm_expiration(job);
+        job_provided(job);
         if (job->canceled)
             job_cancel(job);
         return;
@@ -321,6 +386,11 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
     case ADOPT_ARCHIVE:
     case ADOPT_FINISHED:
         break;
+    }
+    if (job->is_part) { /* it ended while nobody watched */
+        job->has_status = false;
+        job_done(job);
+        return;
     }
     if (!job->facts.started && !job->canceled) /* it did start, but nobody heard of it */
         answers_start(job->jobs->answers, job->id);
@@ -349,9 +419,10 @@ static void on_started(void *arg)
 
     job->launched = true;
     job_set_state(job, JOB_RUN);
-    answers_start(job->jobs->answers, job->id);
-    job_arm_expiration(job);
-    job_inform(job);
+    tell_started(job);
+    if (!job->is_part)
+        job_arm_expiration(job);
+    job_provided(job);
     if (job->canceled)
         job_cancel(job);
 }
@@ -366,7 +437,8 @@ static void on_failed(void *arg, int errnum, const char *reason)
         return;
     }
     job_fail(job, "exec", "%s", reason);
-    job_ended(job);
+    job->local_ended = true;
+    job_part_ended(job);
 }
 
 static void on_exited(void *arg, int status)
@@ -376,10 +448,37 @@ static void on_exited(void *arg, int status)
     job->launched = true;
     job->has_status = status >= 0;
     job->status = status;
-    if (status == 0)
+    job->local_ended = true;
+    job_part_ended(job);
+}
+
+void job_part_started(struct job *job)
+{
+    tell_started(job);
+}
+
+/* Parts that were never begun have nothing to end. */
+void job_part_ended(struct job *job)
+{
+    if (!job->local_ended || (job->parts && !parts_ended(job->parts)) ||
+        (job->state != JOB_LAUNCH && job->state != JOB_RUN))
+        return;
+    if (job->parts && parts_started(job->parts))
+        job->has_status = parts_status(job->parts, &job->status) && (job->has_status || !job->here);
+    if (job->is_part || (job->has_status && job->status == 0) || !job->launched)
         job_ended(job);
     else
         job_inquest(job);
+}
+
+void job_provided(struct job *job)
+{
+    job_inform(job);
+    if (job->parts && job->namespace_ready && job->jobspec && job->state <= JOB_RUN &&
+        !parts_started(job->parts)) {
+        job->launched = job->launched || !job->here;
+        parts_start(job->parts, job->reattach);
+    }
 }
 
 const struct launch_events job_launch_events = {
@@ -393,17 +492,26 @@ void job_ended(struct job *job)
     flux_watcher_destroy(job->kill_timer);
     flux_watcher_destroy(job->expire);
     job->kill_timer = job->expire = NULL;
-    job_archive(job);
+    if (job->is_part)
+        job_done(job);
+    else
+        job_archive(job);
 }
 
 void job_done(struct job *job)
 {
     struct jobs *jobs = job->jobs;
 
-    if (job->has_status)
-        answers_finish(jobs->answers, job->id, job->status);
-    answers_release(jobs->answers, job->id, job->ranks ? job->ranks : "all");
-    if (job->facts.record || job->launched)
+    if (job->is_part) {
+        part_end(job);
+    } else {
+        if (job->has_status)
+            answers_finish(jobs->answers, job->id, job->status);
+        answers_release(jobs->answers, job->id, job->ranks ? job->ranks : "all");
+        if (job->parts)
+            parts_forget(job->parts);
+    }
+    if (!job->is_part && (job->facts.record || job->launched)) /* a part: rpc_part_forget() */
         (void)record_remove(launcher_records(jobs->launcher), job->id);
     jobs->nfinished++;
     if (job->info)

@@ -13,6 +13,7 @@
 #include "commitq.h"
 #include "service/cputopo.h"
 #include "launch.h"
+#include "parts.h"
 
 struct exec_config {
     double kill_timeout; /* seconds between SIGTERM and SIGKILL */
@@ -67,10 +68,15 @@ struct job {
     char **cpus;   /* unused entries NULL; of the cores that R gives on this rank */
     /* as it went */
     struct adopt_facts facts;
-    bool canceled; /* end it: no shell is to be started any more */
-    bool killed;   /* a signal of ours may be why the shell ends */
-    bool failed;   /* an exception of severity 0 was sent */
-    bool launched; /* there is, or was, a shell */
+    bool here;               /* a shell of it runs on this node */
+    bool local_ended;        /* that shell has */
+    struct parts *parts;     /* shells on other nodes; NULL: none */
+    bool is_part;            /* this is a part itself: flux-exec of rank 0 leads it (part.c) */
+    struct request *carrier; /* who is told of a part; NULL: nobody now */
+    bool canceled;           /* end it: no shell is to be started any more */
+    bool killed;             /* a signal of ours may be why the shell ends */
+    bool failed;             /* an exception of severity 0 was sent */
+    bool launched;           /* there is, or was, a shell */
     bool namespace_ready;
     bool has_status;
     int status; /* wait status */
@@ -99,6 +105,9 @@ struct job_request {
 };
 /* A start request. Whatever is wrong with it becomes an exception of the job. */
 void jobs_start(struct jobs *jobs, const struct job_request *req);
+/* A part of a job that rank 0 leads, told of by carrier. */
+void jobs_start_part(struct jobs *jobs, const struct job_request *req, const char *jobspec,
+                     struct request *carrier);
 struct job *jobs_find(struct jobs *jobs, flux_jobid_t id);
 void jobs_free_all(struct jobs *jobs); /* forget them; shells stay */
 extern const struct launch_events job_launch_events;
@@ -112,6 +121,15 @@ void job_attach(struct job *job, int status_if_over, enum adopt_outcome outcome)
 void job_ended(struct job *job); /* the inquest is over, or was not needed: archive */
 void job_done(struct job *job);  /* archived: last answers; frees job */
 void job_recalled(struct job *job);
+/* Shells elsewhere: once all run the job has started; once all have ended so has the job. */
+void job_part_started(struct job *job);
+void job_part_ended(struct job *job);
+/* The jobspec or the namespace has come: go on with what waits for both. */
+void job_provided(struct job *job);
+
+/* --- part.c */
+void part_answer(struct job *job, const char *type, int status, const char *note);
+void part_end(struct job *job);
 
 /* --- recall.c: what the KVS remembers */
 void job_recall(struct job *job);  /* calls job_recalled() */

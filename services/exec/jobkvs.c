@@ -38,7 +38,7 @@ static void on_jobspec(flux_future_t *f, void *arg)
             job_fail(job, "exec", "cannot read the jobspec: %s", flux_future_error_string(f));
     }
     flux_future_destroy(f);
-    job_inform(job);
+    job_provided(job);
 }
 
 void job_want_jobspec(struct job *job)
@@ -90,7 +90,7 @@ static void on_namespace(flux_future_t *f, void *arg)
     if (job->state == JOB_ARCHIVE)
         job_archive(job);
     else
-        job_inform(job);
+        job_provided(job);
 }
 
 void job_want_namespace(struct job *job)

@@ -10,8 +10,10 @@
 
 static void send_signal(struct job *job, int signum)
 {
-    const int rc = launch_signal(job->launch, signum);
+    const int rc = job->launch && !job->local_ended ? launch_signal(job->launch, signum) : 0;
 
+    if (job->parts)
+        parts_signal(job->parts, signum);
     if (rc < 0 && rc != -ESRCH)
         log_err("job %" PRIu64 ": cannot send signal %d: %s", job->id, signum, strerror(-rc));
 }

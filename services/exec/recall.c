@@ -112,6 +112,10 @@ static void look_in_archive(struct job *job)
 void job_recall(struct job *job)
 {
     job_set_state(job, JOB_RECALL);
+    if (job->is_part) { /* what its record says is all that is known here */
+        job_recalled(job);
+        return;
+    }
     if (job->facts.record)
         look_in_namespace(job);
     else

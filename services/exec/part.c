@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* The node's side of a job whose leader is flux-exec of rank 0: rexec.job-start is a stream that
+ * tells "start" and "end" of the shell here; .job-kill signals it; .job-forget drops the record of
+ * one that has ended. When the stream breaks the shell goes on, and the next job-start takes it up.
+ *
+ * A shell that nobody takes up, because its job has ended while this node was away, is ended when
+ * rank 0 says so (orphans.c). */
+#include <signal.h>
+
+#include "base/jsonx.h"
+#include "manager.h"
+#include "service/log.h"
+
+/* The stream of a part, told something. */
+void part_answer(struct job *job, const char *type, int status, const char *note)
+{
+    CLEANUP(json_decrefp) json_t *o = json_pack("{s:s s:s*}", "type", type, "note", note);
+
+    if (!job->carrier || !o)
+        return;
+    if (status >= 0)
+        (void)json_object_set_new(o, "status", json_integer(status));
+    (void)request_respond_json(job->carrier, o);
+}
+
+void part_end(struct job *job)
+{
+    part_answer(job, "end", job->has_status ? job->status : -1, NULL);
+    if (job->carrier)
+        (void)request_end(job->carrier);
+    job->carrier = request_unref(job->carrier);
+}
+
+int rpc_part_start(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct job_request jr = { .jobspec = NULL };
+    const char *R = "", *jobspec = "";
+    json_int_t id = 0, userid = 0;
+    int reattach = 0, cleanup = 0;
+    struct job *job;
+
+    (void)request_unpack(req, "{s:I s:I s:s s:s s:b s:b}", "id", &id, "userid", &userid, "R", &R,
+                         "jobspec", &jobspec, "reattach", &reattach, "cleanup", &cleanup);
+    if (m->leader)
+        return request_explain(req, EINVAL, "rank 0 starts its shells itself");
+    job = jobs_find(&m->jobs, (flux_jobid_t)id);
+    if (job) {
+        request_unref(job->carrier);
+        job->carrier = request_ref(req);
+        if (job->launched)
+            part_answer(job, "start", -1, NULL);
+        if (cleanup)
+            job_cancel(job);
+        return 0;
+    }
+    jr.id = (flux_jobid_t)id;
+    jr.userid = (uint32_t)userid;
+    jr.R = json_string(R);
+    jr.reattach = reattach;
+    jr.cleanup = cleanup;
+    jobs_start_part(&m->jobs, &jr, jobspec, req);
+    json_decref(jr.R);
+    return 0;
+}
+
+int rpc_part_kill(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    json_int_t id = 0;
+    int signum = 0;
+    struct job *job;
+
+    (void)request_unpack(req, "{s:I s:i}", "id", &id, "signum", &signum);
+    job = jobs_find(&m->jobs, (flux_jobid_t)id);
+    if (job && signum > 0 && signum < NSIG) {
+        job->canceled = job->canceled || signum == SIGTERM || signum == SIGKILL;
+        job_kill(job, signum);
+    }
+    return 0;
+}
+
+int rpc_part_forget(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    json_int_t id = 0;
+
+    (void)request_unpack(req, "{s:I}", "id", &id);
+    if (!jobs_find(&m->jobs, (flux_jobid_t)id))
+        (void)record_remove(launcher_records(m->launcher), (flux_jobid_t)id);
+    return 0;
+}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Jobs on several nodes: shells on every rank of R, signals, exits, and daemons or nodes that go away meanwhile."""
+import os
+import signal
+
+import pytest
+
+from embedded import wait_until
+from test_hostile import build  # noqa: F401  (a fixture)
+from test_tree import Tree
+
+
+@pytest.fixture
+def tree(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=4) as t:
+        yield t
+
+
+def tasks(tree, what):
+    """{rank: [pid]} of processes with this command line in this instance."""
+    top = os.path.dirname(tree.rundir).encode()
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")[:2] != what:
+                continue
+            env = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
+        except OSError:
+            continue
+        for e in env:
+            if e.startswith(b"FLUX_URI=local://" + top + b"/"):
+                found.setdefault(int(e.split(b"/")[-2]), []).append(int(pid))
+    return found
+
+
+def daemon(tree, name, rank):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == f"flux-{name}" and \
+               f"FLUX_RUNDIR={tree.node(rank)}".encode() in open(f"/proc/{pid}/environ", "rb").read().split(b"\0"):
+                return int(pid)
+        except OSError:
+            continue
+    return None
+
+
+SLEEP = [b"sleep", b"1000"]
+
+
+def submit_sleep(tree, nodes=4, *options):
+    job = tree.say(0, "submit", f"-N{nodes}", *options, "sleep", "1000")
+    wait_until("all tasks to run", lambda: len(tasks(tree, SLEEP)) == nodes)
+    return job
+
+
+def test_a_job_has_its_tasks_on_every_node(tree):
+    out = tree.say(2, "run", "-N4", "-n8", "-l", "sh", "-c",
+                   'echo $FLUX_TASK_RANK $FLUX_JOB_SIZE $FLUX_JOB_NNODES ${FLUX_URI%/local}')
+    lines = sorted(out.splitlines(), key=lambda s: int(s.split(":")[0]))
+    assert [s.split()[1:4] for s in lines] == [[str(i), "8", "4"] for i in range(8)]
+    assert [s.split("/")[-1] for s in lines] == ["0", "0", "1", "1", "2", "2", "3", "3"]
+
+
+def test_the_highest_status_of_all_nodes_is_the_jobs(tree):
+    assert tree.at(0, "run", "-N4", "sh", "-c", "exit $FLUX_TASK_RANK").returncode == 3
+    assert tree.at(0, "run", "-N3", "true").returncode == 0
+
+
+def test_input_reaches_every_node(tree):
+    assert tree.say(0, "run", "-N4", "cat", input="hello\n").splitlines() == ["hello"] * 4
+
+
+def test_a_job_may_run_where_the_leader_is_not(tree):
+    busy = submit_sleep(tree, 1, "--exclusive")
+    (rank,) = tasks(tree, SLEEP)
+    out = tree.say(0, "run", "-N3", "sh", "-c", "echo ${FLUX_URI%/local}")
+    assert sorted(int(s.split("/")[-1]) for s in out.splitlines()) == [r for r in range(4) if r != rank]
+    tree.say(0, "cancel", busy)
+
+
+def test_cancel_ends_the_tasks_of_all_nodes(tree):
+    job = submit_sleep(tree)
+    tree.say(3, "cancel", job)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    assert tasks(tree, SLEEP) == {}
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_outlives_a_restart_of_flux_exec_anywhere(tree, rank, sig):
+    job = submit_sleep(tree)
+    before = tasks(tree, SLEEP)
+    old = daemon(tree, "exec", rank)
+    os.kill(old, sig)
+    wait_until("flux-exec to be back", lambda: tree.at(rank, "ping", "-c1", "-r", rank, "rexec").returncode == 0 and
+               daemon(tree, "exec", rank) not in (None, old))
+    assert tasks(tree, SLEEP) == before
+    tree.say(0, "cancel", job)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    wait_until("the tasks to be gone", lambda: tasks(tree, SLEEP) == {})
+
+
+def test_a_job_outlives_a_router_that_is_killed(tree):
+    job = submit_sleep(tree)
+    before = tasks(tree, SLEEP)
+    os.kill(tree.pid(1), signal.SIGKILL)
+    wait_until("rank 1 and 3 to be back", lambda: tree.at(0, "ping", "-c1", "-r", 3, "rexec").returncode == 0)
+    assert tasks(tree, SLEEP) == before
+    assert "R" in tree.say(0, "jobs", "-no", "{status_abbrev}")
+    tree.say(0, "cancel", job)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    wait_until("the tasks to be gone", lambda: tasks(tree, SLEEP) == {})
