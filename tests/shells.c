@@ -25,7 +25,6 @@ static struct {
     json_t *jobspec;
     const char *id, *shell;
     int n, nrunning, exit_code;
-    bool others_started;
     pid_t pids[MAX];
     char report[64]; /* a method of the leader */
     flux_watcher_t *timer;
@@ -98,7 +97,6 @@ static void on_answer(flux_future_t *f, void *arg)
         flux_watcher_start(t.timer);
         return;
     }
-    t.others_started = true;
     for (int i = 1; i < t.n; i++)
         start(i);
 }
@@ -156,9 +154,9 @@ static void serve(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5 || (t.n = atoi(argv[1])) < 2 || t.n > MAX ||
+    if (argc < 5 || argc > 6 || (t.n = atoi(argv[1])) < 2 || t.n > MAX ||
         !(t.jobspec = json_load_file(argv[3], 0, NULL))) {
-        fprintf(stderr, "Usage: shells N ID JOBSPEC FLUX-SHELL\n");
+        fprintf(stderr, "Usage: shells N ID JOBSPEC FLUX-SHELL [RANK]\n");
         return 100;
     }
     t.id = argv[2];
@@ -172,8 +170,9 @@ int main(int argc, char **argv)
     serve();
     watch_signal(SIGCHLD, on_child);
     watch_signal(SIGTERM, on_term);
-    start(0);
-    flux_watcher_start(t.timer);
+    start(argc == 6 ? atoi(argv[5]) : 0);
+    if (argc == 5)
+        flux_watcher_start(t.timer);
     if (flux_reactor_run(t.r, 0) < 0)
         die("loop");
     return t.exit_code;

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from embedded import Instance, wait_until
+from test_tree import Tree
 
 HERE = pathlib.Path(__file__).resolve().parent
 PMI_HELLO = str(HERE / "pmi-hello.py")
@@ -105,11 +106,17 @@ class Shells:
         self.instance.run("kvs", "namespace", "create", f"job-{self.id}")
         spec = self.instance.workdir / f"spec-{self.id}"
         spec.write_text(self.instance.flux("submit", "--dry-run", f"-N{nnodes}", *args))
-        self.proc = subprocess.Popen(
-            [self.build / "tests" / "shells", str(nnodes), str(self.id), spec, self.build / "shell" / "flux-shell"],
-            env=self.instance.environ(FLUX_HANDLE_ROUTED="1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.pids = {}
+        self.command = [self.build / "tests" / "shells", str(nnodes), str(self.id), spec, self.build / "shell" / "flux-shell"]
+        self.launch(nnodes)
         return self
+
+    def launch(self, nnodes):
+        self.proc = self.popen(self.command, self.instance.uri)
+        self.pids = {}
+
+    def popen(self, command, uri):
+        return subprocess.Popen(command, env=self.instance.environ(FLUX_HANDLE_ROUTED="1", FLUX_URI=uri),
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def pid_of(self, rank):
         while rank not in self.pids:
@@ -159,6 +166,27 @@ class Shells:
         proc.stdin.write(json.dumps(payload))
         proc.stdin.close()
         return proc
+
+
+class NodeShells(Shells):
+    """The same with a node of the instance for each shell."""
+
+    def __init__(self, build, instance, size):
+        self.build, self.instance, self.ids = build, instance, itertools.count(100)
+        for rank in range(size):
+            os.unlink(f"{instance.node(rank)}/node/rexec")
+
+    def launch(self, nnodes):
+        self.procs = [self.popen([*self.command, str(r)], f"local://{self.instance.node(r)}/local") for r in range(nnodes)]
+
+    def wait(self, status=0):
+        try:
+            err = [p.communicate(timeout=60)[1] for p in self.procs]
+        finally:
+            for p in self.procs:
+                p.kill()
+        assert max(p.returncode for p in self.procs) == status, err
+        return self
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +300,28 @@ def test_a_shell_that_dies_is_named_and_not_waited_for_when_the_job_ends(shells)
     job.proc.send_signal(signal.SIGTERM)
     job.wait(128 + signal.SIGTERM)  # of the others; higher than that of SIGKILL
     assert "the shell on n2 (rank 2) is lost" in job.messages()
+
+
+# --- the same over a tree of routers
+
+
+@pytest.fixture(scope="module")
+def node_shells(build, tmp_path_factory):
+    with Tree(build, tmp_path_factory.mktemp("nodes"), size=4) as inst:
+        yield NodeShells(build, inst, 4)
+
+
+def test_a_parallel_program_runs_over_the_tree(node_shells):
+    job = node_shells.run(4, "-n8", PMI_HELLO)
+    assert job.text() == {i: f"rank {i} of 8, mapping (vector,(0,4,2))\n" for i in range(8)}
+
+
+def test_nothing_is_lost_or_twice_when_each_router_is_killed_in_turn(node_shells):
+    job = node_shells.start(4, "-n4", "sh", "-c", "for i in $(seq 300); do echo line $i; sleep 0.01; done")
+    wait_until("the start", lambda: job.event("shell.start"))
+    for rank in (3, 2, 1, 0):
+        seen = len(job.log("output"))
+        os.kill(node_shells.instance.pid(rank), signal.SIGKILL)
+        wait_until("output again", lambda: len(job.log("output")) > seen)
+    job.wait()
+    assert job.text() == {i: "".join(f"line {n}\n" for n in range(1, 301)) for i in range(4)}
