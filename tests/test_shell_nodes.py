@@ -14,12 +14,6 @@ from test_tree import Tree
 
 HERE = pathlib.Path(__file__).resolve().parent
 PMI_HELLO = str(HERE / "pmi-hello.py")
-RPC = """import ctypes, sys
-f = ctypes.CDLL(sys.argv[1])
-f.flux_open.restype = f.flux_rpc.restype = ctypes.c_void_p
-h = ctypes.c_void_p(f.flux_open(None, 0))
-r = ctypes.c_void_p(f.flux_rpc(h, sys.argv[2].encode(), sys.stdin.read().encode(), ctypes.c_uint32(0), 0))
-sys.exit(f.flux_rpc_get(r, None) != 0)"""
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +92,11 @@ class Shells:
     """Runs the shells of jobs on N nodes; each job has a namespace of its own and no job manager."""
 
     def __init__(self, build, instance):
-        self.build, self.instance, self.ids = build, instance, itertools.count(100)
+        self.build, self.instance, self.ids, self.procs = build, instance, itertools.count(100), []
         os.unlink(instance.rundir + "/node/rexec")
 
     def start(self, nnodes, *args):
+        self.stop()
         self.id = next(self.ids)
         self.instance.run("kvs", "namespace", "create", f"job-{self.id}")
         spec = self.instance.workdir / f"spec-{self.id}"
@@ -110,8 +105,15 @@ class Shells:
         self.launch(nnodes)
         return self
 
+    def stop(self):
+        """What a test that failed has left."""
+        for p in self.procs:
+            p.kill()
+            p.communicate()
+
     def launch(self, nnodes):
-        self.proc = self.popen(self.command, self.instance.uri)
+        self.procs = [self.popen(self.command, self.instance.uri)]
+        (self.proc,) = self.procs
         self.pids = {}
 
     def popen(self, command, uri):
@@ -126,10 +128,11 @@ class Shells:
 
     def wait(self, status=0):
         try:
-            _, err = self.proc.communicate(timeout=60)
+            err = [p.communicate(timeout=60)[1] for p in self.procs]
         finally:
-            self.proc.kill()
-        assert self.proc.returncode == status, err + self.instance.logs()
+            for p in self.procs:
+                p.kill()
+        assert max(p.returncode for p in self.procs) == status, "".join(err) + self.instance.logs()
         return self
 
     def run(self, nnodes, *args, status=0):
@@ -160,8 +163,7 @@ class Shells:
 
     def send(self, method, payload):
         """A request to the leader shell, without waiting for its answer."""
-        proc = subprocess.Popen(["/usr/bin/python3", "-c", RPC, self.build / "libflux" / "libflux-core.so",
-                                 f"{os.getuid()}-shell-{self.id}.{method}"],
+        proc = subprocess.Popen([self.build / "tests" / "ask", f"{os.getuid()}-shell-{self.id}.{method}"],
                                 env=self.instance.environ(), stdin=subprocess.PIPE, text=True)
         proc.stdin.write(json.dumps(payload))
         proc.stdin.close()
@@ -172,27 +174,16 @@ class NodeShells(Shells):
     """The same with a node of the instance for each shell."""
 
     def __init__(self, build, instance, size):
-        self.build, self.instance, self.ids = build, instance, itertools.count(100)
+        self.build, self.instance, self.ids, self.procs = build, instance, itertools.count(100), []
         for rank in range(size):
             os.unlink(f"{instance.node(rank)}/node/rexec")
 
     def launch(self, nnodes):
         self.procs = [self.popen([*self.command, str(r)], f"local://{self.instance.node(r)}/local") for r in range(nnodes)]
 
-    def wait(self, status=0):
-        try:
-            err = [p.communicate(timeout=60)[1] for p in self.procs]
-        finally:
-            for p in self.procs:
-                p.kill()
-        assert max(p.returncode for p in self.procs) == status, err
-        return self
-
 
 @pytest.fixture(scope="module")
 def shells(build, tmp_path_factory):
-    if os.environ.get("LD_PRELOAD"):
-        pytest.skip("python loads the library into itself")
     with Instance(build, tmp_path_factory.mktemp("shells")) as inst:
         yield Shells(build, inst)
 
