@@ -25,6 +25,7 @@ extern const struct command cmd_kvs_eventlog[];
 extern const struct command cmd_kvs_list[];
 extern const struct command cmd_log[];
 extern const struct command cmd_module[];
+extern const struct command cmd_overlay[];
 extern const struct command cmd_ping[];
 extern const struct command cmd_queue[];
 extern const struct command cmd_resource[];

@@ -2,6 +2,7 @@
 """The tree that joins the routers of an instance: requests, answers and events between nodes, and nodes that are lost.
 
 Seven nodes of this host in a binary tree: 0 above 1 and 2, 1 above 3 and 4, 2 above 5 and 6."""
+import json
 import os
 import signal
 import subprocess
@@ -132,3 +133,33 @@ def test_the_status_is_that_of_the_program_and_nothing_is_left(build, tmp_path):
     top = os.path.dirname(os.path.dirname(done.stdout.strip()[len("local://"):]))
     assert not os.path.exists(os.path.dirname(top)) or not os.path.exists(top)
     assert subprocess.run(["pgrep", "-f", top], capture_output=True).returncode != 0
+
+
+def test_overlay_shows_the_tree_and_what_is_missing(tree):
+    lines = tree.say(5, "overlay", "status").splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1", "3", "4", "2", "5", "6"]
+    assert all(": full" in line for line in lines)
+    assert tree.say(3, "overlay", "parentof", 6) == "2"
+    assert tree.at(3, "overlay", "parentof", 7).stderr.strip().endswith("there is no rank 7: this instance has 7 nodes")
+    host = tree.say(0, "overlay", "lookup", 4)
+    assert tree.say(2, "overlay", "lookup", host) == "0,1,2,3,4,5,6"
+
+
+def test_a_node_that_was_disconnected_joins_again(tree):
+    before = tree.say(0, "dmesg").count("(rank 2) has joined")
+    tree.say(4, "overlay", "disconnect", 2)
+    wait_until("rank 2 to join again", lambda: tree.say(0, "dmesg").count("(rank 2) has joined again") == 1)
+    assert before == 1
+    wait_until("the tree to be whole", lambda: tree.say(0, "overlay", "status", "-s") == "full")
+    assert "6!broker.ping" in tree.say(3, "ping", "-c1", "-r", 6, "broker")
+    refused = tree.at(0, "overlay", "disconnect", 0)
+    assert refused.returncode != 0 and "root of the tree" in refused.stderr
+
+
+def test_tcp_between_nodes_is_encrypted_with_a_key_of_each(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=3, args=["-Stbon.prefertcp=1"]) as t:
+        assert t.say(1, "getattr", "tbon.parent-endpoint").startswith("tcp://")
+        assert "1!broker.ping" in t.say(2, "ping", "-c1", "-r", 1, "broker")
+        keys = [json.load(open(f"{t.node(r)}/bootstrap.json"))["public"] for r in range(3)]
+        assert len(set(keys)) == 3 and all(len(k) == 40 for k in keys)
+        assert os.stat(f"{t.node(1)}/bootstrap.json").st_mode & 0o777 == 0o600

@@ -43,6 +43,7 @@ static int boot_single(struct boot *b, flux_error_t *error)
     b->method = "single";
     b->rank = 0;
     b->size = 1;
+    b->hostlist = strdup(b->host);
     return boot_shape(b, NULL, NULL, error);
 }
 

@@ -20,7 +20,9 @@
 #define STOP_SECONDS  2.
 #define DRAIN_SECONDS 0.02
 
-static const char *const own_services[] = { "attr", "broker", "config", "event", "log", "service" };
+static const char *const own_services[] = { "attr", "broker",  "config", "event",
+                                            "log",  "overlay", "service" };
+static const char *const leader_services[] = { "groups" };
 static const char *const woken_services[] = { "job-manager", "resource" };
 
 static void apply_config(struct manager *m)
@@ -102,6 +104,7 @@ static void on_tree(const struct idset *online, void *arg)
 
     if (m->router.rank == 0 && !m->has_quorum && n >= m->quorum)
         on_quorum(m);
+    groups_set_online(&m->groups, online);
     show_status(m, n);
 }
 
@@ -187,6 +190,8 @@ static int add_own_services(struct manager *m)
 
     for (size_t i = 0; i < ARRAY_SIZE(own_services) && rc == 0; i++)
         rc = registry_add(&m->router.registry, own_services[i], TARGET_OWN, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(leader_services) && rc == 0 && m->router.rank == 0; i++)
+        rc = registry_add(&m->router.registry, leader_services[i], TARGET_OWN, NULL, NULL);
     return rc;
 }
 
@@ -314,6 +319,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     if (!m)
         return -ENOMEM;
     m->svc = svc;
+    groups_init(&m->groups);
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
         (rc = find_place(m)) < 0 || (rc = set_quorum(m)) < 0 ||
         (rc = router_init(&m->router, svc, m->boot.rank, m->boot.size)) < 0 ||
@@ -338,6 +344,7 @@ struct manager *manager_free(struct manager *m)
         flux_watcher_destroy(m->start);
         flux_watcher_destroy(m->hangup);
         attrs_deinit(&m->attrs);
+        groups_deinit(&m->groups);
         heartbeat_deinit(&m->heartbeat);
         leave_tree(m);
         boot_deinit(&m->boot);

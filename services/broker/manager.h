@@ -6,6 +6,7 @@
 #include "broker/attr.h"
 #include "broker/boot.h"
 #include "broker/config.h"
+#include "broker/groups.h"
 #include "broker/heartbeat.h"
 #include "broker/options.h"
 #include "broker/router.h"
@@ -19,6 +20,7 @@ struct manager {
     struct boot boot;
     struct router router;
     struct heartbeat heartbeat;
+    struct groups groups;   /* rank 0 */
     flux_watcher_t *hangup; /* SIGHUP: reload */
     flux_watcher_t *start;  /* first pass of the loop */
     uint32_t quorum;        /* nodes that make the instance run (rank 0) */

@@ -162,6 +162,68 @@ static int rpc_event_publish(struct request *req, void *arg)
     return rc;
 }
 
+/* --- groups and overlay */
+
+static int rpc_groups_get(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const char *name = "";
+
+    (void)request_unpack(req, "{s:s}", "name", &name);
+    return groups_get(&m->groups, req, name);
+}
+
+static int rpc_overlay_status(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+
+    if (m->router.overlay)
+        o = overlay_describe(m->router.overlay);
+    else
+        o = json_pack("{s:i s:s s:[]}", "rank", 0, "hostname", m->boot.host, "children");
+    return o ? request_respond_json(req, o) : -ENOMEM;
+}
+
+/* What the shape of the tree says, whoever is there. */
+static int rpc_overlay_topology(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const struct topology *t = m->boot.topo;
+    const uint32_t *children;
+    json_int_t rank = -1;
+    uint32_t parent;
+
+    (void)request_unpack(req, "{s:I}", "rank", &rank);
+    if (rank < 0 || rank >= topology_size(t))
+        return request_explain(req, EINVAL, "there is no rank %lld: this instance has %u nodes",
+                               (long long)rank, topology_size(t));
+    parent = topology_parent(t, (uint32_t)rank);
+    return request_respond_pack(req, "{s:I s:I s:I s:I}", "parent",
+                                parent == FLUX_NODEID_ANY ? (json_int_t)-1 : (json_int_t)parent,
+                                "level", (json_int_t)topology_level(t, (uint32_t)rank), "children",
+                                (json_int_t)topology_children(t, (uint32_t)rank, &children),
+                                "descendants", (json_int_t)topology_descendants(t, (uint32_t)rank));
+}
+
+/* Its children lose it for a moment: what is below it is cut off until it has joined again. */
+static int rpc_overlay_disconnect(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct client *c = NULL;
+    json_int_t rank = -1;
+
+    (void)request_unpack(req, "{s:I}", "rank", &rank);
+    if (m->router.overlay && rank >= 0 &&
+        topology_parent(m->boot.topo, (uint32_t)rank) == m->boot.rank)
+        c = overlay_next_hop(m->router.overlay, (uint32_t)rank);
+    if (!c)
+        return request_explain(req, ENOENT, "rank %lld is not connected directly below rank %u",
+                               (long long)rank, m->boot.rank);
+    overlay_node_drop(c->node, "an administrator has disconnected it");
+    return request_respond(req, NULL);
+}
+
 /* --- service */
 
 static int rpc_service_add(struct request *req, void *arg)
@@ -358,6 +420,13 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_USER,
       .in = "topic:s",
       .fn = rpc_event_unsubscribe },
+    { .topic = "groups.get", .roles = ROLE_USER, .in = "name:s", .fn = rpc_groups_get },
+    { .topic = "overlay.disconnect",
+      .roles = ROLE_OWNER,
+      .in = "rank:I",
+      .fn = rpc_overlay_disconnect },
+    { .topic = "overlay.topology", .roles = ROLE_USER, .in = "rank:I", .fn = rpc_overlay_topology },
+    { .topic = "overlay.status", .roles = ROLE_USER, .fn = rpc_overlay_status },
     { .topic = "log.append",
       .roles = ROLE_USER,
       .flags = RPC_METHOD_RAW | RPC_METHOD_NORESPONSE,

@@ -45,6 +45,7 @@ static void child_lost(struct children *cs, struct child *c)
     struct node *n = TAKE(c->node);
 
     HASH_DEL(cs->by_id, c);
+    (void)node_send_control(n, NODE_GOODBYE, NULL, 0); /* it may live, and begin anew */
     c->lost_usec = monotime_usec();
     (void)snprintf(c->error, sizeof(c->error), "%s", n->lost);
     log_fields(LOG_WARNING, fields, "%s (rank %u) and what is below it are lost: %s", c->host,

@@ -28,7 +28,6 @@ static struct node_item *item_free(struct node_item *item)
     free(item);
     return NULL;
 }
-DEFINE_CLEANUP(struct node_item *, item_free)
 
 int node_new(struct zsock *sock, uint32_t rank, const char *host, const uint8_t *id,
              struct node **ret)

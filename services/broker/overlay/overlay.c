@@ -251,13 +251,14 @@ size_t overlay_children_connected(const struct overlay *o)
     return n;
 }
 
-static json_t *describe_child(const struct child *c)
+static json_t *describe_child(const struct overlay *tree, const struct child *c)
 {
     const char *status = c->node        ? c->node->torpid ? "torpid" : "online"
                          : c->lost_usec ? "lost"
                                         : "offline";
-    json_t *o = json_pack("{s:I s:s s:s}", "rank", (json_int_t)c->rank, "hostname", c->host,
-                          "status", status);
+    json_t *o = json_pack("{s:I s:s s:s s:I}", "rank", (json_int_t)c->rank, "hostname", c->host,
+                          "status", status, "subtree",
+                          (json_int_t)topology_descendants(tree->conf.topo, c->rank) + 1);
 
     if (c->node || c->lost_usec)
         (void)json_object_set_new(
@@ -278,7 +279,7 @@ json_t *overlay_describe(const struct overlay *o)
     json_t *children = json_array();
 
     for (size_t i = 0; i < o->children.count; i++)
-        (void)json_array_append_new(children, describe_child(&o->children.all[i]));
+        (void)json_array_append_new(children, describe_child(o, &o->children.all[i]));
     return json_pack("{s:I s:s s:s s:{s:I s:s s:s s:f s:s} s:o}", "rank", (json_int_t)o->conf.rank,
                      "hostname", o->conf.hostname, "uuid", o->uuid, "parent", "rank",
                      p->state == PARENT_NONE ? (json_int_t)-1 : p->rank, "hostname", p->host,

@@ -150,7 +150,7 @@ static const char *handle_control(struct parent *p, const struct node_control *c
         handle_refusal(p, c->data, c->size);
         return NULL;
     case NODE_GOODBYE:
-        return "it was stopped";
+        return "it ended the session";
     default:
         return NULL;
     }
