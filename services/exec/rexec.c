@@ -137,6 +137,20 @@ static char **read_argv(const json_t *cmdline)
     return TAKE(argv);
 }
 
+/* Of this node's router, not of the one that was asked. */
+static int set_uri(json_t *env, const char *rundir)
+{
+    CLEANUP(freep) char *uri = NULL;
+
+    if (asprintf(&uri, "local://%s/local", rundir) < 0) {
+        uri = NULL;
+        return -ENOMEM;
+    }
+    if (!json_object_get(env, "FLUX_URI"))
+        return 0;
+    return json_object_set_new(env, "FLUX_URI", json_string(uri)) < 0 ? -ENOMEM : 0;
+}
+
 static char **read_env(json_t *env)
 {
     CLEANUP(strings_free)
@@ -174,6 +188,9 @@ static int start(struct manager *m, struct request *req, struct rexec *x, struct
     if (!argv)
         return request_explain(req, EPROTO,
                                "rexec.exec: cmd.cmdline must be an array of one or more strings");
+    rc = set_uri(env, service_rundir(m->svc));
+    if (rc < 0)
+        return rc;
     envp = read_env(env);
     if (!envp)
         return request_explain(req, EPROTO, "rexec.exec: cmd.env must be an object of strings");
