@@ -316,3 +316,55 @@ def test_nothing_is_lost_or_twice_when_each_router_is_killed_in_turn(node_shells
         wait_until("output again", lambda: len(job.log("output")) > seen)
     job.wait()
     assert job.text() == {i: "".join(f"line {n}\n" for n in range(1, 301)) for i in range(4)}
+
+
+# --- jobs of a tree
+
+
+@pytest.fixture(scope="module")
+def nodes(build, tmp_path_factory):
+    with Tree(build, tmp_path_factory.mktemp("tree"), size=4) as inst:
+        yield inst
+
+
+def test_an_mpi_program_prints_all_ranks(nodes, mpi_hello):
+    r = nodes.run("run", "-N4", "-n8", mpi_hello)
+    assert sorted(r.stdout.splitlines()) == [f"rank {i} of 8, sum 28" for i in range(8)]
+
+
+def test_a_user_on_any_node_is_attached_to_all_tasks(nodes):
+    for rank in (0, 3):
+        done = nodes.at(rank, "run", "-N4", "-n4", "-l", "cat", input="hello\n")
+        assert sorted(done.stdout.splitlines()) == [f"{i}: hello" for i in range(4)], done.stderr
+
+
+def test_a_user_is_attached_where_the_leader_is_not_on_rank_0(nodes):
+    blocker = nodes.flux("submit", "-N1", "-n1", "--exclusive", "sleep", "300")
+    wait_until("its start", lambda: nodes.eventlog(blocker)[-1]["name"] == "start")
+    done = nodes.at(1, "run", "-N2", "-n2", "--exclusive", "-l", "cat", input="hello\n")
+    nodes.flux("cancel", blocker)
+    assert sorted(done.stdout.splitlines()) == ["0: hello", "1: hello"], done.stderr
+
+
+def test_a_command_that_no_node_has_is_one_exception(nodes):
+    r = nodes.run("run", "-N4", "-n4", "/no/such/command", check=False)
+    assert r.returncode == 127
+    assert r.stderr.count("fatal exception") == 1
+
+
+def test_exit_on_error_sees_tasks_of_other_nodes(nodes):
+    r = nodes.run("run", "-N4", "-n4", "-o", "exit-on-error", "sh", "-c", "[ $FLUX_TASK_RANK != 3 ] || exit 5; exec sleep 300", check=False)
+    assert "task 3 exited with exit code 5: exit-on-error" in r.stderr
+
+
+def test_the_exit_code_is_the_highest_of_all_nodes(nodes):
+    assert nodes.run("run", "-N4", "-n4", "sh", "-c", "exit $FLUX_TASK_RANK", check=False).returncode == 3
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_shell_that_is_killed_ends_the_job_everywhere(nodes, rank):
+    script = f"[ $FLUX_TASK_RANK != {rank} ] || {{ sleep 0.2; kill -9 $PPID; }}; exec sleep 300"
+    jobid = nodes.flux("submit", "-N4", "-n4", "sh", "-c", script)
+    wait_until("the end", lambda: nodes.eventlog(jobid)[-1]["name"] == "clean")
+    assert f"the shell on rank {rank} was killed by signal 9" in [
+        e["context"]["note"] for e in nodes.eventlog(jobid) if e["name"] == "exception"]

@@ -449,7 +449,15 @@ static void on_exited(void *arg, int status)
     job->has_status = status >= 0;
     job->status = status;
     job->local_ended = true;
+    job_shell_ended(job, job->jobs->rank, status);
     job_part_ended(job);
+}
+
+void job_shell_ended(struct job *job, uint32_t rank, int status)
+{
+    if (job->parts && status >= 0 && WIFSIGNALED(status) && !job->killed && !job->canceled)
+        job_fail(job, "exec", "the shell on rank %u was killed by signal %d", rank,
+                 WTERMSIG(status));
 }
 
 void job_part_started(struct job *job)

@@ -124,6 +124,8 @@ void job_recalled(struct job *job);
 /* Shells elsewhere: once all run the job has started; once all have ended so has the job. */
 void job_part_started(struct job *job);
 void job_part_ended(struct job *job);
+/* One of several shells was killed: those that are left wait for it in vain, so the job ends. */
+void job_shell_ended(struct job *job, uint32_t rank, int status);
 /* The jobspec or the namespace has come: go on with what waits for both. */
 void job_provided(struct job *job);
 

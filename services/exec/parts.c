@@ -103,6 +103,7 @@ static void on_response(flux_future_t *f, void *arg)
     }
     p->away_usec = 0;
     if (strcmp(type, "end") == 0) {
+        job_shell_ended(p->parts->job, p->rank, status);
         end_part(p, status >= 0, status);
         return;
     }
