@@ -5,6 +5,7 @@
  *                  {"write": STREAM, "data": ...}   for the leader's output file; data as in RFC 24
  *                  {"exit": [RANK, LOCALID, PID, WAITSTATUS]}
  *                  {"barrier": NUMBER, "object"?}   it is there
+ *                  {"raise": NOTE}                  end the job
  *                  {"finish": EXITCODE}             its last word
  * From the leader: {"barrier": NUMBER, "rc", "object"?}
  *                  {"stdin": IO}                    RFC 24 data for its tasks
@@ -162,6 +163,10 @@ static int on_follower_record(void *arg, int shell_rank, const json_t *record)
         return take_exit(shell, o);
     if ((o = json_object_get(record, "barrier")) && json_is_integer(o))
         return take_barrier(peers, record, (int)json_integer_value(o));
+    if ((o = json_object_get(record, "raise")) && json_is_string(o)) {
+        shell_raise(shell, json_string_value(o));
+        return 0;
+    }
     if ((o = json_object_get(record, "finish")) && json_is_integer(o)) {
         shell_note_exit_code(shell, (int)json_integer_value(o));
         leader_finished(peers->leader, shell_rank);
@@ -260,6 +265,14 @@ void peers_tell_exit(const struct task *task)
          json_pack("{s:[i,i,i,i]}", "exit", task->rank, task->index, (int)task->pid,
                    task->wait_status),
          0);
+}
+
+bool peers_tell_raise(struct shell *shell, const char *note)
+{
+    if (!shell->peers || !shell->peers->follower)
+        return false;
+    tell(shell, json_pack("{s:s}", "raise", note), strlen(note));
+    return true;
 }
 
 static int relay_append(void *arg, enum log_name name, const char *text, size_t len)

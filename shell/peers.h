@@ -26,6 +26,7 @@ void peers_barrier(struct shell *shell, enum barrier which, json_t *object);
 /* From a shell that is not the leader. */
 void peers_tell_write(struct shell *shell, int which, const char *data, size_t size);
 void peers_tell_exit(const struct task *task);
+bool peers_tell_raise(struct shell *shell, const char *note); /* false: raise it yourself */
 
 /* From the leader. */
 bool peers_have_room(const struct shell *shell);

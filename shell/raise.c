@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Exceptions that the shell raises on its job: one of severity 0 is enough, so the first one counts
- * and further ones are dropped. It is repeated while the job manager is away: a task that hangs
- * because another one failed must not hang for ever because of a restart. */
+ * and further ones are dropped; the leader raises those of all shells. It is repeated while the job
+ * manager is away: a task that hangs because another one failed must not hang for ever because of a
+ * restart. */
 #include <errno.h>
 #include <string.h>
 
-#include "shell.h"
+#include "peers.h"
 
 #define RETRY 0.5 /* seconds */
 
@@ -52,7 +53,7 @@ void shell_raise(struct shell *shell, const char *note)
 {
     struct raise *r;
 
-    if (shell->raise || shell->finishing)
+    if (shell->raise || shell->finishing || peers_tell_raise(shell, note))
         return;
     r = shell->raise = calloc(1, sizeof(*r));
     if (!r)
