@@ -413,7 +413,8 @@ static int status_fetch(struct status *s, const struct cmdline *c)
     json_t *value;
 
     if (!h ||
-        !(s->answer = client_call(h, "resource.status", NULL, "get the status of the nodes")) ||
+        !(s->answer =
+              client_call_rank(h, "resource.status", 0, NULL, "get the status of the nodes")) ||
         !(s->all = get_set(s->answer, "R")) || !(s->include = included(c, s->all)))
         return -1;
     s->online = get_ids(s->answer, "online");
@@ -579,8 +580,8 @@ static int change(const struct cmdline *c, const char *topic, const char *mode, 
 
     if (!h)
         return EXIT_FAILURE;
-    answer = client_call(
-        h, topic,
+    answer = client_call_rank(
+        h, topic, 0,
         json_pack("{s:s s:s s:s*}", "targets", c->argv[0], "mode", mode, "reason", reason), what);
     return answer ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Resources of several nodes: each says what it has, comes and goes with the tree, and is drained."""
+import json
+import os
+import signal
+
+import pytest
+from embedded import Instance, wait_until
+
+SIZE = 4
+CORES = len(os.sched_getaffinity(0))
+
+
+class Nodes(Instance):
+    """flux start -s4. A node is taken away by stopping its supervisor and killing its router, and brought back by
+    letting the supervisor start it again."""
+
+    def __init__(self, build, workdir, args=()):
+        super().__init__(build, workdir, args=[f"--test-size={SIZE}", *args])
+        self.stopped = {}
+
+    def __exit__(self, *exc):
+        for rank in list(self.stopped):
+            self.bring_back(rank)
+        super().__exit__(*exc)
+
+    def node_env(self, rank):
+        return {"FLUX_URI": f"local://{os.path.join(os.path.dirname(self.rundir), str(rank))}/local"}
+
+    def take_away(self, rank):
+        pid = int(self.flux("getattr", "broker.pid", env=self.node_env(rank)))
+        supervisor = int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+        os.kill(supervisor, signal.SIGSTOP)
+        self.stopped[rank] = supervisor
+        os.kill(pid, signal.SIGKILL)
+
+    def bring_back(self, rank):
+        os.kill(self.stopped.pop(rank), signal.SIGCONT)
+
+    def kill_resource(self, rank):
+        rundir = f"FLUX_RUNDIR={os.path.join(os.path.dirname(self.rundir), str(rank))}".encode()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                exe = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+                if exe == "flux-resource" and rundir in open(f"/proc/{pid}/environ", "rb").read().split(b"\0"):
+                    os.kill(int(pid), signal.SIGKILL)
+                    return
+            except OSError:
+                continue
+        pytest.fail(f"no flux-resource of rank {rank} runs")
+
+    def ranks(self, what, state):
+        return self.flux("resource", what, "-s", state, "-no", "{ranks}")
+
+    def wait_ranks(self, what, state, ranks):
+        wait_until(f"{what}: {state} to be {ranks}",
+                   lambda: self.run("resource", what, "-s", state, "-no", "{ranks}", check=False).stdout.strip() == ranks)
+
+
+@pytest.fixture
+def nodes(build, tmp_path):
+    with Nodes(build, tmp_path) as n:
+        assert n.ranks("list", "free") == "0-3"  # all have come, and the scheduler knows them
+        yield n
+
+
+def test_every_node_says_what_it_has(nodes):
+    assert nodes.flux("resource", "info") == f"{SIZE} Nodes, {SIZE * CORES} Cores, 0 GPUs"
+    assert nodes.flux("resource", "list", "-s", "free", "-no", "{rlist}").startswith("rank[0-3]/core")
+    assert nodes.flux("resource", "status", "-no", "{state} {ranks}") == "avail 0-3"
+
+
+def test_the_resources_are_shown_from_every_node(nodes):
+    for rank in range(SIZE):
+        assert nodes.flux("resource", "list", "-s", "free", "-no", "{ranks}", env=nodes.node_env(rank)) == "0-3"
+        assert nodes.flux("resource", "status", "-s", "avail", "-no", "{ranks}", env=nodes.node_env(rank)) == "0-3"
+
+
+def test_a_lost_node_is_down_and_offline_until_it_comes_back(nodes):
+    nodes.take_away(3)
+    nodes.wait_ranks("status", "offline", "3")
+    nodes.wait_ranks("list", "down", "3")
+    assert nodes.flux("resource", "status", "-no", "{state} {status} {ranks}").splitlines() == ["avail online 0-2", "avail* offline 3"]
+    nodes.bring_back(3)
+    nodes.wait_ranks("list", "free", "0-3")
+    assert nodes.ranks("status", "online") == "0-3" and nodes.ranks("status", "offline") == ""
+
+
+def test_no_job_is_given_a_lost_node(nodes):
+    nodes.take_away(2)
+    nodes.wait_ranks("list", "down", "2")
+    submit = ["submit", "--setattr=system.exec.test.run_duration=100s"]
+    three, four = nodes.flux(*submit, "-N3", "true"), nodes.flux(*submit, "-N4", "true")
+    nodes.run("job", "wait-event", "-t", 30, three, "alloc")
+    r = json.loads(nodes.flux("kvs", "get", "--raw", nodes.kvs_key(three, "R")))["execution"]["R_lite"]
+    assert [e["rank"] for e in r] == ["0-1,3"]
+    nodes.run("cancel", three)
+    nodes.run("job", "wait-event", "-t", 30, three, "clean")
+    assert "alloc" not in nodes.flux("job", "eventlog", four)
+    nodes.bring_back(2)
+    nodes.run("job", "wait-event", "-t", 30, four, "alloc")
+    nodes.run("cancel", four)
+
+
+def test_a_drained_node_stays_drained_when_it_is_lost_and_comes_back(nodes):
+    nodes.flux("resource", "drain", "1", "to be rebooted", env=nodes.node_env(3))
+    nodes.take_away(1)
+    nodes.wait_ranks("status", "offline", "1")
+    assert nodes.flux("resource", "drain", "-no", "{state} {ranks} {reason}") == "drained* 1 to be rebooted"
+    nodes.bring_back(1)
+    nodes.wait_ranks("status", "online", "0-3")
+    assert nodes.flux("resource", "drain", "-no", "{state} {ranks} {reason}") == "drained 1 to be rebooted"
+    assert nodes.ranks("list", "down") == "1"
+    nodes.flux("resource", "undrain", "1")
+    nodes.wait_ranks("list", "free", "0-3")
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_the_service_may_be_killed_anywhere_and_finds_the_nodes_again(nodes, rank):
+    nodes.flux("resource", "drain", "2", "x")
+    nodes.kill_resource(rank)
+    nodes.wait_ranks("list", "free", "0-1,3")
+    nodes.take_away(3)
+    nodes.wait_ranks("list", "down", "2-3")
+    nodes.bring_back(3)
+    nodes.wait_ranks("list", "free", "0-1,3")
+
+
+def test_a_node_that_lacks_what_is_configured_is_drained_and_the_others_work(build, tmp_path):
+    host = os.uname().nodename
+    (tmp_path / "conf").mkdir()
+    r = {"version": 1, "execution": {"starttime": 0, "expiration": 0, "nodelist": [f"{host},{host},{host},{host}"],
+         "R_lite": [{"rank": "0-2", "children": {"core": f"0-{CORES - 1}" if CORES > 1 else "0"}},
+                    {"rank": "3", "children": {"core": f"0-{CORES}", "gpu": "0"}}]}}
+    (tmp_path / "conf" / "R").write_text(json.dumps(r))
+    (tmp_path / "conf" / "r.toml").write_text(f'[resource]\npath = "{tmp_path}/conf/R"\n')
+    with Nodes(build, tmp_path, args=["-c", tmp_path / "conf"]) as n:
+        n.wait_ranks("status", "drained", "3")
+        (row,) = json.loads(n.flux("resource", "drain", "--json"))
+        assert row["reason"] == f"rank 3 ({host}): core {CORES} and gpu 0 configured, not found"
+        assert n.ranks("list", "free") == "0-2"
+        n.flux("resource", "undrain", "3")
+        n.wait_ranks("list", "free", "0-3")
