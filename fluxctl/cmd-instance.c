@@ -8,15 +8,52 @@
 #include "base/fsd.h"
 #include "base/monotime.h"
 #include "base/number.h"
+#include "base/rset.h"
 #include "client.h"
 #include "environment.h"
 #include "families.h"
+
+DEFINE_CLEANUP(struct idset *, idset_destroy)
+DEFINE_CLEANUP(struct rset *, rset_free)
 
 static const char *attr(flux_t *h, const char *name, const char *fallback)
 {
     const char *s = flux_attr_get(h, name);
 
     return s ? s : fallback;
+}
+
+#define RESOURCE_TIMEOUT 2. /* seconds; uptime is also asked when something does not work */
+
+/* "3 offline,  1 drained", as far as there are such nodes and the resource service answers. */
+static void print_lost_nodes(flux_t *h)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc(h, "resource.status", NULL, 0, 0);
+    CLEANUP(idset_destroyp) struct idset *ranks = NULL;
+    size_t ndrained = 0, noffline;
+    CLEANUP(rset_freep) struct rset *r = NULL;
+    json_t *all, *drain, *value;
+    flux_error_t error;
+    const char *key, *online;
+
+    if (!f || flux_future_wait_for(f, RESOURCE_TIMEOUT) < 0 ||
+        flux_rpc_get_unpack(f, "{s:o s:s s:o}", "R", &all, "online", &online, "drain", &drain) <
+            0 ||
+        rset_decode(all, &r, &error) < 0 || !(ranks = idset_decode(online)))
+        return;
+    noffline = rset_nnodes(r);
+    for (size_t i = 0; i < rset_nnodes(r); i++)
+        noffline -= idset_test(ranks, rset_nth(r, i)->rank);
+    json_object_foreach (drain, key, value) {
+        CLEANUP(idset_destroyp) struct idset *drained = idset_decode(key);
+
+        ndrained += drained ? idset_count(drained) : 0;
+    }
+    if (noffline > 0)
+        printf(",  %zu offline", noffline);
+    if (ndrained > 0)
+        printf(",  %zu drained", ndrained);
 }
 
 static int run_uptime(const struct cmdline *c)
@@ -37,9 +74,11 @@ static int run_uptime(const struct cmdline *c)
         (void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
     if (number_parse_u32(attr(h, "security.owner", ""), &uid) == 0)
         pw = getpwuid(uid);
-    printf(" %s up %s,  owner %s,  depth %s,  size %s\n", clock, since,
+    printf(" %s up %s,  owner %s,  depth %s,  size %s", clock, since,
            pw ? pw->pw_name : attr(h, "security.owner", "?"), attr(h, "instance-level", "0"),
            attr(h, "size", "?"));
+    print_lost_nodes(h);
+    putchar('\n');
     return EXIT_SUCCESS;
 }
 

@@ -309,6 +309,7 @@ static struct rset *merged(const struct cmdline *c, const char *states, bool *re
             return NULL;
         }
     }
+    rset_set_expiration(r, rset_starttime(l->all), rset_expiration(l->all));
     return TAKE(r);
 }
 

@@ -153,3 +153,19 @@ def test_excluded_nodes_are_told_apart(build, tmp_path):
     with start(build, tmp_path, FAKE.replace("[resource]\n", '[resource]\nexclude = "n[0-2]"\n')) as inst:
         assert inst.flux("resource", "status", "-n").split() == ["avail", "✔", "997", "n[3-999]", "exclude", "✔", "3", "n[0-2]"]
         assert inst.flux("resource", "info") == "997 Nodes, 7976 Cores, 1994 GPUs"
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.parametrize("affinity", ["on", "off"])
+def test_an_instance_in_a_job_has_what_the_job_was_given(instance, affinity):
+    out = instance.flux("run", "-n1", "-c1", "-t", "10m", "-o", f"cpu-affinity={affinity}", instance.fluxctl, "start",
+                        instance.fluxctl, "resource", "R")
+    r = json.loads(out)["execution"]
+    assert [e["rank"] for e in r["R_lite"]] == ["0"] and len(r["R_lite"][0]["children"]["core"]) == 1
+    assert 0 < r["expiration"] - time.time() <= 600
+
+
+def test_uptime_counts_nodes_that_are_drained_or_offline(undrained):
+    assert "drained" not in undrained.flux("uptime") and "offline" not in undrained.flux("uptime")
+    undrained.flux("resource", "drain", "3-5", "x")
+    assert undrained.flux("uptime").endswith(",  3 drained")

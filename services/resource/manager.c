@@ -4,6 +4,8 @@
  * and which are in the tree (the group broker.online). One scheduler at a time follows that with
  * resource.acquire (RFC 28). Every rank says what it has, and hands out its own topology.
  *
+ * In a job of another instance that is not configured, ranks have what the job was given.
+ *
  * A rank that comes is asked what it has before it is up; one that has less than is configured is
  * drained first. Without configuration the inventory is told when every rank has come, or
  * DISCOVERY_SECONDS after the start; ranks that come later are added.
@@ -14,6 +16,7 @@
 
 #include "base/errorx.h"
 #include "base/eventlog.h"
+#include "resource/enclosing.h"
 #include "resource/hardware.h"
 #include "resource/manager.h"
 #include "resource/online.h"
@@ -29,8 +32,9 @@ struct manager {
     bool norestrict;
     bool leader; /* the rest up to xml is of rank 0 only */
     struct stock stock;
-    flux_future_t *replay; /* of the eventlog; NULL: done */
-    struct online *online; /* NULL until then */
+    flux_future_t *replay;       /* of the eventlog; NULL: done */
+    struct enclosing *enclosing; /* from then on */
+    struct online *online;       /* from then on */
     struct census *census;
     flux_watcher_t *discovery; /* NULL: nothing is to be discovered */
     bool loaded;               /* the inventory can be told */
@@ -496,6 +500,15 @@ static void on_online(const struct idset *ranks, void *arg)
 
 /* --- start */
 
+static void on_enclosing(const struct rset *r, void *arg)
+{
+    struct manager *m = arg;
+
+    if ((r && stock_set_given(&m->stock, r, service_size(m->svc)) < 0) ||
+        online_new(m->svc, on_online, m, &m->online) < 0)
+        begin_again(m, "the group broker.online cannot be followed");
+}
+
 static void on_replay(flux_future_t *f, void *arg)
 {
     struct manager *m = arg;
@@ -509,8 +522,8 @@ static void on_replay(flux_future_t *f, void *arg)
         log_err("%s cannot be read: %s", EVENTLOG_KEY,
                 error.text[0] ? error.text : flux_future_error_string(f));
         service_exit(m->svc, SERVICE_EXIT_ROUTER);
-    } else if (online_new(m->svc, on_online, m, &m->online) < 0)
-        begin_again(m, "the group broker.online cannot be followed");
+    } else if (enclosing_new(m->svc, on_enclosing, m, &m->enclosing) < 0)
+        begin_again(m, "out of memory");
     flux_future_destroy(m->replay);
     m->replay = NULL;
 }
@@ -570,6 +583,7 @@ struct manager *manager_free(struct manager *m)
     flux_watcher_destroy(m->discovery);
     census_free(m->census);
     online_free(m->online);
+    enclosing_free(m->enclosing);
     flux_future_destroy(m->replay);
     stock_deinit(&m->stock);
     free(m);

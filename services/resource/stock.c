@@ -8,6 +8,7 @@
 
 #include "base/errorx.h"
 #include "base/jsonx.h"
+#include "resource/enclosing.h"
 #include "resource/stock.h"
 
 DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
@@ -66,12 +67,48 @@ int stock_init(struct stock *s, const json_t *config, flux_error_t *error)
 
 void stock_deinit(struct stock *s)
 {
+    rset_free(s->given);
     drain_free(s->drain);
     idset_destroy(s->checked);
     idset_destroy(s->online);
     idset_destroy(s->excluded);
     free(s->exclude);
     rset_free(s->all);
+}
+
+/* Ranks of the job's R are those of the enclosing instance: ours count them in their order. */
+int stock_set_given(struct stock *s, const struct rset *r, uint32_t size)
+{
+    CLEANUP(rset_freep) struct rset *given = NULL;
+    int rc = rset_new(&given);
+
+    if (s->configured)
+        return 0;
+    rset_set_expiration(s->all, rset_starttime(r), rset_expiration(r));
+    for (uint32_t i = 0; rc == 0 && i < rset_nnodes(r); i++) {
+        const struct rset_rank *rr = rset_nth(r, i);
+
+        rc = rset_add(given, i, rr->hostname, rr->cores, rr->gpus);
+    }
+    if (rc == 0 && rset_nnodes(r) == size)
+        s->given = TAKE(given);
+    return rc;
+}
+
+/* A rank that is new: what it has, or its share of that. */
+static int take_up(struct stock *s, const struct census_answer *answer)
+{
+    const struct rset_rank *given = s->given ? rset_find(s->given, answer->rank) : NULL;
+    CLEANUP(idset_destroyp) struct idset *cores = NULL;
+    CLEANUP(idset_destroyp) struct idset *gpus = NULL;
+
+    if (!given)
+        return rset_add(s->all, answer->rank, answer->hostname, answer->cores, answer->gpus);
+    cores = enclosing_share(given->cores, answer->cores);
+    gpus = enclosing_share(given->gpus, answer->gpus);
+    if (!cores || !gpus)
+        return -ENOMEM;
+    return rset_add(s->all, answer->rank, answer->hostname, cores, gpus);
 }
 
 struct idset *stock_up(const struct stock *s)
@@ -166,8 +203,7 @@ int stock_answer(struct stock *s, const struct census_answer *answer, flux_error
     if (known && answer->hostname && !s->noverify)
         rc = verify(s, known, answer, error);
     if (!known && answer->hostname && !s->configured) {
-        rc = rset_add(s->all, answer->rank, answer->hostname, answer->cores, answer->gpus);
-        if (rc < 0 || (rc = find_excluded(s, error)) < 0)
+        if ((rc = take_up(s, answer)) < 0 || (rc = find_excluded(s, error)) < 0)
             return rc;
         rc = STOCK_GREW;
     }

@@ -18,11 +18,16 @@ struct stock {
     struct idset *online;
     struct idset *checked; /* online, and nothing prevents their use */
     struct drain *drain;
+    struct rset *given; /* R of the job in which this instance runs, ranks as here; NULL: none */
 };
 
 /* From [resource]. 0, or -errno with a sentence. */
 int stock_init(struct stock *s, const json_t *config, flux_error_t *error);
 void stock_deinit(struct stock *s);
+
+/* This instance runs in a job that was given r: if it has a node for each of its ranks, they have
+ * what r says, no more, and it ends when r does. Of no effect if resources are configured. */
+int stock_set_given(struct stock *s, const struct rset *r, uint32_t size);
 
 /* Online, checked, known, and neither drained nor excluded; NULL: no memory. */
 struct idset *stock_up(const struct stock *s);

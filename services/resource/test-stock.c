@@ -164,6 +164,51 @@ static void what_is_not_a_switch_is_refused(void **state)
     assert_string_equal(error.text, "resource.noverify: must be true or false");
 }
 
+static void assert_cores(const struct stock *s, uint32_t rank, const char *expect)
+{
+    CLEANUP(freep) char *text = idset_encode(rset_find(s->all, rank)->cores, IDSET_FLAG_RANGE);
+
+    assert_string_equal(text, expect);
+}
+
+static void set_given(struct stock *s, const char *ranks, uint32_t size)
+{
+    CLEANUP(json_decrefp)
+    json_t *o =
+        json_pack("{s:i s:{s:[{s:s s:{s:s}}] s:f s:f}}", "version", 1, "execution", "R_lite",
+                  "rank", ranks, "children", "core", "4-5", "starttime", 1., "expiration", 9.);
+    struct rset *r;
+
+    assert_int_equal(rset_decode(o, &r, NULL), 0);
+    assert_int_equal(stock_set_given(s, r, size), 0);
+    rset_free(r);
+}
+
+static void in_a_job_ranks_have_what_it_was_given(void **state)
+{
+    CLEANUP(stock_deinitp) struct stock *s = &(struct stock){ 0 };
+    CLEANUP(stock_deinitp) struct stock *other = &(struct stock){ 0 };
+
+    assert_int_equal(init(s, "{}", NULL), 0);
+    set_given(s, "5-8", 4);
+    set_online(s, "0-3", "0-3", "");
+    assert_int_equal(answer(s, 0, "0-1", "", NULL), STOCK_GREW); /* bound to them */
+    assert_int_equal(answer(s, 1, "0-7", "0", NULL), STOCK_GREW);
+    assert_int_equal(answer(s, 2, "0-2", "", NULL), STOCK_GREW);
+    assert_int_equal(answer(s, 3, "0", "", NULL), STOCK_GREW);
+    assert_cores(s, 0, "0-1");
+    assert_cores(s, 1, "4-5");
+    assert_cores(s, 2, "0-1");
+    assert_cores(s, 3, "0");
+    assert_int_equal(rset_count(s->all, "gpu"), 0);
+    assert_true(rset_expiration(s->all) == 9.);
+    assert_int_equal(init(other, "{}", NULL), 0);
+    set_given(other, "5-8", 2); /* not a node for each */
+    set_online(other, "0-1", "0-1", "");
+    assert_int_equal(answer(other, 0, "0-7", "", NULL), STOCK_GREW);
+    assert_cores(other, 0, "0-7");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +218,7 @@ int main(void)
         cmocka_unit_test(without_configuration_the_inventory_grows_with_the_ranks),
         cmocka_unit_test(a_node_that_cannot_answer_is_used_if_it_is_configured),
         cmocka_unit_test(every_rank_is_up_if_that_is_configured),
+        cmocka_unit_test(in_a_job_ranks_have_what_it_was_given),
         cmocka_unit_test(what_is_not_a_switch_is_refused),
     };
 
