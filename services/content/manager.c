@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Requests become work for the worker, finished work becomes answers.
+/* Requests become work for the worker, finished work becomes answers. On other ranks than 0 there
+ * is no worker and no file: requests are answered from memory or by the node above (upstream.c).
  *
  * A request is held (request_ref) while its work is under way; its payload is what the work lends.
  * Nothing is answered before it is in the journal, as durably as content.sync says. When the file
@@ -15,6 +16,7 @@
 #include "content/cache.h"
 #include "content/manager.h"
 #include "content/settings.h"
+#include "content/upstream.h"
 #include "content/worker.h"
 #include "service/log.h"
 
@@ -23,7 +25,8 @@ struct manager {
     struct settings settings;
     char *path;
     struct cache *cache;
-    struct worker *worker;
+    struct worker *worker;     /* rank 0 */
+    struct upstream *upstream; /* other ranks */
     flux_watcher_t *watcher;
     LIST_HEAD(, pending) pendings;
     bool stopping;
@@ -165,6 +168,8 @@ static int rpc_load(struct request *req, void *arg)
         return request_explain(req, EPROTO, "a digest has %d bytes, not %zu", DIGEST_SIZE, n);
     if (cache_lookup(m->cache, digest, &data, &size) == 0)
         return request_respond_raw(req, size ? data : NULL, size);
+    if (m->upstream)
+        return upstream_load(m->upstream, req, digest);
     if ((rc = pending_new(m, req, WORK_LOAD, on_loaded, &p)) < 0)
         return rc;
     memcpy(p->work.digest, digest, DIGEST_SIZE);
@@ -193,6 +198,8 @@ static int rpc_store(struct request *req, void *arg)
     if (size > m->settings.blob_size_limit)
         return request_explain(req, EFBIG, "a blob of %zu bytes is larger than the limit of %zu",
                                size, m->settings.blob_size_limit);
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, true);
     if ((rc = pending_new(m, req, WORK_CHANGE, on_stored, &p)) < 0)
         return rc;
     p->work.change.data = data ? data : "";
@@ -219,6 +226,8 @@ static int rpc_commit(struct request *req, void *arg)
     size_t size;
     int rc;
 
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
     request_raw(req, &data, &size);
     if ((rc = pending_new(m, req, WORK_CHANGE, on_changed, &p)) < 0)
         return rc;
@@ -240,9 +249,13 @@ static void on_roots(struct work *w, void *arg)
 
 static int rpc_roots(struct request *req, void *arg)
 {
+    struct manager *m = arg;
     CLEANUP(pending_freep) struct pending *p = NULL;
-    int rc = pending_new(arg, req, WORK_ROOTS, on_roots, &p);
+    int rc;
 
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    rc = pending_new(m, req, WORK_ROOTS, on_roots, &p);
     return rc < 0 ? rc : pending_submit(&p);
 }
 
@@ -263,23 +276,30 @@ static void on_checkpoint(struct work *w, void *arg)
 
 static int rpc_checkpoint_get(struct request *req, void *arg)
 {
+    struct manager *m = arg;
     CLEANUP(pending_freep) struct pending *p = NULL;
-    int rc = pending_new(arg, req, WORK_CHECKPOINT_GET, on_checkpoint, &p);
+    int rc;
 
-    if (rc < 0 || (rc = request_unpack(req, "{s:s}", "key", &p->work.key)) < 0)
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    if ((rc = pending_new(m, req, WORK_CHECKPOINT_GET, on_checkpoint, &p)) < 0 ||
+        (rc = request_unpack(req, "{s:s}", "key", &p->work.key)) < 0)
         return rc;
     return pending_submit(&p);
 }
 
 static int rpc_checkpoint_put(struct request *req, void *arg)
 {
+    struct manager *m = arg;
     CLEANUP(pending_freep) struct pending *p = NULL;
     const char *key;
     json_t *value;
     int rc;
 
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
     if ((rc = request_unpack(req, "{s:s s:o}", "key", &key, "value", &value)) < 0 ||
-        (rc = pending_new(arg, req, WORK_CHANGE, on_changed, &p)) < 0)
+        (rc = pending_new(m, req, WORK_CHANGE, on_changed, &p)) < 0)
         return rc;
     if (!(p->value = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY)))
         return -ENOMEM;
@@ -290,9 +310,13 @@ static int rpc_checkpoint_put(struct request *req, void *arg)
 
 static int rpc_flush(struct request *req, void *arg)
 {
+    struct manager *m = arg;
     CLEANUP(pending_freep) struct pending *p = NULL;
-    int rc = pending_new(arg, req, WORK_SYNC, on_changed, &p);
+    int rc;
 
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    rc = pending_new(m, req, WORK_SYNC, on_changed, &p);
     return rc < 0 ? rc : pending_submit(&p);
 }
 
@@ -332,9 +356,23 @@ static const struct rpc_method methods[] = {
     { .topic = "content.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
 };
 
-static void on_stats(json_t *stats, void *arg)
+static void on_upstream_stats(json_t *stats, struct manager *m)
 {
-    struct manager *m = arg;
+    const struct cache_stats *cs = cache_stats(m->cache);
+    const struct upstream_stats *us = upstream_stats(m->upstream);
+    json_t *o = json_pack("{s:I s:I s:I s:I s:I s:I s:I s:I}", "cache-count", (json_int_t)cs->count,
+                          "cache-bytes", (json_int_t)cs->bytes, "cache-hits", (json_int_t)cs->hits,
+                          "cache-misses", (json_int_t)cs->misses, "loads", (json_int_t)us->loads,
+                          "loads-joined", (json_int_t)us->joined, "passed", (json_int_t)us->passed,
+                          "rejected", (json_int_t)us->rejected);
+
+    if (o)
+        (void)json_object_update(stats, o);
+    json_decref(o);
+}
+
+static void on_store_stats(json_t *stats, struct manager *m)
+{
     const struct cache_stats *cs = cache_stats(m->cache);
     struct worker_stats ws = worker_stats(m->worker);
     struct journal_stats js = journal_stats(worker_journal(m->worker));
@@ -353,12 +391,25 @@ static void on_stats(json_t *stats, void *arg)
     json_decref(o);
 }
 
+static void on_stats(json_t *stats, void *arg)
+{
+    struct manager *m = arg;
+
+    if (m->upstream)
+        on_upstream_stats(stats, m);
+    else
+        on_store_stats(stats, m);
+}
+
 static void on_stats_clear(void *arg)
 {
     struct manager *m = arg;
 
     cache_stats_clear(m->cache);
-    worker_stats_clear(m->worker);
+    if (m->upstream)
+        upstream_stats_clear(m->upstream);
+    else
+        worker_stats_clear(m->worker);
 }
 
 static int on_config(const json_t *config, void *arg, flux_error_t *error)
@@ -382,7 +433,7 @@ static int on_stop(void *arg)
     struct manager *m = arg;
 
     m->stopping = true;
-    if (worker_pending(m->worker) == 0)
+    if (m->upstream ? !upstream_busy(m->upstream) : worker_pending(m->worker) == 0)
         service_exit(m->svc, EXIT_SUCCESS);
     return 0;
 }
@@ -473,6 +524,44 @@ static int manager_open(struct manager *m, const char *dir)
     return worker_new(st, j, params.sync, &m->worker);
 }
 
+static int manager_serve(struct manager *m, const char *dir)
+{
+    int rc = manager_open(m, dir);
+
+    if (rc < 0)
+        return rc;
+    m->watcher = flux_fd_watcher_create(service_reactor(m->svc), worker_fd(m->worker), FLUX_POLLIN,
+                                        on_worker, m);
+    if (!m->watcher)
+        return -ENOMEM;
+    flux_watcher_start(m->watcher);
+    service_status(m->svc, "Storing in %s, sync %s", m->path, store_sync_name(m->settings.sync));
+    return 0;
+}
+
+static void on_upstream_idle(void *arg)
+{
+    struct manager *m = arg;
+
+    if (m->stopping)
+        service_exit(m->svc, EXIT_SUCCESS);
+}
+
+static int manager_follow(struct manager *m)
+{
+    const struct upstream_params params = { .h = service_flux(m->svc),
+                                            .nodeid = FLUX_NODEID_UPSTREAM,
+                                            .hash = m->settings.hash,
+                                            .cache = m->cache,
+                                            .idle = on_upstream_idle,
+                                            .arg = m };
+    int rc = upstream_new(&params, &m->upstream);
+
+    if (rc == 0)
+        service_status(m->svc, "Answering from memory, and from the node above");
+    return rc;
+}
+
 int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
@@ -489,17 +578,12 @@ int manager_new(struct service *svc, struct manager **ret)
         log_err("%s", error.text);
         return rc;
     }
-    if ((rc = cache_new(m->settings.purge_target_size, &m->cache)) < 0 ||
-        (rc = manager_open(m, dir)) < 0)
+    if ((rc = cache_new(m->settings.purge_target_size, &m->cache)) < 0)
         return rc;
-    m->watcher = flux_fd_watcher_create(service_reactor(svc), worker_fd(m->worker), FLUX_POLLIN,
-                                        on_worker, m);
-    if (!m->watcher)
-        return -ENOMEM;
-    flux_watcher_start(m->watcher);
-    service_status(svc, "Storing in %s, sync %s", m->path, store_sync_name(m->settings.sync));
-    *ret = TAKE(m);
-    return 0;
+    rc = service_rank(svc) > 0 ? manager_follow(m) : manager_serve(m, dir);
+    if (rc == 0)
+        *ret = TAKE(m);
+    return rc;
 }
 
 struct manager *manager_free(struct manager *m)
@@ -507,6 +591,7 @@ struct manager *manager_free(struct manager *m)
     if (m) {
         flux_watcher_destroy(m->watcher);
         worker_free(m->worker);
+        upstream_free(m->upstream);
         while (!LIST_EMPTY(&m->pendings))
             pending_free(LIST_FIRST(&m->pendings));
         cache_free(m->cache);
