@@ -226,7 +226,7 @@ class Load:
     def write(self):
         """Commits numbers, and reads them back; a number whose commit was not acknowledged is not tried again, but for the
         last one, which the watcher waits for."""
-        c = Caller(self.instance, "leader/kvs", self.tally)
+        c = Caller(self.instance, "node/kvs", self.tally)
         router = Caller(self.instance, "local", self.tally)
         n = 0
         while LAST not in self.kept:

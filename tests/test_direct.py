@@ -27,7 +27,7 @@ def test_the_list_names_each_socket_once_per_service_and_is_the_owners(instance)
     rank, *lines = path.read_text().splitlines()
     assert rank == "rank 0" and path.stat().st_mode & 0o777 == 0o600
     services = dict(line.split() for line in lines)
-    assert services["kvs"] == services["kvs-watch"] == "leader/kvs"
+    assert services["kvs"] == services["kvs-watch"] == "node/kvs"
     assert services["job-info"] == services["job-list"] == "leader/job-list"
     assert "broker" not in services and "local" not in services
     for socket in services.values():
@@ -116,7 +116,7 @@ def test_a_removed_service_is_missed_by_the_router(fresh_instance):
 
 
 def test_many_clients_at_one_service_and_none_left_behind(instance):
-    path = f"{instance.rundir}/leader/kvs"
+    path = f"{instance.rundir}/node/kvs"
     before = stats(instance, "kvs")["connections"]
     clients = [Client(path) for _ in range(300)]
     for n, c in enumerate(clients):
@@ -131,7 +131,7 @@ def test_many_clients_at_one_service_and_none_left_behind(instance):
 
 def test_a_client_that_does_not_read_is_dropped_and_the_others_are_served(fresh_instance):
     i = fresh_instance
-    path = f"{i.rundir}/leader/kvs"
+    path = f"{i.rundir}/node/kvs"
     bad = [Client(path) for _ in range(3)]
     good = Client(path)
     payload = b'{"x":"' + b"x" * 60000 + b'"}\0'
@@ -147,7 +147,7 @@ def test_a_client_that_does_not_read_is_dropped_and_the_others_are_served(fresh_
 def test_a_client_with_too_many_requests_in_flight_is_told(fresh_instance):
     i = fresh_instance
     i.flux("kvs", "put", "a=1")
-    c, other = Client(f"{i.rundir}/leader/kvs"), Client(f"{i.rundir}/leader/kvs")
+    c, other = Client(f"{i.rundir}/node/kvs"), Client(f"{i.rundir}/node/kvs")
     wait = b'{"namespace":"primary","rootseq":1000000}\0'
     for tag in range(65537):
         c.send(topic="kvs.wait-version", payload=wait, aux2=tag + 1)

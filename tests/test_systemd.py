@@ -49,7 +49,7 @@ def test_run_as_the_instance_owner(started):
 
 
 def test_the_owner_calls_services_directly(started):
-    assert "kvs-watch leader/kvs\n" in started.run("cat", "/run/flux/direct").stdout
+    assert "kvs-watch node/kvs\n" in started.run("cat", "/run/flux/direct").stdout
     assert started.run("stat", "-c", "%U %a", "/run/flux/direct").stdout == "flux 600\n"
 
     def forwarded():

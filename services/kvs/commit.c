@@ -18,6 +18,7 @@
 #include "base/errorx.h"
 #include "base/monotime.h"
 #include "kvs/commit.h"
+#include "kvs/update.h"
 #include "kvs/watch.h"
 
 #define GROUP_SIZE_MAX (32u << 20) /* bytes of new values, about */
@@ -377,10 +378,25 @@ static void group_set_results(struct committer *c)
     }
 }
 
+/* One update for all transactions of the group; nothing for an instance of one node. */
+static void group_announce(struct committer *c)
+{
+    struct strbuf sb = { 0 };
+    const char *text;
+
+    if (!c->k->announcing)
+        return;
+    update_encode(c->k, &c->touches, &sb);
+    if (sb.len > 0 && (text = strbuf_text(&sb)))
+        c->k->params.backend->announce(text, c->k->params.arg);
+    strbuf_deinit(&sb);
+}
+
 static void group_succeed(struct committer *c)
 {
     struct namespaces *nss = c->k->namespaces;
 
+    group_announce(c);
     for (size_t i = 0; i < c->pins.count; i++)
         obj_set_stored(c->pins.objs[i]);
     group_set_results(c);

@@ -37,6 +37,8 @@ struct fake {
     bool hold;
     bool fatal;
     size_t ncommits, nloads;
+    struct fake *leader; /* whose blobs are loaded */
+    char *announced;
 };
 
 static int backend_load(const uint8_t digest[DIGEST_SIZE], void *arg)
@@ -67,7 +69,16 @@ static void backend_fatal(const char *why, void *arg)
     ((struct fake *)arg)->fatal = true;
 }
 
+static void backend_announce(const char *update, void *arg)
+{
+    struct fake *f = arg;
+
+    free(f->announced);
+    f->announced = strdup(update);
+}
+
 static const struct kvs_backend backend = {
+    .announce = backend_announce,
     .load = backend_load,
     .commit = backend_commit,
     .fatal = backend_fatal,
@@ -131,7 +142,7 @@ int fake_step(struct fake *f)
         struct fake_blob *b;
 
         TAILQ_REMOVE(&f->loads, ld, link);
-        HASH_FIND(hh, f->blobs, ld->digest, DIGEST_SIZE, b);
+        HASH_FIND(hh, (f->leader ? f->leader : f)->blobs, ld->digest, DIGEST_SIZE, b);
         kvs_loaded(f->kvs, ld->digest, b ? 0 : -ENOENT, b ? b->data : NULL, b ? b->size : 0);
         free(ld);
         return 1;
@@ -201,9 +212,27 @@ struct fake *fake_new(size_t cache_size)
     return f;
 }
 
+struct fake *fake_new_follower(struct fake *leader)
+{
+    struct fake *f = calloc(1, sizeof(*f));
+
+    f->leader = leader;
+    f->cache_size = leader->cache_size;
+    f->roots = json_object();
+    TAILQ_INIT(&f->loads);
+    fake_start(f);
+    return f;
+}
+
+const char *fake_announced(const struct fake *f)
+{
+    return f->announced;
+}
+
 struct fake *fake_free(struct fake *f)
 {
     fake_stop(f);
+    free(f->announced);
     fake_lose(f, NULL);
     json_decref(f->roots);
     free(f);

@@ -14,6 +14,10 @@ struct fake;
 
 struct fake *fake_new(size_t cache_size); /* with a primary namespace */
 struct fake *fake_free(struct fake *f);
+/* One that knows no root of its own; loads what leader has stored. */
+struct fake *fake_new_follower(struct fake *leader);
+/* What the last commit announced, while kvs.announcing is set; NULL: nothing. */
+const char *fake_announced(const struct fake *f);
 struct kvs *fake_kvs(struct fake *f);
 /* Forgets the KVS, as a crash does, and starts one from what is stored. */
 void fake_restart(struct fake *f);

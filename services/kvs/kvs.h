@@ -21,6 +21,9 @@ struct kvs_backend {
     int (*commit)(const void *payload, size_t size, void *arg);
     /* The outcome of a commit is unknown: the process must start anew. */
     void (*fatal)(const char *why, void *arg);
+    /* Optional: a commit has changed the primary namespace (update.h). Called while
+     * kvs.announcing is set. */
+    void (*announce)(const char *update, void *arg);
 };
 
 struct kvs_params {
@@ -40,6 +43,7 @@ struct kvs {
     struct watches *watches;
     struct committer *committer;
     struct fences *fences;
+    bool announcing; /* somebody follows */
 };
 
 /* Who asks. */

@@ -4,19 +4,24 @@
  * Transactions are submitted as they come and begun at the end of the loop's pass, so that whatever
  * arrived together is stored together.
  *
- * READY is said once the roots are read and the primary namespace exists.
+ * READY is said once the roots are read and the primary namespace exists; on other ranks than 0 at
+ * once (follower.c).
  */
 #include <errno.h>
 #include <string.h>
 #include "base/number.h"
 #include "kvs/commit.h"
+#include "kvs/follow.h"
+#include "kvs/follower.h"
 #include "kvs/manager.h"
+#include "kvs/relay.h"
 #include "kvs/requests.h"
 #include "kvs/watch.h"
 #include "service/log.h"
 
-#define CACHE_SIZE_DEFAULT (64u << 20)
-#define CACHE_SIZE_MIN     (1u << 20)
+#define CACHE_SIZE_DEFAULT  (64u << 20)
+#define CACHE_SIZE_MIN      (1u << 20)
+#define CACHE_SIZE_FOLLOWER (2u << 20) /* default on other ranks than 0 */
 
 static int get_hash(struct service *svc, enum digest_algorithm *ret)
 {
@@ -30,15 +35,16 @@ static int get_hash(struct service *svc, enum digest_algorithm *ret)
     return 0;
 }
 
-static size_t get_cache_size(const json_t *config)
+static size_t get_cache_size(const json_t *config, uint32_t rank)
 {
     const json_t *o = json_object_get(json_object_get(config, "kvs"), "cache-size");
-    uint64_t n = CACHE_SIZE_DEFAULT;
+    const unsigned int standard = rank > 0 ? CACHE_SIZE_FOLLOWER : CACHE_SIZE_DEFAULT;
+    uint64_t n = standard;
 
     if (json_is_integer(o))
         n = json_integer_value(o) > 0 ? (uint64_t)json_integer_value(o) : 0;
     else if (o && (!json_is_string(o) || number_parse_size(json_string_value(o), &n) < 0))
-        log_warning("kvs.cache-size is not a number of bytes, using %u", CACHE_SIZE_DEFAULT);
+        log_warning("kvs.cache-size is not a number of bytes, using %u", standard);
     return n < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : n;
 }
 
@@ -87,10 +93,14 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_USER,
       .flags = RPC_METHOD_RESUME,
       .fn = rpc_namespace_list },
+    { .topic = "kvs.follow",
+      .roles = ROLE_OWNER,
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_SESSION,
+      .fn = rpc_follow },
     { .topic = "kvs.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
     { .topic = "kvs-watch.lookup",
       .roles = ROLE_USER,
-      .in = "key:s flags:i namespace?:s",
+      .in = "key:s flags:i namespace?:s resume?:o",
       .flags = RPC_METHOD_STREAMING | RPC_METHOD_RESUME,
       .fn = rpc_watch },
     { .topic = "kvs-watch.cancel",
@@ -100,13 +110,28 @@ static const struct rpc_method methods[] = {
       .fn = rpc_watch_cancel },
 };
 
+static void add_follower_stats(json_t *stats, const struct manager *m)
+{
+    const struct follower_stats fs = follower_stats(m->follower);
+    const struct relays_stats rs = relays_stats(m);
+    json_t *o = json_pack("{s:I s:I s:I s:I}", "updates", (json_int_t)fs.updates, "gaps",
+                          (json_int_t)fs.gaps, "relayed", (json_int_t)rs.sent, "relays",
+                          (json_int_t)rs.count);
+
+    if (o)
+        (void)json_object_update(stats, o);
+    json_decref(o);
+}
+
 static void on_stats(json_t *stats, void *arg)
 {
     struct manager *m = arg;
     const struct objcache_stats *cs = objcache_stats(m->kvs->cache);
     const struct committer_stats *ms = commit_stats(m->kvs);
     json_t *o = json_pack(
-        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "lookups", (json_int_t)m->nlookups,
+        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "followers",
+        (json_int_t)followers_count(m->followers), "announced",
+        (json_int_t)followers_announced(m->followers), "lookups", (json_int_t)m->nlookups,
         "transactions", (json_int_t)ms->transactions, "failed-transactions", (json_int_t)ms->failed,
         "commits", (json_int_t)ms->batches, "largest-commit", (json_int_t)ms->largest_batch,
         "queued", (json_int_t)ms->queued, "watches", (json_int_t)watch_count(m->kvs), "namespaces",
@@ -117,6 +142,8 @@ static void on_stats(json_t *stats, void *arg)
     if (o)
         (void)json_object_update(stats, o);
     json_decref(o);
+    if (m->follower)
+        add_follower_stats(stats, m);
 }
 
 static void on_stats_clear(void *arg)
@@ -132,14 +159,14 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
 {
     struct manager *m = arg;
 
-    objcache_set_limit(m->kvs->cache, get_cache_size(config));
+    objcache_set_limit(m->kvs->cache, get_cache_size(config, service_rank(m->svc)));
     return 0;
 }
 
 /* Each commit is answered, and told to each watch: then the next process can go on from there. */
 static bool has_finished(const struct manager *m)
 {
-    return commit_idle(m->kvs) && watches_idle(m->kvs);
+    return commit_idle(m->kvs) && (m->follower ? relays_idle(m) : watches_idle(m->kvs));
 }
 
 static int on_stop(void *arg)
@@ -150,6 +177,20 @@ static int on_stop(void *arg)
     if (has_finished(m))
         service_exit(m->svc, EXIT_SUCCESS);
     return 0;
+}
+
+/* What rank 0 was asked for somebody must not be asked twice. */
+static void on_end(void *arg)
+{
+    relays_end(arg);
+}
+
+static void on_event(const flux_msg_t *msg, void *arg)
+{
+    struct manager *m = arg;
+
+    if (m->follower)
+        follower_on_event(m->follower, msg);
 }
 
 static json_t *on_handover(struct request *req, void *arg)
@@ -164,7 +205,9 @@ const struct service_desc kvs_desc = {
     .on_stats = on_stats,
     .on_stats_clear = on_stats_clear,
     .on_config = on_config,
+    .on_event = on_event,
     .on_stop = on_stop,
+    .on_end = on_end,
     .on_handover = on_handover,
 };
 
@@ -183,6 +226,11 @@ static void on_stored(void *arg)
     struct manager *m = arg;
 
     versions_check(m);
+}
+
+static void on_announce(const char *update, void *arg)
+{
+    followers_announce(arg, update);
 }
 
 /* --- start */
@@ -227,14 +275,29 @@ static int manager_load(struct manager *m)
         log_err("%s", error.text);
         return rc;
     }
-    return create_primary(m);
+    if ((rc = create_primary(m)) < 0)
+        return rc;
+    service_status(m->svc, "Namespaces served: %u", HASH_COUNT(m->kvs->namespaces->table));
+    log_info("started: serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
+    return service_size(m->svc) > 1 ? followers_new(m, &m->followers) : 0;
+}
+
+static int manager_follow(struct manager *m)
+{
+    int rc = relays_new(m, &m->relays);
+
+    if (rc < 0 || (rc = follower_new(m, &m->follower)) < 0)
+        return rc;
+    service_status(m->svc, "Following rank 0");
+    return 0;
 }
 
 int manager_new(struct service *svc, struct manager **ret)
 {
+    static const struct remote_events events = { on_stored, on_announce };
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
     struct kvs_params params = {
-        .cache_size = get_cache_size(service_config(svc)),
+        .cache_size = get_cache_size(service_config(svc), service_rank(svc)),
         .owner = service_owner(svc),
         .backend = &remote_backend,
     };
@@ -247,19 +310,17 @@ int manager_new(struct service *svc, struct manager **ret)
     TAILQ_INIT(&m->watchers);
     TAILQ_INIT(&m->versions);
     if ((rc = get_hash(svc, &params.hash)) < 0 ||
-        (rc = remote_new(svc, on_stored, m, &m->remote)) < 0)
+        (rc = remote_new(svc, &events, m, &m->remote)) < 0)
         return rc;
     params.arg = m->remote;
     if ((rc = kvs_new(&params, &m->kvs)) < 0)
         return rc;
     remote_set_kvs(m->remote, m->kvs);
-    if ((rc = manager_load(m)) < 0)
+    if ((rc = service_rank(svc) > 0 ? manager_follow(m) : manager_load(m)) < 0)
         return rc;
     if (!(m->prepare = flux_prepare_watcher_create(service_reactor(svc), on_prepare, m)))
         return -ENOMEM;
     flux_watcher_start(m->prepare);
-    service_status(svc, "Namespaces served: %u", HASH_COUNT(m->kvs->namespaces->table));
-    log_info("started: serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
     *ret = TAKE(m);
     return 0;
 }
@@ -268,6 +329,9 @@ struct manager *manager_free(struct manager *m)
 {
     if (m) {
         flux_watcher_destroy(m->prepare);
+        followers_free(m->followers);
+        follower_free(m->follower);
+        relays_free(m->relays);
         waiting_free(m);
         lookups_free(m);
         kvs_free(m->kvs);

@@ -14,6 +14,7 @@ struct remote {
     struct service *svc;
     struct kvs *kvs;
     void (*on_stored)(void *arg);
+    void (*on_announce)(const char *update, void *arg);
     void *arg;
     flux_future_t *commit; /* one at a time */
     bool running;          /* the loop is about to run: answers come by continuation */
@@ -24,14 +25,16 @@ struct load_ctx {
     uint8_t digest[DIGEST_SIZE];
 };
 
-int remote_new(struct service *svc, void (*on_stored)(void *arg), void *arg, struct remote **ret)
+int remote_new(struct service *svc, const struct remote_events *events, void *arg,
+               struct remote **ret)
 {
     struct remote *r = calloc(1, sizeof(*r));
 
     if (!r)
         return -ENOMEM;
     r->svc = svc;
-    r->on_stored = on_stored;
+    r->on_stored = events->on_stored;
+    r->on_announce = events->on_announce;
     r->arg = arg;
     *ret = r;
     return 0;
@@ -44,6 +47,11 @@ struct remote *remote_free(struct remote *r)
         free(r);
     }
     return NULL;
+}
+
+void *remote_arg(const struct remote *r)
+{
+    return r->arg;
 }
 
 void remote_set_kvs(struct remote *r, struct kvs *k)
@@ -134,7 +142,15 @@ static void remote_fatal(const char *why, void *arg)
     service_exit(r->svc, EXIT_FAILURE);
 }
 
+static void remote_announce(const char *update, void *arg)
+{
+    struct remote *r = arg;
+
+    r->on_announce(update, r->arg);
+}
+
 const struct kvs_backend remote_backend = {
+    .announce = remote_announce,
     .load = remote_load,
     .commit = remote_commit,
     .fatal = remote_fatal,

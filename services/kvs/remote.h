@@ -10,12 +10,18 @@
 
 struct remote;
 
-/* on_stored: after each commit, once the store knows. */
-int remote_new(struct service *svc, void (*on_stored)(void *arg), void *arg, struct remote **ret);
+struct remote_events {
+    void (*on_stored)(void *arg); /* after each commit, once the store knows */
+    void (*on_announce)(const char *update, void *arg); /* struct kvs_backend */
+};
+
+int remote_new(struct service *svc, const struct remote_events *events, void *arg,
+               struct remote **ret);
 struct remote *remote_free(struct remote *r);
 DEFINE_CLEANUP(struct remote *, remote_free)
 
 extern const struct kvs_backend remote_backend; /* arg: the remote */
+void *remote_arg(const struct remote *r);
 void remote_set_kvs(struct remote *r, struct kvs *k);
 
 /* Before the loop runs: fetch the roots; wait for the commit begun last. -errno, logged. */

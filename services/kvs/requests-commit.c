@@ -5,6 +5,7 @@
 #include <string.h>
 #include "kvs/commit.h"
 #include "kvs/fence.h"
+#include "kvs/relay.h"
 #include "kvs/requests.h"
 
 /* A transaction and who asked for it. */
@@ -76,6 +77,8 @@ int rpc_commit(struct request *req, void *arg)
     int flags;
     int rc;
 
+    if (m->follower)
+        return relay_commit(m, req);
     if ((rc = request_unpack(req, "{s:s s:i s:o}", "namespace", &ns, "flags", &flags, "ops",
                              &ops)) < 0)
         return rc;
@@ -99,6 +102,8 @@ int rpc_fence(struct request *req, void *arg)
     int flags, nprocs;
     int rc;
 
+    if (m->follower)
+        return relay_commit(m, req);
     if ((rc = request_unpack(req, "{s:s s:i s:s s:i s:o}", "namespace", &ns, "flags", &flags,
                              "name", &name, "nprocs", &nprocs, "ops", &ops)) < 0)
         return rc;
@@ -124,6 +129,8 @@ int rpc_namespace_create(struct request *req, void *arg)
     int flags;
     int rc;
 
+    if (m->follower)
+        return relay_request(m, req);
     if ((rc = request_unpack(req, "{s:s s:I s:i s?s}", "namespace", &ns, "owner", &owner, "flags",
                              &flags, "rootref", &rootref)) < 0)
         return rc;
@@ -147,6 +154,8 @@ int rpc_namespace_remove(struct request *req, void *arg)
     const char *ns;
     int rc;
 
+    if (m->follower)
+        return relay_request(m, req);
     if ((rc = request_unpack(req, "{s:s}", "namespace", &ns)) < 0)
         return rc;
     if ((rc = txn_new_remove(m->kvs, ns, &t, &error)) < 0)

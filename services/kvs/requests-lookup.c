@@ -3,8 +3,9 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "kvs/follower.h"
 #include "kvs/lookup.h"
-#include "kvs/requests.h"
+#include "kvs/relay.h"
 
 const char *errnum_sentence(int errnum)
 {
@@ -51,6 +52,14 @@ void lookups_free(struct manager *m)
         drop_lookup(LIST_FIRST(&m->lookups));
 }
 
+/* A follower knows the primary namespace only: a link has led to another. */
+static bool relay_elsewhere(const struct lookup *lk)
+{
+    struct manager *m = remote_arg(lk->k->params.arg);
+
+    return m->follower && relay_request(m, lk->arg) == 0;
+}
+
 /* Answers and frees both. */
 static void on_lookup_done(struct lookup *lk)
 {
@@ -59,7 +68,7 @@ static void on_lookup_done(struct lookup *lk)
 
     if (text)
         (void)request_respond(req, text);
-    else
+    else if (lk->err != -ENOTSUP || !relay_elsewhere(lk))
         fail_lookup(req, lk->err < 0 ? -lk->err : ENOMEM);
     drop_lookup(lk);
 }
@@ -92,6 +101,10 @@ int rpc_lookup(struct request *req, void *arg)
     if ((rc = request_unpack(req, "{s:s s:i s?s s?o}", "key", &key, "flags", &flags, "namespace",
                              &ns, "treeobj", &treeobj)) < 0)
         return rc;
+    if (m->follower && strcmp(ns, KVS_PRIMARY_NAMESPACE) != 0)
+        return relay_request(m, req);
+    if (m->follower && follower_hold(m->follower, req, rpc_lookup))
+        return 0;
     if (flags & ~(FLUX_KVS_READDIR | FLUX_KVS_READLINK | FLUX_KVS_TREEOBJ))
         return request_explain(req, EINVAL, "unknown flags, or flags of kvs-watch.lookup");
     if (treeobj && (rc = get_snapshot(m, req, treeobj, &root)) < 0)
@@ -117,6 +130,10 @@ int rpc_getroot(struct request *req, void *arg)
 
     if ((rc = request_unpack(req, "{s:s}", "namespace", &name)) < 0)
         return rc;
+    if (m->follower && strcmp(name, KVS_PRIMARY_NAMESPACE) != 0)
+        return relay_request(m, req);
+    if (m->follower && follower_hold(m->follower, req, rpc_getroot))
+        return 0;
     if ((rc = kvs_access(m->kvs, name, &who, &ns)) < 0)
         return request_explain(req, -rc, "%s: %s", name, errnum_sentence(-rc));
     blobref_format(m->kvs->params.hash, ns->root, ref);
@@ -131,6 +148,8 @@ int rpc_namespace_list(struct request *req, void *arg)
     CLEANUP(json_decrefp) json_t *list = json_array();
     struct namespace *ns, *tmp;
 
+    if (m->follower)
+        return relay_request(m, req);
     HASH_ITER (hh, m->kvs->namespaces->table, ns, tmp) {
         if (!ns->exists || (!who.is_owner && who.userid != ns->owner))
             continue;

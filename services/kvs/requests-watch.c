@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 #include "base/base64.h"
-#include "kvs/requests.h"
-#include "kvs/watch.h"
+#include "kvs/follower.h"
+#include "kvs/relay.h"
 
 /* A watch and who asked for it. */
 struct watcher {
@@ -72,6 +72,10 @@ int rpc_wait_version(struct request *req, void *arg)
 
     if ((rc = request_unpack(req, "{s:s s:I}", "namespace", &ns, "rootseq", &seq)) < 0)
         return rc;
+    if (m->follower && strcmp(ns, KVS_PRIMARY_NAMESPACE) != 0)
+        return relay_request(m, req);
+    if (m->follower && follower_hold(m->follower, req, rpc_wait_version))
+        return 0;
     if (version_reached(m, req, ns, seq))
         return 0;
     if (!(v = calloc(1, sizeof(*v))) || !(v->ns = strdup(ns))) {
@@ -105,9 +109,15 @@ static void on_watch_deliver(struct watch *w, const char *text, void *arg)
 static void on_watch_end(struct watch *w, int errnum, void *arg)
 {
     struct watcher *wr = arg;
+    CLEANUP(request_unrefp) struct request *req = request_ref(wr->req);
+    struct manager *m = wr->manager;
+    struct watch_progress progress;
 
-    fail_lookup(wr->req, errnum);
+    watch_get_progress(w, &progress);
     watcher_free(wr);
+    /* A follower knows the primary namespace only: a link has led to another. */
+    if (errnum != ENOTSUP || !m->follower || relay_watch(m, req, &progress) < 0)
+        fail_lookup(req, errnum);
 }
 
 static void on_watcher_gone(struct request *req, void *arg)
@@ -143,12 +153,14 @@ static const struct watch_progress *read_progress(const struct request *req,
                                                   struct watch_progress *ret)
 {
     CLEANUP(freep) void *digest = NULL;
+    const json_t *resume = request_resume(req);
     json_int_t offset;
     const char *last;
     size_t size;
 
-    if (!request_resume(req) || json_unpack((json_t *)request_resume(req), "{s:I s:s}", "offset",
-                                            &offset, "last", &last) < 0)
+    if (!resume) /* what a follower says of a watch that it passes on */
+        resume = json_object_get(request_json(req), "resume");
+    if (!resume || json_unpack((json_t *)resume, "{s:I s:s}", "offset", &offset, "last", &last) < 0)
         return NULL;
     digest = base64_decode(last, strlen(last), &size);
     if (!digest || size != sizeof(ret->last))
@@ -176,6 +188,10 @@ int rpc_watch(struct request *req, void *arg)
     if ((rc = request_unpack(req, "{s:s s:i s?s}", "key", &args.key, "flags", &args.flags,
                              "namespace", &args.ns)) < 0)
         return rc;
+    if (m->follower && strcmp(args.ns, KVS_PRIMARY_NAMESPACE) != 0)
+        return relay_watch(m, req, args.progress);
+    if (m->follower && follower_hold(m->follower, req, rpc_watch))
+        return 0;
     if (!(wr = calloc(1, sizeof(*wr))))
         return -ENOMEM;
     wr->manager = m;
@@ -190,7 +206,7 @@ int rpc_watch(struct request *req, void *arg)
     return 0;
 }
 
-static uint32_t matchtag_of(const struct request *req)
+uint32_t matchtag_of(const struct request *req)
 {
     uint32_t matchtag = FLUX_MATCHTAG_NONE;
 
@@ -212,9 +228,11 @@ int rpc_watch_cancel(struct request *req, void *arg)
             watch_cancel(wr->watch);
             (void)request_end(wr->req);
             watcher_free(wr);
-            break;
+            return 0;
         }
     }
+    if (m->follower)
+        (void)relay_watch_cancel(m, req, (uint32_t)matchtag);
     return 0;
 }
 

@@ -12,6 +12,9 @@
 struct lookup;
 struct watcher;
 struct version_wait;
+struct followers;
+struct follower;
+struct relays;
 
 struct manager {
     struct service *svc;
@@ -21,6 +24,9 @@ struct manager {
     LIST_HEAD(, lookup) lookups;
     TAILQ_HEAD(, watcher) watchers;
     TAILQ_HEAD(, version_wait) versions;
+    struct followers *followers; /* rank 0 of an instance of several nodes */
+    struct follower *follower;   /* other ranks */
+    struct relays *relays;       /* other ranks */
     uint64_t nlookups;
     bool stopping;
 };
@@ -50,6 +56,7 @@ int rpc_watch(struct request *req, void *arg);
 int rpc_watch_cancel(struct request *req, void *arg);
 /* How far the watch of this request got, as request_resume() takes it; NULL: it has just begun. */
 json_t *watcher_progress(struct request *req, struct manager *m);
+uint32_t matchtag_of(const struct request *req);
 void versions_check(struct manager *m); /* after each commit */
 void waiting_free(struct manager *m);
 

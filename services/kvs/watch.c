@@ -457,3 +457,25 @@ void watch_run(struct kvs *k)
             watch_proceed(w);
     }
 }
+
+void watch_look_again(struct kvs *k)
+{
+    struct watches *ws = k->watches;
+    struct watch *w;
+
+    ws->commits++;
+    TAILQ_FOREACH (w, &ws->all, link) {
+        struct namespace *ns = namespace_find(k->namespaces, w->ns);
+        CLEANUP(node_unrefp) struct node *root = NULL;
+
+        if (w->dead || !ns || !ns->exists || !(root = node_new_dirref("", 0, ns->root)) ||
+            add_look(w, root, false, false) < 0)
+            continue;
+        TAILQ_LAST(&w->looks, look_list)->again = true;
+        if (!w->hit)
+            TAILQ_INSERT_TAIL(&ws->hits, w, hit_link);
+        w->hit = true;
+        w->hit_ended = true; /* it has its look */
+    }
+    watch_run(k);
+}

@@ -46,5 +46,7 @@ bool watches_idle(const struct kvs *k);
  * concerned. run: now that they have settled, look. */
 void watch_prepare(struct kvs *k, const struct touches *touches);
 void watch_run(struct kvs *k);
+/* The root is new and it is not known what was changed: each watch delivers what differs. */
+void watch_look_again(struct kvs *k);
 
 #endif

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The key-value store on nodes other than rank 0: they read what they know, and never fall behind what they were told."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from embedded import wait_until
+from test_hostile import build  # noqa: F401  (a fixture)
+from test_tree import Tree
+
+SIZE = 4
+
+
+@pytest.fixture
+def tree(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=SIZE) as t:
+        yield t
+
+
+def stats(t, rank, service="kvs"):
+    return json.loads(t.say(rank, "module", "stats", service))
+
+
+def start(t, rank, *args):
+    env = {**t.env, "FLUX_URI": f"local://{t.node(rank)}/local"}
+    return subprocess.Popen([t.fluxctl, *args], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_what_is_put_on_one_node_is_read_on_it_at_once_and_on_all_after_wait(tree):
+    for i in range(20):
+        rank = i % SIZE
+        tree.say(rank, "kvs", "put", f"a.b={i}")
+        assert tree.say(rank, "kvs", "get", "a.b") == str(i)
+        version = tree.say(rank, "kvs", "version")
+        for r in range(SIZE):
+            tree.say(r, "kvs", "wait", version)
+            assert tree.say(r, "kvs", "get", "a.b") == str(i)
+
+
+def test_followers_read_from_memory_and_open_no_database(tree):
+    tree.say(0, "kvs", "put", "x=1")
+    version = tree.say(0, "kvs", "version")
+    tree.say(3, "kvs", "wait", version)
+    before = stats(tree, 0)["methods"].get("kvs.lookup", {"calls": 0})["calls"]
+    for _ in range(10):
+        assert tree.say(3, "kvs", "get", "x") == "1"
+    assert stats(tree, 0)["methods"].get("kvs.lookup", {"calls": 0})["calls"] == before
+    assert stats(tree, 3)["lookups"] >= 10
+    for r in range(1, SIZE):
+        assert not [f for _, _, files in os.walk(tree.node(r)) for f in files if "sqlite" in f]
+
+
+def test_a_dropped_cache_is_filled_again_from_above(tree):
+    value = "x" * 5000
+    tree.say(0, "kvs", "put", f"long={value}")
+    tree.say(3, "kvs", "wait", tree.say(0, "kvs", "version"))
+    assert tree.say(3, "kvs", "get", "long") == value
+    loads = stats(tree, 3, "content")["loads"]
+    assert loads >= 1
+    tree.say(3, "kvs", "dropcache")
+    assert tree.say(3, "kvs", "get", "long") == value
+    assert stats(tree, 3, "content")["loads"] == loads, "the content cache had it still"
+    tree.say(3, "content", "dropcache")
+    tree.say(3, "kvs", "dropcache")
+    assert tree.say(3, "kvs", "get", "long") == value
+    assert stats(tree, 3, "content")["loads"] > loads
+
+
+def test_other_namespaces_are_served_everywhere(tree):
+    tree.say(2, "kvs", "namespace", "create", "mine")
+    tree.say(3, "kvs", "put", "-N", "mine", "k=v")
+    assert tree.say(1, "kvs", "get", "-N", "mine", "k") == "v"
+    announced = stats(tree, 0)["announced"]
+    tree.say(3, "kvs", "put", "-N", "mine", "k=w")
+    assert stats(tree, 0)["announced"] == announced, "nobody is told of other namespaces"
+    tree.say(1, "kvs", "link", "-T", "mine", "k", "there")
+    tree.say(2, "kvs", "wait", tree.say(1, "kvs", "version"))
+    assert tree.say(2, "kvs", "get", "there") == "w"
+    tree.say(1, "kvs", "namespace", "remove", "mine")
+    gone = tree.at(1, "kvs", "get", "-N", "mine", "k")
+    assert gone.returncode != 0 and "namespace" in gone.stderr
+
+
+def test_a_follower_that_was_killed_knows_the_root_again(tree):
+    tree.say(3, "kvs", "put", "k=1")
+    os.kill(stats(tree, 3)["pid"], signal.SIGKILL)
+    version = tree.say(0, "kvs", "version")
+    wait_until("rank 3 to answer", lambda: tree.at(3, "kvs", "wait", version).returncode == 0)
+    assert tree.say(3, "kvs", "get", "k") == "1"
+    tree.say(3, "kvs", "put", "k=2")
+    assert tree.say(3, "kvs", "get", "k") == "2"
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_watches_of_followers_go_on_when_a_process_above_is_killed(tree, victim):
+    """victim 0: the key-value store of rank 0; 1: the router between rank 3 and rank 0."""
+    tree.say(0, "kvs", "put", "log=begin\n")
+    tree.say(3, "kvs", "wait", tree.say(0, "kvs", "version"))
+    watch = start(tree, 3, "kvs", "get", "--watch", "--append", "log")
+    assert watch.stdout.readline() == "begin\n"
+    if victim == 0:
+        os.kill(stats(tree, 0)["pid"], signal.SIGKILL)
+    else:
+        os.kill(tree.pid(1), signal.SIGKILL)
+    for i in range(5):
+        wait_until("rank 0 to take a commit",
+                   lambda i=i: tree.at(0, "kvs", "put", "--append", f"log={i}\n").returncode == 0)
+    text = ""
+    while "4" not in text:
+        line = watch.stdout.readline()
+        assert line, watch.stderr.read()
+        text += line
+    assert re.sub(r"\s", "", text) == "01234"
+    watch.kill()
+    watch.communicate()
+
+
+def test_watches_on_all_followers_see_every_byte_while_commits_run(tree):
+    tree.say(0, "kvs", "put", "log=begin\n")
+    version = tree.say(0, "kvs", "version")
+    watches = []
+    for r in range(1, SIZE):
+        tree.say(r, "kvs", "wait", version)
+        w = start(tree, r, "kvs", "get", "--watch", "--append", "log")
+        assert w.stdout.readline() == "begin\n"
+        watches.append(w)
+    for i in range(100):
+        tree.say(i % SIZE, "kvs", "put", "--append", f"log={i}\n")
+    for w in watches:
+        seen = []
+        while len(seen) < 100:
+            line = w.stdout.readline()
+            assert line, w.stderr.read()
+            if line.strip():
+                seen.append(int(line))
+        assert seen == list(range(100))
+        w.kill()
+        w.communicate()
