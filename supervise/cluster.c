@@ -31,7 +31,7 @@ struct local_node {
     pid_t pid;
     int fd; /* our end of its PMI connection */
     flux_watcher_t *watcher;
-    bool wired; /* it has what it needs of PMI */
+    bool waits; /* it has begun with PMI, and not finished */
     size_t used;
     char line[LINE_SIZE];
 };
@@ -93,7 +93,7 @@ static bool handle_lines(struct local_node *n)
         *lf = '\0';
         if (n->cluster->opts->trace)
             fprintf(stderr, "flux-supervise: pmi: %u > %s\n", n->rank, n->line);
-        n->wired = n->wired || strncmp(n->line, "cmd=finalize", 12) == 0;
+        n->waits = strncmp(n->line, "cmd=finalize", 12) != 0;
         if (pmi_server_request(n->cluster->pmi, n->rank, n->line, &error) < 0) {
             fprintf(stderr, "flux-supervise: rank %u: %s\n", n->rank, error.text);
             return false;
@@ -245,9 +245,9 @@ static void on_child(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
             cl->status = status;
         if (rank != 0 && status != 0 && !cl->ending)
             fprintf(stderr, "flux-supervise: node %u ended with status %d\n", rank, status);
-        if (!n->wired && !cl->ending && cl->status == 0)
+        if (n->waits && !cl->ending && cl->status == 0)
             cl->status = status != 0 ? status : EXIT_FAILURE; /* the others would wait for it */
-        if (rank == 0 || cl->opts->exit_any || !n->wired)
+        if (rank == 0 || cl->opts->exit_any || n->waits)
             end(cl);
     }
     if (cl->left == 0)

@@ -35,7 +35,7 @@ int boot_shape(struct boot *b, const char *topo, const char *fanout, flux_error_
         b->topo_spec = NULL;
     if (!b->topo_spec)
         return errorx_fail(error, ENOMEM, "out of memory");
-    return topology_new(b->topo_spec, b->size, NULL, &b->topo, error);
+    return topology_new(b->topo_spec, b->size, b->parents, &b->topo, error);
 }
 
 static int boot_single(struct boot *b, flux_error_t *error)

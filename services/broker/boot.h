@@ -40,7 +40,8 @@ struct boot {
     char bind[BOOT_URI_SIZE];                                  /* "": no children */
     char public_key[BOOT_KEY_SIZE], secret_key[BOOT_KEY_SIZE]; /* "": no CURVE */
     char *topo_spec;
-    char *hostlist; /* all hosts in the order of ranks, RFC 29; NULL: not known */
+    const uint32_t *parents; /* for "custom", while the shape is made; else NULL */
+    char *hostlist;          /* all hosts in the order of ranks, RFC 29; NULL: not known */
     struct boot_neighbour parent;
     struct boot_neighbour *children; /* whose keys are good; with one key for all: none */
     size_t nchildren;

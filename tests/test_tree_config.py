@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Bootstrap by configuration: the hosts of [bootstrap], one certificate, and what is refused.
+
+Nodes of this host under other names (--test-hosts), joined by TCP on the loopback interface."""
+import socket
+import subprocess
+
+from embedded import wait_until
+from test_hostile import build  # noqa: F401  (a fixture)
+from test_tree import Tree
+
+
+def free_ports(n):
+    socks = [socket.socket() for _ in range(n)]
+    for s in socks:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in socks]
+    for s in socks:
+        s.close()
+    return ports
+
+
+def configure(build, path, hosts, cert=None, extra=""):  # noqa: F811
+    path.mkdir(exist_ok=True)
+    cert = cert or path / "curve.cert"
+    if not cert.exists():
+        subprocess.run([build / "fluxctl" / "fluxctl", "keygen", cert], check=True)
+    (path / "bootstrap.toml").write_text(f'[bootstrap]\ncurve_cert = "{cert}"\nhosts = [\n{hosts}\n]\n{extra}')
+    return path
+
+
+def start(build, conf, hosts, *command):  # noqa: F811
+    return subprocess.run([build / "fluxctl" / "fluxctl", "start", "--embedded", f"--test-size={len(hosts)}",
+                           f"--test-hosts={','.join(hosts)}", "-c", conf, *command],
+                          text=True, capture_output=True, timeout=60)
+
+
+def test_the_hosts_array_gives_ranks_and_a_tree_of_its_own_shape(build, tmp_path):  # noqa: F811
+    a, b = free_ports(2)
+    conf = configure(build, tmp_path / "conf", f"""
+  {{ host = "head", bind = "tcp://127.0.0.1:{a}", connect = "tcp://127.0.0.1:{a}" }},
+  {{ host = "mid", bind = "tcp://127.0.0.1:{b}", connect = "tcp://127.0.0.1:{b}" }},
+  {{ host = "leaf[1-2]", parent = "mid" }},""")
+    with Tree(build, tmp_path, size=4, args=["--test-hosts=head,mid,leaf1,leaf2", "-Stbon.topo=custom", "-c", conf]) as t:
+        wait_until("all to join", lambda: t.say(0, "overlay", "status", "-s") == "full")
+        lines = t.say(0, "overlay", "status").splitlines()
+        assert [line.split(":")[0].strip() for line in lines] == ["0 head", "1 mid", "2 leaf1", "3 leaf2"]
+        assert t.say(3, "getattr", "hostlist") == "head,mid,leaf[1-2]"
+        assert t.say(0, "overlay", "parentof", 3) == "1"
+        assert t.say(3, "run", "-N4", "hostname").count("\n") == 3
+
+
+def test_a_host_that_is_not_in_the_array_is_told_so(build, tmp_path):  # noqa: F811
+    (a,) = free_ports(1)
+    conf = configure(build, tmp_path / "conf", f'{{ host = "a[0-1]", bind = "tcp://127.0.0.1:{a}", '
+                     f'connect = "tcp://127.0.0.1:{a}" }}')
+    done = start(build, conf, ["stranger"], "true")
+    assert done.returncode != 0
+    assert "this host, stranger, is not in bootstrap.hosts, which has 2 hosts from a0 on" in done.stderr
+
+
+def test_hosts_without_a_certificate_are_refused(build, tmp_path):  # noqa: F811
+    (a,) = free_ports(1)
+    conf = configure(build, tmp_path / "conf", f'{{ host = "a[0-1]", bind = "tcp://127.0.0.1:{a}", '
+                     f'connect = "tcp://127.0.0.1:{a}" }}')
+    toml = conf / "bootstrap.toml"
+    toml.write_text("\n".join(x for x in toml.read_text().splitlines() if "curve_cert" not in x))
+    done = start(build, conf, ["a0"], "true")
+    assert done.returncode != 0 and "bootstrap.curve_cert: needed to connect hosts" in done.stderr
+    (conf / "curve.cert").chmod(0o644)
+    toml.write_text(f'[bootstrap]\ncurve_cert = "{conf}/curve.cert"\nhosts = [{{ host = "a0" }}]\n')
+    done = start(build, conf, ["a0"], "true")
+    assert done.returncode != 0 and "0400" in done.stderr
+
+
+def test_a_node_with_another_certificate_does_not_get_in(build, tmp_path):  # noqa: F811
+    (a,) = free_ports(1)
+    hosts = f'{{ host = "a[0-1]", bind = "tcp://127.0.0.1:{a}", connect = "tcp://127.0.0.1:{a}" }}'
+    good = configure(build, tmp_path / "good", hosts)
+    bad = configure(build, tmp_path / "bad", hosts, extra="[tbon]\nconnect_timeout = 1\n")
+    with Tree(build, tmp_path, size=1, args=["--test-hosts=a0", "-c", good]) as t:
+        (tmp_path / "second").mkdir()
+        with Tree(build, tmp_path / "second", size=1, args=["--test-hosts=a1", "-c", bad]) as other:
+            wait_until("both sides to say so", lambda: "tried to connect" in t.say(0, "dmesg") and
+                       "does not accept our key" in open(f"{other.node(0)}/log/broker.log").read())
+            assert "offline" in t.say(0, "overlay", "status")
+            refused = other.at(0, "kvs", "get", "x")
+            assert refused.returncode != 0
