@@ -2,6 +2,9 @@
 /* fluxctl exec: run a command on nodes of the instance (RFC 42), for administrators and tests.
  * Exits with the largest exit status, 128 + signal counted in; 68 if a rank does not exist.
  *
+ * Of all ranks no more than WINDOW are being started at a time; all run at once. A signal goes to
+ * those that run, and ranks whose turn has not come by then are left out.
+ *
  * Standard input goes to all processes, no faster than the slowest takes it: each has credit, in
  * bytes (RFC 42), and nothing is read while one has none. */
 #include <signal.h>
@@ -12,6 +15,7 @@
 
 #include "base/iodata.h"
 #include "base/jsonx.h"
+#include "base/monotime.h"
 #include "client.h"
 #include "env-rules.h"
 #include "families.h"
@@ -20,6 +24,8 @@
 #define WANT_STDERR 2
 #define WANT_CREDIT 8
 #define CHUNK       16384
+#define WINDOW      64      /* start requests in flight */
+#define HASTE_USEC  1000000 /* between two SIGINTs that mean "at once" */
 
 struct exec;
 
@@ -27,7 +33,7 @@ struct process {
     struct exec *x;
     uint32_t rank;
     int pid; /* 0: not started */
-    bool ended;
+    bool answered, ended;
     size_t credit; /* bytes of input it takes */
     flux_future_t *f;
 };
@@ -36,12 +42,16 @@ struct exec {
     flux_t *h;
     flux_reactor_t *reactor;
     const struct cmdline *c;
+    json_t *cmd;
     struct process *processes;
-    size_t count, running;
-    flux_watcher_t *input; /* NULL: none, or it has ended */
-    int interrupts;
+    size_t count, asked, answered, running; /* running: or their turn is yet to come */
+    flux_watcher_t *input;                  /* NULL: none, or it has ended */
+    uint64_t interrupted_usec;              /* the last SIGINT; 0: none */
+    int signum;                             /* the last that came; 0: none */
     int status;
 };
+
+static void start_more(struct exec *x);
 
 static void raise_status(struct exec *x, int status)
 {
@@ -159,6 +169,41 @@ static void on_output(const struct process *p, const json_t *o)
     iodata_deinit(&io);
 }
 
+static void send_signal(const struct process *p, int signum)
+{
+    flux_future_destroy(flux_rpc_pack(p->x->h, "rexec.kill", p->rank, FLUX_RPC_NORESPONSE,
+                                      "{s:i s:i}", "pid", p->pid, "signum", signum));
+}
+
+/* It was started, or could not be: the turn of another one. */
+static void on_answered(struct process *p)
+{
+    if (p->answered)
+        return;
+    p->answered = true;
+    p->x->answered++;
+    start_more(p->x);
+}
+
+static void on_started(struct process *p, int pid)
+{
+    p->pid = pid;
+    if (p->x->signum) /* it came while the start was under way */
+        send_signal(p, p->x->signum);
+    if (cmdline_has(p->x->c, "noinput"))
+        send_input(p, NULL, 0, true);
+    on_answered(p);
+}
+
+static void on_error(struct process *p)
+{
+    raise_status(p->x, errno == EHOSTUNREACH ? EX_NOHOST : errno == ENOENT ? 127 : 1);
+    if (p->pid)
+        complain_future(p->f, "rank %u: lost '%s' (process %d)", p->rank, p->x->c->argv[0], p->pid);
+    else
+        complain_future(p->f, "rank %u: cannot run '%s'", p->rank, p->x->c->argv[0]);
+}
+
 static void on_finished(struct process *p, int status)
 {
     int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -177,19 +222,16 @@ static void on_response(flux_future_t *f, void *arg)
     const char *s, *type;
 
     if (flux_rpc_get(f, &s) < 0) {
-        if (errno != ENODATA) {
-            raise_status(p->x, errno == EHOSTUNREACH ? EX_NOHOST : errno == ENOENT ? 127 : 1);
-            complain_future(f, "rank %u: cannot run '%s'", p->rank, p->x->c->argv[0]);
-        }
+        if (errno != ENODATA)
+            on_error(p);
+        on_answered(p);
         end_process(p);
         return;
     }
     o = s ? jsonx_decode_object(s, strlen(s), NULL) : NULL;
     type = json_string_value(json_object_get(o, "type"));
     if (type && strcmp(type, "started") == 0) {
-        p->pid = (int)json_integer_value(json_object_get(o, "pid"));
-        if (cmdline_has(p->x->c, "noinput"))
-            send_input(p, NULL, 0, true);
+        on_started(p, (int)json_integer_value(json_object_get(o, "pid")));
     } else if (type && strcmp(type, "output") == 0) {
         on_output(p, json_object_get(o, "io"));
     } else if (type && strcmp(type, "add-credit") == 0) {
@@ -212,42 +254,97 @@ static json_t *build_command(const struct cmdline *c)
                      env_create(), "opts", "channels");
 }
 
+static void ask(struct process *p)
+{
+    struct exec *x = p->x;
+
+    p->f = flux_rpc_pack(x->h, "rexec.exec", p->rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd",
+                         x->cmd, "flags", WANT_STDOUT | WANT_STDERR | WANT_CREDIT);
+    if (p->f && flux_future_then(p->f, -1., on_response, p) == 0)
+        return;
+    raise_status(x, EXIT_FAILURE);
+    complain_future(p->f, "rank %u", p->rank);
+    p->answered = true;
+    x->answered++;
+    end_process(p);
+}
+
+static void start_more(struct exec *x)
+{
+    while (!x->signum && x->asked < x->count && x->asked - x->answered < WINDOW)
+        ask(&x->processes[x->asked++]);
+}
+
 static int start(struct exec *x, const struct idset *ranks)
 {
-    CLEANUP(json_decrefp) json_t *cmd = build_command(x->c);
-
-    if (!cmd || !(x->processes = calloc(idset_count(ranks), sizeof(*x->processes))))
+    x->cmd = build_command(x->c);
+    if (!x->cmd || !(x->processes = calloc(idset_count(ranks), sizeof(*x->processes))))
         return complain("the command or the environment is not valid UTF-8");
     for (unsigned int rank = idset_first(ranks); rank != IDSET_INVALID_ID;
-         rank = idset_next(ranks, rank)) {
-        struct process *p = &x->processes[x->count++];
-
-        *p = (struct process){ .x = x, .rank = rank };
-        p->f = flux_rpc_pack(x->h, "rexec.exec", rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd", cmd,
-                             "flags", WANT_STDOUT | WANT_STDERR | WANT_CREDIT);
-        if (!p->f || flux_future_then(p->f, -1., on_response, p) < 0)
-            return complain_future(p->f, "rank %u", rank);
-        x->running++;
-    }
+         rank = idset_next(ranks, rank))
+        x->processes[x->count++] = (struct process){ .x = x, .rank = rank };
+    x->running = x->count;
+    start_more(x);
     return EXIT_SUCCESS;
+}
+
+static void signal_all(struct exec *x, int signum)
+{
+    for (size_t i = 0; i < x->asked; i++)
+        if (x->processes[i].pid && !x->processes[i].ended)
+            send_signal(&x->processes[i], signum);
+}
+
+/* Those whose turn has not come are not run any more. */
+static void leave_out_the_rest(struct exec *x, int signum)
+{
+    const size_t left = x->count - x->asked;
+
+    if (left == 0)
+        return;
+    complain("not started on %zu ranks", left);
+    raise_status(x, 128 + signum);
+    x->count = x->asked;
+    x->running -= left;
+    if (x->running == 0)
+        flux_reactor_stop(x->reactor);
 }
 
 static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct exec *x = arg;
-    int signum = flux_signal_watcher_get_signum(w);
+    const int signum = flux_signal_watcher_get_signum(w);
+    const uint64_t now_usec = monotime_usec();
 
-    if (++x->interrupts > 1) {
+    if (signum == SIGINT && x->interrupted_usec > 0 &&
+        now_usec - x->interrupted_usec < HASTE_USEC) {
         raise_status(x, 128 + signum);
-        flux_reactor_stop(r);
+        flux_reactor_stop(r); /* what runs is killed with its stream */
         return;
     }
-    for (size_t i = 0; i < x->count; i++) {
-        if (x->processes[i].pid)
-            flux_future_destroy(flux_rpc_pack(x->h, "rexec.kill", x->processes[i].rank,
-                                              FLUX_RPC_NORESPONSE, "{s:i s:i}", "pid",
-                                              x->processes[i].pid, "signum", signum));
-    }
+    if (signum == SIGINT)
+        x->interrupted_usec = now_usec;
+    x->signum = signum;
+    signal_all(x, signum);
+    leave_out_the_rest(x, signum);
+}
+
+/* What -x says, taken out. */
+static int exclude(const struct cmdline *c, struct idset *ranks)
+{
+    const char *s = cmdline_string(c, "exclude", NULL);
+    struct idset *out = s ? idset_decode(s) : NULL;
+    int rc;
+
+    if (!s)
+        return EXIT_SUCCESS;
+    if (!out)
+        return complain("--exclude must be a set of ranks such as 0-3,7, not '%s'", s);
+    rc = idset_subtract(ranks, out);
+    idset_destroy(out);
+    if (rc < 0 || idset_count(ranks) == 0)
+        return complain("no rank is left to run on");
+    return EXIT_SUCCESS;
 }
 
 static int parse_ranks(flux_t *h, const char *s, struct idset **ret)
@@ -280,6 +377,7 @@ static int run_exec(const struct cmdline *c)
         return EXIT_FAILURE;
     x.reactor = flux_get_reactor(x.h);
     if ((status = parse_ranks(x.h, cmdline_string(c, "rank", "all"), &ranks)) == EXIT_SUCCESS &&
+        (status = exclude(c, ranks)) == EXIT_SUCCESS &&
         (status = start(&x, ranks)) == EXIT_SUCCESS) {
         sigint = flux_signal_watcher_create(x.reactor, SIGINT, on_signal, &x);
         sigterm = flux_signal_watcher_create(x.reactor, SIGTERM, on_signal, &x);
@@ -297,6 +395,7 @@ static int run_exec(const struct cmdline *c)
     flux_watcher_destroy(sigterm);
     for (size_t i = 0; i < x.count; i++)
         flux_future_destroy(x.processes[i].f);
+    json_decref(x.cmd);
     free(x.processes);
     idset_destroy(ranks);
     flux_close(x.h);
@@ -305,6 +404,7 @@ static int run_exec(const struct cmdline *c)
 
 static const struct option exec_options[] = {
     { 'r', "rank", "RANKS", "Ranks to run on (default all)" },
+    { 'x', "exclude", "RANKS", "Ranks to leave out" },
     { 'l', "label-io", NULL, "Begin lines of output with the rank" },
     { 'n', "noinput", NULL, "Forward no input" },
     { 'd', "dir", "DIR", "Working directory (default: this one)" },

@@ -2,12 +2,14 @@
 """flux exec on the ranks of an instance."""
 import os
 import signal
+import subprocess
 
 import pytest
 
 from embedded import wait_until
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
+from test_tree_jobs import daemon
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +52,57 @@ def test_a_lost_node_is_status_68_and_the_others_go_on(build, tmp_path):  # noqa
         assert done.returncode == 68
         assert sorted(done.stdout.splitlines()) == ["0: here", "1: here", "2: here"]
         assert "rank 3" in done.stderr and "was lost" in done.stderr
+
+
+def test_ranks_are_left_out(tree):
+    assert sorted(tree.say(0, "exec", "-l", "-x1-2", "echo", "x").splitlines()) == ["0: x", "3: x"]
+    assert tree.at(0, "exec", "-r1", "-x0-3", "true").returncode == 1
+
+
+def interruptible(tree, tmp_path, script):
+    """flux exec of a script that leaves a file RANK when it is ready."""
+    env = {**tree.env, "FLUX_URI": f"local://{tree.node(0)}/local"}
+    script = f'r=${{FLUX_URI%/local}}; r=${{r##*/}}; {script}; : >{tmp_path}/$r; while :; do sleep 0.1; done'
+    p = subprocess.Popen([tree.fluxctl, "exec", "-n", "sh", "-c", script], env=env, text=True, stderr=subprocess.PIPE)
+    wait_until("all ranks to run it", lambda: len(os.listdir(tmp_path)) == 4)
+    return p
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_goes_to_all_ranks(tree, tmp_path, sig):
+    p = interruptible(tree, tmp_path, f"trap 'exit $((20 + r))' {sig.name[3:]}")
+    p.send_signal(sig)
+    p.communicate(timeout=30)
+    assert p.returncode == 23
+
+
+def test_the_second_interrupt_in_a_second_ends_what_ignores_it(tree, tmp_path):
+    p = interruptible(tree, tmp_path, f"trap '' INT; echo $$ >{tmp_path}/../pid-$r")
+    while p.poll() is None:
+        p.send_signal(signal.SIGINT)
+        p.send_signal(signal.SIGINT) if p.poll() is None else None
+        try:
+            p.wait(0.2)
+        except subprocess.TimeoutExpired:
+            pass
+    p.communicate()
+    assert p.returncode == 128 + signal.SIGINT
+    pids = [int((tmp_path.parent / f"pid-{r}").read_text()) for r in range(4)]
+    wait_until("all to be killed", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+
+
+def test_a_rank_whose_flux_exec_is_killed_is_named_and_the_others_go_on(tree):
+    env = {**tree.env, "FLUX_URI": f"local://{tree.node(0)}/local"}
+    p = subprocess.Popen([tree.fluxctl, "exec", "-l", "sh", "-c", "echo ready; cat"], env=env, text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert sorted(p.stdout.readline() for _ in range(4)) == [f"{r}: ready\n" for r in range(4)]
+    os.kill(daemon(tree, "exec", 2), signal.SIGKILL)
+    assert p.stderr.readline().startswith("fluxctl exec: rank 2: lost 'sh'")
+    out, _ = p.communicate("x\n", timeout=30)
+    assert sorted(out.splitlines()) == ["0: x", "1: x", "3: x"]
+    assert p.returncode == 1
+
+
+def test_more_ranks_than_are_started_at_once(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=70) as t:
+        assert sorted(t.say(0, "exec", "-l", "cat", input="x\n").splitlines()) == sorted(f"{r}: x" for r in range(70))
