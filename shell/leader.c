@@ -5,7 +5,8 @@
  * them together can make us hold.
  *
  * A shell that goes away may come back. The instance tells when its node is lost, by ending the
- * job; we only make sure that no wait is for ever. */
+ * job; whether a node that can be reached has lost its shell we find out by asking for its service.
+ * And no wait is for ever. */
 #include <errno.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@
 #define PATIENCE       600. /* seconds for a shell to come, or to come back */
 #define PATIENCE_HURRY 2.
 #define CHECK          1.
+#define PROBE_AFTER    5.            /* seconds, much longer than it takes a shell to come back */
+#define PROBES         4             /* that find no shell where one was */
 #define SEND_MAX       (1024 * 1024) /* bytes in a message, unless one record has more */
 
 struct peer {
@@ -25,7 +28,10 @@ struct peer {
     const flux_msg_t *stream; /* NULL: it is not there */
     const flux_msg_t *report; /* answered when there is room */
     double away_since;
+    bool was_here;
     bool finished;
+    flux_future_t *probe;
+    int nprobes; /* that found nothing */
 };
 
 struct leader {
@@ -34,6 +40,7 @@ struct leader {
     struct peer *peers; /* by shell rank; that of 0 is not used */
     int nfinished;
     bool full, hurry;
+    char probe_topic[64];
     flux_watcher_t *timer; /* runs while somebody is away */
     flux_msg_handler_t *mh[3];
 };
@@ -169,6 +176,8 @@ static void on_hello(flux_t *h, flux_msg_handler_t *mh, const flux_msg_t *msg, v
         return;
     forget(&p->stream);
     p->stream = flux_msg_incref(msg);
+    p->was_here = true;
+    p->nprobes = 0;
     p->sent = number > 0 ? (uint64_t)number : 0;
     seen(l, p, number);
     /* Also says that we are there. */
@@ -249,6 +258,53 @@ static void on_disconnect(flux_t *h, flux_msg_handler_t *mh, const flux_msg_t *m
     }
 }
 
+static void lose(struct leader *l, struct peer *p)
+{
+    const int rank = (int)(p - l->peers);
+
+    l->o.events.on_lost(l->o.events.arg, rank);
+    leader_finished(l, rank);
+}
+
+struct probe {
+    struct leader *l;
+    struct peer *p;
+};
+
+/* ENOSYS is the word of the router there: nobody serves the job. All else says nothing. */
+static void on_probe(flux_future_t *f, void *arg)
+{
+    const struct probe *probe = flux_future_aux_get(f, "probe");
+    struct leader *l = probe->l;
+    struct peer *p = probe->p;
+    const bool gone = flux_rpc_get(f, NULL) < 0 && errno == ENOSYS;
+
+    p->probe = NULL;
+    flux_future_destroy(f);
+    p->nprobes = gone ? p->nprobes + 1 : 0;
+    if (p->nprobes >= PROBES && !p->stream && !p->finished)
+        lose(l, p);
+}
+
+/* A shell that was here and is away: is there still one? A request that it refuses tells. */
+static void send_probe(struct leader *l, struct peer *p)
+{
+    struct probe *probe = calloc(1, sizeof(*probe));
+    const uint32_t nodeid = l->o.events.nodeid(l->o.events.arg, (int)(p - l->peers));
+    flux_future_t *f = probe ? flux_rpc(l->h, l->probe_topic, "{\"signum\":0}", nodeid, 0) : NULL;
+
+    if (!f || flux_future_aux_set(f, "probe", probe, free) < 0) {
+        flux_future_destroy(f);
+        free(probe);
+        return;
+    }
+    *probe = (struct probe){ l, p };
+    if (flux_future_then(f, -1., on_probe, NULL) < 0)
+        flux_future_destroy(f);
+    else
+        p->probe = f;
+}
+
 static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct leader *l = arg;
@@ -261,10 +317,10 @@ static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         if (p->stream || p->finished)
             continue;
         naway++;
-        if (t - p->away_since > limit) {
-            l->o.events.on_lost(l->o.events.arg, i);
-            leader_finished(l, i);
-        }
+        if (t - p->away_since > limit)
+            lose(l, p);
+        else if (p->was_here && !p->probe && t - p->away_since > PROBE_AFTER)
+            send_probe(l, p);
     }
     if (naway == 0)
         flux_watcher_stop(l->timer);
@@ -299,6 +355,7 @@ int leader_new(flux_t *h, const struct leader_options *o, struct leader **ret)
         return -ENOMEM;
     l->h = h;
     l->o = *o;
+    (void)snprintf(l->probe_topic, sizeof(l->probe_topic), "%s.kill", o->service);
     for (int i = 0; i < o->nshells; i++) {
         outbox_init(&l->peers[i].out, o->credit);
         l->peers[i].away_since = now();
@@ -325,6 +382,7 @@ struct leader *leader_free(struct leader *l)
         for (int i = 0; l->peers && i < l->o.nshells; i++) {
             forget(&l->peers[i].stream);
             forget(&l->peers[i].report);
+            flux_future_destroy(l->peers[i].probe);
             outbox_deinit(&l->peers[i].out);
         }
         free(l->peers);

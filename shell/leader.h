@@ -18,7 +18,8 @@ struct leader_events {
     void (*on_room)(void *arg);  /* after leader_is_full() */
     /* A shell has not come, or went away and did not come back. It counts as finished. */
     void (*on_lost)(void *arg, int shell_rank);
-    void (*on_settled)(void *arg); /* all others are finished: leader_settled() */
+    uint32_t (*nodeid)(void *arg, int shell_rank); /* the broker of a shell */
+    void (*on_settled)(void *arg);                 /* all others are finished: leader_settled() */
     void *arg;
 };
 

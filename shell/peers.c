@@ -198,6 +198,13 @@ static void on_shell_lost(void *arg, int shell_rank)
                 node->hostname ? node->hostname : "?", node->rank);
 }
 
+static uint32_t nodeid_of(void *arg, int shell_rank)
+{
+    const struct peers *peers = arg;
+
+    return rset_nth(peers->shell->info.rset, (size_t)shell_rank)->rank;
+}
+
 static void on_settled(void *arg)
 {
     struct peers *peers = arg;
@@ -380,6 +387,7 @@ static int lead(struct shell *shell, struct peers *peers, const char *service)
                     .has_room = logs_have_room,
                     .on_room = on_leader_room,
                     .on_lost = on_shell_lost,
+                    .nodeid = nodeid_of,
                     .on_settled = on_settled,
                     .arg = peers },
     };

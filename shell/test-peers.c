@@ -81,6 +81,11 @@ static void on_lost(void *arg, int rank)
     fx.up[rank].lost = true;
 }
 
+static uint32_t nodeid(void *arg, int rank)
+{
+    return FLUX_NODEID_ANY;
+}
+
 static void on_settled(void *arg)
 {
     fx.settled = true;
@@ -118,7 +123,7 @@ static void start_leader(void)
         .nshells = NSHELLS,
         .userid = (uint32_t)geteuid(),
         .credit = CREDIT,
-        .events = { on_up, has_room, on_leader_room, on_lost, on_settled, NULL },
+        .events = { on_up, has_room, on_leader_room, on_lost, nodeid, on_settled, NULL },
     };
 
     assert_int_equal(leader_new(fx.h, &o, &fx.leader), 0);
@@ -359,6 +364,21 @@ static void a_job_that_is_ended_does_not_wait_for_who_cannot_be_reached(void **s
     assert_false(fx.up[1].lost);
 }
 
+static void a_shell_whose_node_says_it_is_gone_is_lost(void **state)
+{
+    flux_future_t *f;
+
+    start_leader();
+    start_follower(1);
+    say(1, 0);
+    WAIT_FOR(fx.up[1].next == 1);
+    fx.down[1].follower = follower_free(fx.down[1].follower);
+    f = flux_rpc(fx.h, "job.disconnect", NULL, FLUX_NODEID_ANY, FLUX_RPC_NORESPONSE);
+    flux_future_destroy(f);
+    WAIT_FOR(fx.up[1].lost);
+    assert_false(fx.up[2].lost); /* it has not come yet */
+}
+
 static void a_shell_does_not_wait_for_a_leader_that_never_comes(void **state)
 {
     start_follower(1);
@@ -436,6 +456,7 @@ int main(void)
         WITH(one_that_does_not_read_stops_the_leader_until_it_does),
         WITH(the_last_word_settles_the_job),
         WITH(a_job_that_is_ended_does_not_wait_for_who_cannot_be_reached),
+        WITH(a_shell_whose_node_says_it_is_gone_is_lost),
         WITH(a_shell_does_not_wait_for_a_leader_that_never_comes),
         cmocka_unit_test(barriers_gather_and_are_bounded),
         cmocka_unit_test(boxes_keep_what_is_not_acknowledged),

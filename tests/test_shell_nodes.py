@@ -368,3 +368,17 @@ def test_a_shell_that_is_killed_ends_the_job_everywhere(nodes, rank):
     wait_until("the end", lambda: nodes.eventlog(jobid)[-1]["name"] == "clean")
     assert f"the shell on rank {rank} was killed by signal 9" in [
         e["context"]["note"] for e in nodes.eventlog(jobid) if e["name"] == "exception"]
+
+
+def test_a_job_ends_when_all_processes_of_a_node_are_killed(nodes):
+    jobid = nodes.flux("submit", "-N4", "-n4", "sleep", "300")
+    wait_until("its start", lambda: nodes.eventlog(jobid)[-1]["name"] == "start")
+    marks = (f"FLUX_RUNDIR={nodes.node(2)}".encode(), f"FLUX_URI=local://{nodes.node(2)}/local".encode())
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if any(m in open(f"/proc/{pid}/environ", "rb").read().split(b"\0") for m in marks):
+                os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+    wait_until("the end", lambda: nodes.eventlog(jobid)[-1]["name"] == "clean", timeout=60)
+    assert any(e["name"] == "exception" for e in nodes.eventlog(jobid))
