@@ -140,3 +140,44 @@ def test_watches_on_all_followers_see_every_byte_while_commits_run(tree):
         assert seen == list(range(100))
         w.kill()
         w.communicate()
+
+
+def parent_of(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"^PPid:\s*(\d+)", f.read(), re.M).group(1))
+
+
+def test_without_the_node_above_what_is_known_is_read_and_commits_say_why_they_fail(tree):
+    tree.say(0, "kvs", "put", "known=1", "long=" + "x" * 5000)
+    tree.say(3, "kvs", "wait", tree.say(0, "kvs", "version"))
+    assert tree.say(3, "kvs", "get", "known") == "1"
+    watch = start(tree, 3, "kvs", "get", "--watch", "known")
+    assert watch.stdout.readline() == "1\n"
+    router = tree.pid(1)
+    supervisor = parent_of(router)
+    os.kill(supervisor, signal.SIGSTOP)  # so that the router is not started again yet
+    try:
+        os.kill(router, signal.SIGKILL)
+        wait_until("a commit to fail", lambda: tree.at(3, "kvs", "put", "known=2").returncode != 0)
+        refused = tree.at(3, "kvs", "put", "known=2")
+        assert "rank 3 is not connected to its parent" in refused.stderr
+        assert tree.say(3, "kvs", "get", "known") == "1"
+        missing = tree.at(3, "kvs", "get", "long")
+        assert missing.returncode != 0 and "the node above cannot be reached" in missing.stderr
+        tree.say(0, "kvs", "put", "known=3")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    line = watch.stdout.readline()
+    while line and line != "3\n":
+        line = watch.stdout.readline()
+    assert line == "3\n", watch.stderr.read()
+    assert tree.say(3, "kvs", "get", "known") == "3"
+    watch.kill()
+    watch.communicate()
+
+
+def test_a_follower_whose_own_router_was_killed_comes_back(tree):
+    tree.say(3, "kvs", "put", "k=1")
+    os.kill(tree.pid(3), signal.SIGKILL)
+    wait_until("rank 3 to commit", lambda: tree.at(3, "kvs", "put", "k=2").returncode == 0)
+    assert tree.say(3, "kvs", "get", "k") == "2"

@@ -24,6 +24,8 @@ const char *errnum_sentence(int errnum)
         return "not a valid key or namespace, or not a symbolic link";
     case EIO:
         return "part of the value cannot be read from the content store";
+    case EHOSTUNREACH:
+        return "not in the memory of this node, and the node above cannot be reached";
     default:
         return NULL;
     }
