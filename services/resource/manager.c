@@ -26,6 +26,7 @@
 
 #define EVENTLOG_KEY      "resource.eventlog"
 #define DISCOVERY_SECONDS 10.
+#define NEWS_SECONDS      0.005 /* nodes that come at once are told at once */
 
 struct manager {
     struct service *svc;
@@ -39,6 +40,9 @@ struct manager {
     flux_watcher_t *discovery; /* NULL: nothing is to be discovered */
     bool loaded;               /* the inventory can be told */
     struct request *acquire;   /* the scheduler, or NULL */
+    struct idset *told;        /* what it was told to be up; NULL: nothing yet */
+    bool grown;                /* there are ranks that it does not know */
+    flux_watcher_t *news;      /* runs while there is something to tell it soon */
     char *xml;                 /* this node's topology, once somebody asked */
     struct waiting waiting;
 };
@@ -100,6 +104,9 @@ static int tell_all(struct manager *m, struct request *req)
 
     if (!s)
         return -ENOMEM;
+    idset_destroy(m->told);
+    m->told = TAKE(up);
+    m->grown = false;
     return request_respond_pack(req, "{s:o s:s}", "resources", stock_acquirable(&m->stock), "up",
                                 s);
 }
@@ -117,23 +124,44 @@ static int rpc_acquire(struct request *req, void *arg)
     return tell_all(m, req);
 }
 
-/* Tell the scheduler which ranks went up or down compared to before. */
-static void tell_scheduler(struct manager *m, const struct idset *before)
+/* Which ranks went up or down since the scheduler was told last. */
+static int tell_changes(struct manager *m)
 {
-    CLEANUP(idset_destroyp) struct idset *now = stock_up(&m->stock);
-    CLEANUP(idset_destroyp) struct idset *up = now ? idset_difference(now, before) : NULL;
-    CLEANUP(idset_destroyp) struct idset *down = now ? idset_difference(before, now) : NULL;
+    CLEANUP(idset_destroyp) struct idset *now = m->told ? stock_up(&m->stock) : NULL;
+    CLEANUP(idset_destroyp) struct idset *up = now ? idset_difference(now, m->told) : NULL;
+    CLEANUP(idset_destroyp) struct idset *down = now ? idset_difference(m->told, now) : NULL;
     CLEANUP(freep) char *sup = up ? idset_encode(up, IDSET_FLAG_RANGE) : NULL;
     CLEANUP(freep) char *sdown = down ? idset_encode(down, IDSET_FLAG_RANGE) : NULL;
 
-    if (!sup || !sdown) {
+    if (!sup || !sdown)
+        return -ENOMEM;
+    idset_destroy(m->told);
+    m->told = TAKE(now);
+    if (!sup[0] && !sdown[0])
+        return 0;
+    return request_respond_pack(m->acquire, "{s:s* s:s*}", "up", sup[0] ? sup : NULL, "down",
+                                sdown[0] ? sdown : NULL);
+}
+
+static void tell_scheduler(struct manager *m)
+{
+    flux_watcher_stop(m->news);
+    if (m->acquire && (m->grown ? tell_all(m, m->acquire) : tell_changes(m)) == -ENOMEM)
         begin_again(m, "out of memory");
-        return;
-    }
-    if (m->acquire && (sup[0] || sdown[0]))
-        (void)request_respond_pack(m->acquire, "{s:s* s:s*}", "up", sup[0] ? sup : NULL, "down",
-                                   sdown[0] ? sdown : NULL);
     show_status(m);
+}
+
+static void on_news(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    tell_scheduler(arg);
+}
+
+static void tell_soon(struct manager *m)
+{
+    if (flux_watcher_is_active(m->news))
+        return;
+    flux_timer_watcher_reset(m->news, NEWS_SECONDS, 0.);
+    flux_watcher_start(m->news);
 }
 
 /* --- resource.status, resource.topo-get */
@@ -218,11 +246,10 @@ static void on_change_committed(flux_future_t *f, void *arg)
 {
     CLEANUP(change_freep) struct change *c = arg;
     struct manager *m = c->m;
-    CLEANUP(idset_destroyp) struct idset *before = stock_up(&m->stock);
     int rc = flux_future_get(f, NULL) < 0 ? -errno : 0;
 
     flux_future_destroy(f);
-    if (rc == -ECONNRESET || rc == -EIO || !before) {
+    if (rc == -ECONNRESET || rc == -EIO) {
         begin_again(m, "it is not known whether a drain was stored");
         return;
     }
@@ -232,7 +259,7 @@ static void on_change_committed(flux_future_t *f, void *arg)
         begin_again(m, "a node that lacks resources could not be drained");
         return;
     }
-    tell_scheduler(m, before);
+    tell_scheduler(m);
     if (c->req && rc == 0)
         (void)request_respond(c->req, "{}");
 }
@@ -434,17 +461,13 @@ static int drain_lacking(struct manager *m, uint32_t rank, const char *why)
 static void on_summary(const struct census_answer *answer, void *arg)
 {
     struct manager *m = arg;
-    CLEANUP(idset_destroyp) struct idset *before = stock_up(&m->stock);
     flux_error_t error = { .text = "" };
-    int rc = before ? stock_answer(&m->stock, answer, &error) : -ENOMEM;
+    int rc = stock_answer(&m->stock, answer, &error);
 
     if (rc == STOCK_LACKS)
         rc = drain_lacking(m, answer->rank, error.text);
-    if (rc == STOCK_GREW && m->acquire) {
-        rc = tell_all(m, m->acquire);
-        show_status(m);
-    } else if (rc >= 0)
-        tell_scheduler(m, before);
+    m->grown |= rc == STOCK_GREW;
+    tell_soon(m);
     if (rc < 0)
         begin_again(m, "a node could not be taken up");
     else
@@ -482,16 +505,15 @@ static int ask(struct manager *m, struct idset *came)
 static void on_online(const struct idset *ranks, void *arg)
 {
     struct manager *m = arg;
-    CLEANUP(idset_destroyp) struct idset *before = stock_up(&m->stock);
     CLEANUP(idset_destroyp) struct idset *came = NULL;
     CLEANUP(idset_destroyp) struct idset *gone = NULL;
 
-    if (!before || stock_set_online(&m->stock, ranks, &came, &gone) < 0) {
+    if (stock_set_online(&m->stock, ranks, &came, &gone) < 0) {
         begin_again(m, "out of memory");
         return;
     }
     census_forget(m->census, gone);
-    tell_scheduler(m, before);
+    tell_scheduler(m);
     if (ask(m, came) < 0)
         begin_again(m, "nodes cannot be asked what they have");
     else
@@ -528,6 +550,12 @@ static void on_replay(flux_future_t *f, void *arg)
     m->replay = NULL;
 }
 
+static int watch_news(struct manager *m)
+{
+    m->news = flux_timer_watcher_create(service_reactor(m->svc), NEWS_SECONDS, 0., on_news, m);
+    return m->news ? 0 : -ENOMEM;
+}
+
 static int start_discovery(struct manager *m)
 {
     if (m->stock.configured)
@@ -551,7 +579,8 @@ static int start_leader(struct manager *m)
         log_fields(LOG_ERR, fields, "no resources: %s", error.text[0] ? error.text : strerror(-rc));
         return rc;
     }
-    if ((rc = census_new(m->svc, on_summary, m, &m->census)) < 0 || (rc = start_discovery(m)) < 0)
+    if ((rc = census_new(m->svc, on_summary, m, &m->census)) < 0 || (rc = watch_news(m)) < 0 ||
+        (rc = start_discovery(m)) < 0)
         return rc;
     m->replay = flux_kvs_lookup(service_flux(m->svc), KVS_PRIMARY_NAMESPACE, 0, EVENTLOG_KEY);
     return m->replay && flux_future_then(m->replay, -1., on_replay, m) == 0 ? 0 : -errno;
@@ -580,7 +609,9 @@ struct manager *manager_free(struct manager *m)
     waiting_deinit(&m->waiting);
     free(m->xml);
     request_unref(m->acquire);
+    flux_watcher_destroy(m->news);
     flux_watcher_destroy(m->discovery);
+    idset_destroy(m->told);
     census_free(m->census);
     online_free(m->online);
     enclosing_free(m->enclosing);
