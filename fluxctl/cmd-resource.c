@@ -11,7 +11,6 @@
 
 #define SCHED_TIMEOUT 5. /* seconds; what runs on drained nodes is not worth waiting for longer */
 
-DEFINE_CLEANUP(struct format *, format_free)
 DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 DEFINE_CLEANUP(struct rset *, rset_free)
