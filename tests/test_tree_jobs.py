@@ -110,3 +110,21 @@ def test_a_job_outlives_a_router_that_is_killed(tree):
     tree.say(0, "cancel", job)
     tree.say(0, "job", "wait-event", "-t30", job, "clean")
     wait_until("the tasks to be gone", lambda: tasks(tree, SLEEP) == {})
+
+
+def test_a_node_that_stays_away_ends_the_job_and_keeps_no_task_of_it_when_it_is_back(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=4, args=["-Stbon.topo=kary:0"]) as t:
+        job = submit_sleep(t)
+        router = t.pid(3)
+        supervise = int(open(f"/proc/{router}/stat").read().rsplit(")", 1)[1].split()[1])
+        os.kill(supervise, signal.SIGSTOP)  # nobody starts the router again
+        os.kill(router, signal.SIGKILL)
+        try:
+            t.say(0, "job", "wait-event", "-t55", job, "clean")
+            assert "node-failure" in t.say(0, "job", "eventlog", job)
+            assert "rank 3 is lost" in t.say(0, "job", "eventlog", job)
+            assert set(tasks(t, SLEEP)) <= {3}  # which nobody can reach now
+        finally:
+            os.kill(supervise, signal.SIGCONT)
+        wait_until("its task to be gone", lambda: tasks(t, SLEEP) == {})
+        assert t.at(0, "run", "-N4", "true").returncode == 0

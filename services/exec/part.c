@@ -3,8 +3,9 @@
  * tells "start" and "end" of the shell here; .job-kill signals it; .job-forget drops the record of
  * one that has ended. When the stream breaks the shell goes on, and the next job-start takes it up.
  *
- * A shell that nobody takes up, because its job has ended while this node was away, is ended when
- * rank 0 says so (orphans.c). */
+ * A shell that nobody takes up, because its job has ended while this node was away, ends by
+ * itself when the first shell of its job does not know it any more; one that hangs is not ended,
+ * and its record stays until the node is restarted. */
 #include <signal.h>
 
 #include "base/jsonx.h"
