@@ -35,7 +35,33 @@ def stage(build, dest):
     return dest
 
 
+class Network:
+    """A bridge in a network namespace of its own, for the nodes of a cluster; nobody else is on it."""
+
+    def __init__(self):
+        self.name = f"flux-test-{os.getpid()}"
+        self.count = 0
+
+    def __enter__(self):
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+        for args in (["link", "add", "br0", "type", "bridge"], ["link", "set", "br0", "up"]):
+            subprocess.run([*self.command(), "ip", *args], check=True)
+        return self
+
+    def __exit__(self, *exc):
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+    def command(self):
+        return ["nsenter", f"--net=/run/netns/{self.name}"]
+
+    def address(self, i):
+        return f"10.77.0.{i + 1}"
+
+
 class Node:
+    network = None  # a Network: with others on it, at address()
+    index = 0
+
     def __init__(self, staged, name):
         self.staged = staged
         self.name = name
@@ -74,14 +100,26 @@ class Node:
 
     def boot(self):
         self.console = open(self.base / "console", "a")
+        inside = self.network.command() if self.network else []
+        net = "--network-bridge=br0" if self.network else "--private-network"
         self.proc = subprocess.Popen(
-            ["systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--private-network", "--resolv-conf=off",
+            [*inside, "systemd-nspawn", "--quiet", "--keep-unit", "--register=no", net, "--resolv-conf=off",
              "--kill-signal=SIGRTMIN+4", "-M", f"{self.name}-{os.getpid()}", "-D", str(self.base / "root"), "-b"],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console)
         self.leader = wait_until("start of the node's init", self._find_leader)
+        if self.network:
+            self.configure_network()
         state = wait_until("boot of the node", self._booted, timeout=90)
         if state not in ("running", "degraded"):
             raise RuntimeError(f"node is {state}: {self.sh('systemctl --failed', check=False).stdout}")
+
+    def configure_network(self):
+        for args in (["addr", "add", f"{self.network.address(self.index)}/24", "dev", "host0"], ["link", "set", "host0", "up"]):
+            subprocess.run(["nsenter", "-t", self.leader, "-n", "ip", *args], check=True)
+
+    def link(self, state):
+        """Pull the cable, or plug it in again: "down", "up"."""
+        subprocess.run(["nsenter", "-t", self.leader, "-n", "ip", "link", "set", "host0", state], check=True)
 
     def _find_leader(self):
         if self.proc.poll() is not None:

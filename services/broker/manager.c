@@ -333,6 +333,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     publish(m);
     (void)handover_restore(m);
     heartbeat_wake(&m->heartbeat);
+    show_status(m, 1);
     *ret = TAKE(m);
     return 0;
 }

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""The system instance on four booted nodes, joined by TCP with one certificate, as the administrator's guide sets it up."""
+import contextlib
+import subprocess
+import time
+
+import pytest
+from embedded import wait_until
+from systemd_node import Network, Node, stage, unusable
+
+SIZE = 4
+pytestmark = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
+
+BOOTSTRAP = """[bootstrap]
+curve_cert = "/etc/flux/system/curve.cert"
+default_port = 8050
+default_bind = "tcp://*:%p"
+default_connect = "tcp://%h:%p"
+hosts = [{ host = "node[0-3]" }]
+
+[tbon]
+fanout = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(build, tmp_path_factory):
+    staged = stage(build, tmp_path_factory.mktemp("staged"))
+    etc = staged / "etc" / "flux" / "system"
+    (etc / "conf.d").mkdir(parents=True, exist_ok=True)
+    (etc / "conf.d" / "bootstrap.toml").write_text(BOOTSTRAP)
+    subprocess.run([build / "fluxctl" / "fluxctl", "keygen", etc / "curve.cert"], check=True)
+    with contextlib.ExitStack() as stack:
+        net = stack.enter_context(Network())
+        nodes = []
+        for i in range(SIZE):
+            node = Node(staged, f"node{i}")
+            node.network, node.index = net, i
+            nodes.append(stack.enter_context(node))
+            hosts = "\\n".join(f"{net.address(k)} node{k}" for k in range(SIZE))
+            node.sh(f"printf '{hosts}\\n' >> /etc/hosts; systemd-sysusers; systemd-tmpfiles --create; "
+                    "chown flux /etc/flux/system/curve.cert; systemctl daemon-reload")
+        for node in nodes:
+            node.run("systemctl", "start", "flux.target")
+        wait_until("all nodes to join", lambda: summary(nodes[0]) == "full")
+        yield nodes
+
+
+@pytest.fixture(autouse=True)
+def no_jobs_are_left(cluster):
+    yield
+    flux(cluster[0], "cancel", "--all", check=False)
+    flux(cluster[0], "queue", "idle", check=False, timeout=60)
+
+
+def flux(node, *args, user="flux", **kw):
+    return node.run("fluxctl", *args, user=user, **kw)
+
+
+def summary(node):
+    return flux(node, "overlay", "status", "-s", check=False).stdout.strip()
+
+
+def test_four_nodes_form_one_instance(cluster):
+    lines = flux(cluster[0], "overlay", "status").stdout.splitlines()
+    assert [line.split(":")[0].strip() for line in lines] == ["0 node0", "1 node1", "3 node3", "2 node2"]
+    for i, node in enumerate(cluster):
+        assert flux(node, "getattr", "rank").stdout == f"{i}\n"
+        assert node.active("flux-broker.service") == "active"
+    assert "node[0-3]" in flux(cluster[2], "resource", "list").stdout
+    wait_until("the status text", lambda: cluster[3].run("systemctl", "show", "-P", "StatusText", "flux-broker").stdout ==
+               "Routing messages as rank 3 of 4\n")
+
+
+def test_a_job_runs_on_all_of_them_from_any_of_them(cluster):
+    assert sorted(flux(cluster[0], "run", "-N4", "-l", "hostname").stdout.splitlines()) == [f"{i}: node{i}" for i in range(SIZE)]
+    assert sorted(flux(cluster[3], "run", "-N4", "hostname").stdout.split()) == [f"node{i}" for i in range(SIZE)]
+    assert flux(cluster[1], "run", "-N4", "sh", "-c", "exit $FLUX_TASK_RANK", check=False).returncode == 3
+
+
+def test_commands_run_on_all_nodes_outside_of_jobs(cluster):
+    assert sorted(flux(cluster[2], "exec", "-l", "hostname").stdout.splitlines()) == [f"{i}: node{i}" for i in range(SIZE)]
+
+
+def test_what_one_node_stores_the_others_read(cluster):
+    flux(cluster[3], "kvs", "put", "from=node3")
+    for node in cluster:
+        wait_until("the value", lambda: flux(node, "kvs", "get", "from", check=False).stdout == "node3\n")
+
+
+def test_restarting_a_node_disturbs_nobody_else(cluster):
+    job = flux(cluster[0], "submit", "-N1", "sleep", "1000").stdout.strip()
+    flux(cluster[0], "job", "wait-event", "-t60", job, "start")
+    cluster[3].run("systemctl", "restart", "flux.target")
+    wait_until("node3 to join again", lambda: summary(cluster[0]) == "full" and
+               flux(cluster[3], "ping", "-c1", "-r0", "broker", check=False).returncode == 0)
+    assert flux(cluster[0], "jobs", "-no", "{id.f58} {status_abbrev}").stdout.split()[1] == "R"
+    flux(cluster[0], "cancel", job)
+    flux(cluster[0], "job", "wait-event", "-t60", job, "clean")
+
+
+def test_rank_0_may_restart_while_a_job_runs_on_the_others(cluster):
+    job = flux(cluster[0], "submit", "-N4", "sleep", "1000").stdout.strip()
+    flux(cluster[0], "job", "wait-event", "-t60", job, "start")
+    cluster[0].run("kill", "-9", cluster[0].main_pid("flux-broker"))
+    wait_until("the tree", lambda: summary(cluster[0]) == "full", timeout=60)
+    wait_until("the job to be seen to run", lambda: flux(cluster[0], "jobs", "-no", "{status_abbrev}", check=False).stdout == "R\n",
+               timeout=60)
+    assert all("sleep" in node.sh("ps -eo args", check=False).stdout for node in cluster)
+    flux(cluster[0], "cancel", job)
+    flux(cluster[0], "job", "wait-event", "-t60", job, "clean", timeout=90)
+    for node in cluster:
+        wait_until("the task to be gone", lambda: "sleep 1000" not in node.sh("ps -eo args").stdout)
+
+
+def test_a_pulled_cable_is_seen_within_twenty_seconds_and_healed_within_five(cluster):
+    began = time.monotonic()
+    cluster[3].link("down")
+    wait_until("node3 to be lost", lambda: "3 node3: lost" in flux(cluster[0], "overlay", "status", check=False).stdout)
+    lost = time.monotonic() - began
+    done = flux(cluster[0], "ping", "-c1", "-r3", "broker", check=False)
+    assert done.returncode != 0 and "was lost" in done.stderr
+    wait_until("node3 to be down", lambda: "node3" in flux(cluster[0], "resource", "list", "-sdown", check=False).stdout)
+    assert sorted(flux(cluster[0], "run", "-N3", "hostname").stdout.split()) == ["node0", "node1", "node2"]
+    cluster[3].link("up")
+    began = time.monotonic()
+    wait_until("node3 to be back", lambda: summary(cluster[0]) == "full")
+    healed = time.monotonic() - began
+    assert "3!broker.ping" in flux(cluster[0], "ping", "-c1", "-r3", "broker").stdout
+    print(f"lost after {lost:.1f} s, healed after {healed:.1f} s")
+    assert lost < 25
+
+
+def test_garbage_at_the_port_disturbs_nobody(cluster):
+    script = """
+import os, socket
+for i in range(1000):
+    s = socket.socket(); s.settimeout(5); s.connect(("node0", 8050))
+    s.sendall([b"", b"\\xff", os.urandom(100), b"\\xff" + b"\\0" * 8 + b"\\x7f\\x03\\x01CURVE"][i % 4]); s.close()
+"""
+    before = cluster[0].main_pid("flux-broker")
+    cluster[2].run("python3", "-c", script)
+    assert summary(cluster[0]) == "full"
+    assert flux(cluster[1], "run", "-N4", "true").returncode == 0
+    assert cluster[0].main_pid("flux-broker") == before
+
+
+def test_a_node_with_another_certificate_stays_outside_and_both_sides_say_why(cluster, build):
+    node = cluster[3]
+    node.sh("cp /etc/flux/system/curve.cert /root/good; rm -f /etc/flux/system/curve.cert; "
+            "fluxctl keygen /etc/flux/system/curve.cert; chown flux /etc/flux/system/curve.cert; systemctl restart flux-broker")
+    wait_until("the refused side to say so", lambda: "does not accept our key" in
+               node.run("journalctl", "-u", "flux-broker", "--no-pager", "-o", "cat").stdout)
+    wait_until("the other side to say so", lambda: "has another key" in
+               cluster[1].run("journalctl", "-u", "flux-broker", "--no-pager", "-o", "cat").stdout)
+    assert summary(cluster[0]) != "full"
+    node.sh("cat /root/good > /root/x; rm -f /etc/flux/system/curve.cert; install -m 400 -o flux /root/good /etc/flux/system/curve.cert; "
+            "systemctl restart flux-broker")
+    wait_until("node3 to join", lambda: summary(cluster[0]) == "full")
