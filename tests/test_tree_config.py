@@ -86,3 +86,28 @@ def test_a_node_with_another_certificate_does_not_get_in(build, tmp_path):  # no
             assert "offline" in t.say(0, "overlay", "status")
             refused = other.at(0, "kvs", "get", "x")
             assert refused.returncode != 0
+
+
+def test_with_a_key_of_each_host_one_of_them_can_be_shut_out(build, tmp_path):  # noqa: F811
+    (a,) = free_ports(1)
+    hosts = f'{{ host = "a[0-2]", bind = "tcp://127.0.0.1:{a}", connect = "tcp://127.0.0.1:{a}" }}'
+    conf, keys = tmp_path / "conf", tmp_path / "keys"
+    conf.mkdir()
+    keys.mkdir()
+    for h in ("a0", "a1", "a2"):
+        subprocess.run([build / "fluxctl" / "fluxctl", "keygen", f"--public={keys}/{h}.pub", tmp_path / f"{h}.cert"], check=True)
+    (conf / "b.toml").write_text(f'[bootstrap]\ncurve_cert = "{tmp_path}/%h.cert"\nkeydir = "{keys}"\nhosts = [{hosts}]\n'
+                                 "[tbon]\nfanout = 0\n")
+    args = ["--test-hosts=a[0-2]", "-Stbon.topo=kary:0", "-c", conf]
+    with Tree(build, tmp_path, size=3, args=args) as t:
+        wait_until("all to join", lambda: t.say(0, "overlay", "status", "-s") == "full")
+    (keys / "a2.pub").unlink()
+    with Tree(build, tmp_path, size=3, args=args) as t:
+        wait_until("one to join and one to be refused", lambda: "1 a1: full" in t.say(0, "overlay", "status") and
+                   "tried to connect" in t.say(0, "dmesg"))
+        assert "2 ?: offline" in t.say(0, "overlay", "status")
+    (keys / "a2.pub").write_bytes((keys / "a1.pub").read_bytes())  # a1 in the name of a2
+    (tmp_path / "a2.cert").chmod(0o600)
+    (tmp_path / "a2.cert").write_bytes((tmp_path / "a1.cert").read_bytes())
+    with Tree(build, tmp_path, size=3, args=args) as t:
+        wait_until("the second to be refused", lambda: "does not belong to rank" in t.say(0, "dmesg"))

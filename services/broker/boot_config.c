@@ -1,26 +1,75 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* By [bootstrap] of the configuration: all nodes have the same files, and one certificate. */
+/* By [bootstrap] of the configuration: all nodes have the same files, and one certificate, or one
+ * each and the public parts of all. */
 #include <string.h>
 
 #include "base/cert.h"
 #include "base/errorx.h"
 #include "broker/boot.h"
 #include "broker/bootconf.h"
+#include "service/log.h"
 
 static int load_keys(struct boot *b, const struct bootconf *c, flux_error_t *error)
 {
+    char path[BOOTCONF_URI_SIZE];
     struct cert cert;
     int rc;
 
     if (!c->curve_cert)
         return 0;
-    rc = cert_load(c->curve_cert, true, &cert, error);
+    rc = bootconf_cert(c, path, error);
+    if (rc == 0)
+        rc = cert_load(path, true, &cert, error);
     if (rc < 0)
         return rc;
     memcpy(b->public_key, cert.public_key, sizeof(b->public_key));
     memcpy(b->secret_key, cert.secret_key, sizeof(b->secret_key));
     cert_deinit(&cert);
     return 0;
+}
+
+/* A node whose file is not there has no key that is good. */
+static int load_public(const struct bootconf *c, uint32_t rank, struct boot_neighbour *ret,
+                       flux_error_t *error)
+{
+    const char *host = hostlist_nth(c->hosts, (int)rank);
+    CLEANUP(freep) char *path = NULL;
+    struct cert cert;
+    int rc;
+
+    ret->rank = rank;
+    (void)snprintf(ret->host, sizeof(ret->host), "%s", host);
+    if (asprintf(&path, "%s/%s.pub", c->keydir, host) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    rc = cert_load(path, false, &cert, error);
+    if (rc == 0)
+        memcpy(ret->key, cert.public_key, sizeof(ret->key));
+    return rc;
+}
+
+/* Each host has a key of its own: those of the children are good, for their ranks. */
+static int load_neighbours(struct boot *b, const struct bootconf *c, flux_error_t *error)
+{
+    const uint32_t *ranks;
+    const size_t n = topology_children(b->topo, b->rank, &ranks);
+    flux_error_t why = { .text = "" };
+
+    if (!c->keydir)
+        return 0;
+    b->children = calloc(n + 1, sizeof(*b->children));
+    if (!b->children)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct boot_neighbour *child = &b->children[b->nchildren++];
+
+        if (load_public(c, ranks[i], child, &why) < 0) {
+            (void)snprintf(child->key, sizeof(child->key), "none");
+            log_warning("%s (rank %u) cannot join: %s", child->host, child->rank, why.text);
+        }
+    }
+    return b->rank > 0 ? load_public(c, topology_parent(b->topo, b->rank), &b->parent, error) : 0;
 }
 
 static int shape(struct boot *b, const struct boot_options *opts, const struct bootconf *c,
@@ -96,5 +145,7 @@ int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *e
     b->parents = NULL;
     if (rc == 0)
         rc = load_keys(b, c, error);
-    return rc < 0 ? rc : find_uris(b, c, error);
+    if (rc == 0)
+        rc = find_uris(b, c, error);
+    return rc < 0 ? rc : load_neighbours(b, c, error);
 }

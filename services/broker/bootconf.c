@@ -109,6 +109,7 @@ static int read_defaults(struct bootconf *b, const json_t *table, flux_error_t *
     b->default_port = (int)json_integer_value(port);
     b->enable_ipv6 = json_is_true(ipv6);
     if ((rc = get_string(table, "bootstrap", "curve_cert", &b->curve_cert, error)) < 0 ||
+        (rc = get_string(table, "bootstrap", "keydir", &b->keydir, error)) < 0 ||
         (rc = get_string(table, "bootstrap", "default_bind", &b->default_bind, error)) < 0 ||
         (rc = get_string(table, "bootstrap", "default_connect", &b->default_connect, error)) < 0 ||
         (b->default_bind &&
@@ -116,6 +117,9 @@ static int read_defaults(struct bootconf *b, const json_t *table, flux_error_t *
         (b->default_connect &&
          (rc = check_uri("bootstrap.default_connect", b->default_connect, error)) < 0))
         return rc;
+    if (b->keydir && !b->curve_cert)
+        return errorx_fail(error, EINVAL,
+                           "bootstrap.keydir: needs bootstrap.curve_cert too, with the node's own");
     return 0;
 }
 
@@ -246,10 +250,10 @@ static int find_ranks(struct bootconf *b, const char *hostname, flux_error_t *er
 int bootconf_new(const json_t *config, const char *hostname, struct bootconf **ret,
                  flux_error_t *error)
 {
-    static const char *const known[] = {
-        "curve_cert", "default_bind", "default_connect", "default_port", "enable_ipv6", "hosts",
-        NULL
-    };
+    static const char *const known[] = { "curve_cert",      "default_bind",
+                                         "default_connect", "default_port",
+                                         "enable_ipv6",     "hosts",
+                                         "keydir",          NULL };
     CLEANUP(bootconf_freep) struct bootconf *b = calloc(1, sizeof(*b));
     const json_t *table = json_object_get(config, "bootstrap");
     const json_t *hosts;
@@ -343,4 +347,9 @@ int bootconf_connect(const struct bootconf *b, uint32_t rank, char ret[BOOTCONF_
                            "default_connect, such as \"tcp://%%h:%%p\"",
                            hostlist_nth(b->hosts, (int)rank), rank);
     return expand(b, "connect", uri, rank, ret, error);
+}
+
+int bootconf_cert(const struct bootconf *b, char ret[BOOTCONF_URI_SIZE], flux_error_t *error)
+{
+    return expand(b, "curve_cert", b->curve_cert, b->rank, ret, error);
 }

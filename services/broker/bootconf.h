@@ -17,6 +17,7 @@ struct bootconf {
     uint32_t rank, size;
     struct hostlist *hosts; /* in the order of ranks */
     const char *curve_cert; /* lent from the configuration; NULL: none */
+    const char *keydir;     /* likewise: public certificates HOST.pub */
     bool enable_ipv6;
     const char *default_bind, *default_connect;
     int default_port;                                     /* 0: none */
@@ -37,6 +38,8 @@ DEFINE_CLEANUP(struct bootconf *, bootconf_free)
 /* URIs of a rank, %h and %p replaced. 0 or -errno with a sentence. */
 int bootconf_bind(const struct bootconf *b, uint32_t rank, char ret[BOOTCONF_URI_SIZE],
                   flux_error_t *error);
+/* The file with the node's own certificate; there is one. */
+int bootconf_cert(const struct bootconf *b, char ret[BOOTCONF_URI_SIZE], flux_error_t *error);
 int bootconf_connect(const struct bootconf *b, uint32_t rank, char ret[BOOTCONF_URI_SIZE],
                      flux_error_t *error);
 

@@ -93,6 +93,7 @@ static void mistakes_are_named(void **state)
         { "{\"bootstrap\":{\"default_port\":0}}", "default_port: expected 1 to 65535" },
         { "{\"bootstrap\":{\"default_bind\":\"z\"}}", "default_bind: 'z' does not begin" },
         { "{\"bootstrap\":{\"curve_cert\":7}}", "curve_cert: expected a string" },
+        { "{\"bootstrap\":{\"keydir\":\"/k\"}}", "bootstrap.keydir: needs bootstrap.curve_cert" },
         { "{\"bootstrap\":{\"enable_ipv6\":7}}", "enable_ipv6: expected true or false" },
         { "{\"tbon\":7}", "tbon: must be a table" },
         { "{\"tbon\":{\"fanout\":-1}}", "tbon.fanout: expected" },
