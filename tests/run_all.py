@@ -20,7 +20,7 @@ import xml.etree.ElementTree
 TOP = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = {"OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped"}
 # These test the installed tree, compile programs against the library, or measure: not with the sanitizers' build.
-PLAIN_BUILD_ONLY = ["test_systemd.py", "test_units.py", "test_install.py", "test_man3.py", "test_endurance.py"]
+PLAIN_BUILD_ONLY = ["test_cluster.py", "test_systemd.py", "test_units.py", "test_install.py", "test_man3.py", "test_endurance.py"]
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
