@@ -111,3 +111,11 @@ def test_with_a_key_of_each_host_one_of_them_can_be_shut_out(build, tmp_path):  
     (tmp_path / "a2.cert").write_bytes((tmp_path / "a1.cert").read_bytes())
     with Tree(build, tmp_path, size=3, args=args) as t:
         wait_until("the second to be refused", lambda: "does not belong to rank" in t.say(0, "dmesg"))
+
+
+def test_parents_and_another_shape_are_a_contradiction(build, tmp_path):  # noqa: F811
+    conf = configure(build, tmp_path / "conf", '{ host = "a[0-1]" }, { host = "a2", parent = "a1" }',
+                     extra='[tbon]\ntopo = "kary:2"\n')
+    done = start(build, conf, ["a0"], "true")
+    assert done.returncode != 0
+    assert "parent= has no effect with the tree shape 'kary:2'" in done.stderr

@@ -75,19 +75,20 @@ static int load_neighbours(struct boot *b, const struct bootconf *c, flux_error_
 static int shape(struct boot *b, const struct boot_options *opts, const struct bootconf *c,
                  flux_error_t *error)
 {
+    const char *topo = opts->topo ? opts->topo : c->topo;
     char fanout[16];
+
+    if (c->parents && topo && strcmp(topo, "custom") != 0)
+        return errorx_fail(error, EINVAL,
+                           "bootstrap.hosts: parent= has no effect with the tree shape '%s': leave "
+                           "one of them out",
+                           topo);
 
     (void)snprintf(fanout, sizeof(fanout), "%d", c->fanout);
     b->parents = c->parents;
-    return boot_shape(b,
-                      opts->topo   ? opts->topo
-                      : c->topo    ? c->topo
-                      : c->parents ? "custom"
-                                   : NULL,
-                      opts->fanout     ? opts->fanout
-                      : c->fanout >= 0 ? fanout
-                                       : NULL,
-                      error);
+    if (!topo && c->parents)
+        topo = "custom";
+    return boot_shape(b, topo, opts->fanout ? opts->fanout : c->fanout >= 0 ? fanout : NULL, error);
 }
 
 static int need_key(const struct boot *b, const char *uri, flux_error_t *error)
