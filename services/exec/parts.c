@@ -107,13 +107,13 @@ static void on_response(flux_future_t *f, void *arg)
         end_part(p, status >= 0, status);
         return;
     }
-    flux_future_reset(f);
     if (strcmp(type, "exception") == 0) {
         job_fail(p->parts->job, "exec", "rank %u: %s", p->rank, note);
     } else if (!p->started) {
         p->started = true;
         job_part_started(p->parts->job);
     }
+    flux_future_reset(f); /* type and note end with it */
 }
 
 static void start_part(struct part *p, bool reattach)
