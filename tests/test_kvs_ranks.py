@@ -70,6 +70,18 @@ def test_a_dropped_cache_is_filled_again_from_above(tree):
     assert stats(tree, 3, "content")["loads"] > loads
 
 
+def test_caches_of_all_nodes_are_dropped_by_one_command(tree):
+    tree.say(0, "kvs", "put", *(f"d{i}.k={'x' * 1000}" for i in range(20)))
+    for r in range(SIZE):
+        tree.say(r, "kvs", "wait", tree.say(0, "kvs", "version"))
+        assert tree.say(r, "kvs", "get", "d3.k")
+    assert all(stats(tree, r)["cache-bytes"] > 0 for r in range(SIZE))
+    tree.say(2, "kvs", "dropcache", "--all")
+    for r in range(SIZE):
+        wait_until("the cache to be empty", lambda r=r: stats(tree, r)["cache-bytes"] == 0)
+        assert tree.say(r, "kvs", "get", "d3.k") == "x" * 1000
+
+
 def test_other_namespaces_are_served_everywhere(tree):
     tree.say(2, "kvs", "namespace", "create", "mine")
     tree.say(3, "kvs", "put", "-N", "mine", "k=v")

@@ -393,6 +393,19 @@ bool request_same_client(const struct request *a, const struct request *b)
     return flux_msg_route_match_first(a->msg, b->msg);
 }
 
+uint64_t request_client_hash(const struct request *req, uint32_t number)
+{
+    const bool direct = is_direct(req->msg);
+    uint64_t hash = 14695981039346656037u ^ number;
+
+    /* A request that has ended has no origin any more, a routed one has its name still. */
+    if (direct)
+        hash ^= (uintptr_t)req->origin;
+    for (const char *p = direct ? "" : client_name(req->msg); *p; p++)
+        hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+    return hash;
+}
+
 /* --- answers */
 
 static bool answers_many(const struct request *req)

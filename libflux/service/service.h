@@ -166,5 +166,8 @@ int request_explain(struct request *req, int errnum, const char *fmt, ...)
 void request_on_gone(struct request *req, void (*cb)(struct request *req, void *arg), void *arg);
 /* Do both come from the same client? */
 bool request_same_client(const struct request *a, const struct request *b);
+/* Equal for requests of the same client that have the same number: a key for tables of requests by
+ * matchtag. */
+uint64_t request_client_hash(const struct request *req, uint32_t number);
 
 #endif

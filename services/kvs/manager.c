@@ -19,6 +19,7 @@
 #include "kvs/watch.h"
 #include "service/log.h"
 
+#define DROPCACHE_TOPIC     "kvs.dropcache" /* an event, for all ranks; also a method */
 #define CACHE_SIZE_DEFAULT  (64u << 20)
 #define CACHE_SIZE_MIN      (1u << 20)
 #define CACHE_SIZE_FOLLOWER (2u << 20) /* default on other ranks than 0 */
@@ -129,12 +130,13 @@ static void on_stats(json_t *stats, void *arg)
     const struct objcache_stats *cs = objcache_stats(m->kvs->cache);
     const struct committer_stats *ms = commit_stats(m->kvs);
     json_t *o = json_pack(
-        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "followers",
-        (json_int_t)followers_count(m->followers), "announced",
-        (json_int_t)followers_announced(m->followers), "lookups", (json_int_t)m->nlookups,
-        "transactions", (json_int_t)ms->transactions, "failed-transactions", (json_int_t)ms->failed,
-        "commits", (json_int_t)ms->batches, "largest-commit", (json_int_t)ms->largest_batch,
-        "queued", (json_int_t)ms->queued, "watches", (json_int_t)watch_count(m->kvs), "namespaces",
+        "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "looks",
+        (json_int_t)watch_looks(m->kvs), "followers", (json_int_t)followers_count(m->followers),
+        "announced", (json_int_t)followers_announced(m->followers), "lookups",
+        (json_int_t)m->nlookups, "transactions", (json_int_t)ms->transactions,
+        "failed-transactions", (json_int_t)ms->failed, "commits", (json_int_t)ms->batches,
+        "largest-commit", (json_int_t)ms->largest_batch, "queued", (json_int_t)ms->queued,
+        "watches", (json_int_t)watch_count(m->kvs), "namespaces",
         (json_int_t)HASH_COUNT(m->kvs->namespaces->table), "cache-count", (json_int_t)cs->count,
         "cache-bytes", (json_int_t)cs->bytes, "cache-hits", (json_int_t)cs->hits, "cache-misses",
         (json_int_t)cs->misses, "cache-evictions", (json_int_t)cs->evictions);
@@ -188,9 +190,15 @@ static void on_end(void *arg)
 static void on_event(const flux_msg_t *msg, void *arg)
 {
     struct manager *m = arg;
+    struct flux_msg_cred cred;
+    const char *topic;
 
-    if (m->follower)
+    if (flux_event_decode(msg, &topic, NULL) == 0 && strcmp(topic, DROPCACHE_TOPIC) == 0) {
+        if (flux_msg_get_cred(msg, &cred) == 0 && (cred.rolemask & FLUX_ROLE_OWNER))
+            objcache_drop(m->kvs->cache);
+    } else if (m->follower) {
         follower_on_event(m->follower, msg);
+    }
 }
 
 static json_t *on_handover(struct request *req, void *arg)
@@ -307,7 +315,6 @@ int manager_new(struct service *svc, struct manager **ret)
         return -ENOMEM;
     m->svc = svc;
     LIST_INIT(&m->lookups);
-    TAILQ_INIT(&m->watchers);
     TAILQ_INIT(&m->versions);
     if ((rc = get_hash(svc, &params.hash)) < 0 ||
         (rc = remote_new(svc, &events, m, &m->remote)) < 0)
@@ -318,6 +325,8 @@ int manager_new(struct service *svc, struct manager **ret)
     remote_set_kvs(m->remote, m->kvs);
     if ((rc = service_rank(svc) > 0 ? manager_follow(m) : manager_load(m)) < 0)
         return rc;
+    if (flux_event_subscribe(service_flux(svc), DROPCACHE_TOPIC) < 0)
+        return -errno;
     if (!(m->prepare = flux_prepare_watcher_create(service_reactor(svc), on_prepare, m)))
         return -ENOMEM;
     flux_watcher_start(m->prepare);

@@ -4,23 +4,34 @@
 #include <errno.h>
 #include <string.h>
 #include "base/base64.h"
+#include "base/hash.h"
 #include "kvs/follower.h"
 #include "kvs/relay.h"
 
 /* A watch and who asked for it. */
 struct watcher {
-    TAILQ_ENTRY(watcher) link;
     struct manager *manager;
     struct request *req;
     struct watch *watch;
+    uint64_t key; /* client and matchtag */
+    UT_hash_handle hh;
 };
 
 struct version_wait {
     TAILQ_ENTRY(version_wait) link;
+    struct manager *manager;
     struct request *req;
     char *ns;
     int64_t seq;
 };
+
+uint32_t matchtag_of(const struct request *req)
+{
+    uint32_t matchtag = FLUX_MATCHTAG_NONE;
+
+    (void)flux_msg_get_matchtag(request_msg(req), &matchtag);
+    return matchtag;
+}
 
 /* --- waiting for a version */
 
@@ -35,15 +46,9 @@ static void version_free(struct manager *m, struct version_wait *v)
 
 static void on_version_gone(struct request *req, void *arg)
 {
-    struct manager *m = arg;
-    struct version_wait *v;
+    struct version_wait *v = arg;
 
-    TAILQ_FOREACH (v, &m->versions, link) {
-        if (v->req == req) {
-            version_free(m, v);
-            return;
-        }
-    }
+    version_free(v->manager, v);
 }
 
 /* Answers if the namespace is there already, or gone. */
@@ -82,18 +87,47 @@ int rpc_wait_version(struct request *req, void *arg)
         free(v);
         return -ENOMEM;
     }
+    v->manager = m;
     v->req = request_ref(req);
     v->seq = seq;
     TAILQ_INSERT_TAIL(&m->versions, v, link);
-    request_on_gone(req, on_version_gone, m);
+    request_on_gone(req, on_version_gone, v);
     return 0;
 }
 
 /* --- watches */
 
+static int watcher_new(struct manager *m, struct request *req, struct watcher **ret)
+{
+    struct watcher *wr = calloc(1, sizeof(*wr));
+
+    if (!wr)
+        return -ENOMEM;
+    wr->manager = m;
+    wr->key = request_client_hash(req, matchtag_of(req));
+    HASH_ADD(hh, m->watchers, key, sizeof(wr->key), wr);
+    if (!wr->hh.tbl) {
+        free(wr);
+        return -ENOMEM;
+    }
+    wr->req = request_ref(req);
+    *ret = wr;
+    return 0;
+}
+
+/* That of the client of req with this matchtag. */
+static struct watcher *watcher_find(struct manager *m, const struct request *req, uint32_t matchtag)
+{
+    const uint64_t key = request_client_hash(req, matchtag);
+    struct watcher *wr;
+
+    HASH_FIND(hh, m->watchers, &key, sizeof(key), wr);
+    return wr && matchtag_of(wr->req) == matchtag && request_same_client(wr->req, req) ? wr : NULL;
+}
+
 static void watcher_free(struct watcher *wr)
 {
-    TAILQ_REMOVE(&wr->manager->watchers, wr, link);
+    HASH_DEL(wr->manager->watchers, wr);
     request_on_gone(wr->req, NULL, NULL);
     request_unref(wr->req);
     free(wr);
@@ -137,10 +171,7 @@ json_t *watcher_progress(struct request *req, struct manager *m)
     struct watcher *wr;
     size_t len;
 
-    TAILQ_FOREACH (wr, &m->watchers, link)
-        if (wr->req == req)
-            break;
-    if (!wr)
+    if (!(wr = watcher_find(m, req, matchtag_of(req))) || wr->req != req)
         return NULL;
     watch_get_progress(wr->watch, &p);
     last = base64_encode(p.last, sizeof(p.last), &len);
@@ -192,11 +223,8 @@ int rpc_watch(struct request *req, void *arg)
         return relay_watch(m, req, args.progress);
     if (m->follower && follower_hold(m->follower, req, rpc_watch))
         return 0;
-    if (!(wr = calloc(1, sizeof(*wr))))
-        return -ENOMEM;
-    wr->manager = m;
-    wr->req = request_ref(req);
-    TAILQ_INSERT_TAIL(&m->watchers, wr, link);
+    if ((rc = watcher_new(m, req, &wr)) < 0)
+        return rc;
     request_on_gone(req, on_watcher_gone, wr);
     args.arg = wr;
     if ((rc = watch_new(m->kvs, &args, &wr->watch)) < 0) {
@@ -204,14 +232,6 @@ int rpc_watch(struct request *req, void *arg)
         return errnum_sentence(-rc) ? request_explain(req, -rc, "%s", errnum_sentence(-rc)) : rc;
     }
     return 0;
-}
-
-uint32_t matchtag_of(const struct request *req)
-{
-    uint32_t matchtag = FLUX_MATCHTAG_NONE;
-
-    (void)flux_msg_get_matchtag(request_msg(req), &matchtag);
-    return matchtag;
 }
 
 int rpc_watch_cancel(struct request *req, void *arg)
@@ -223,15 +243,11 @@ int rpc_watch_cancel(struct request *req, void *arg)
 
     if ((rc = request_unpack(req, "{s:I}", "matchtag", &matchtag)) < 0)
         return rc;
-    TAILQ_FOREACH (wr, &m->watchers, link) {
-        if (matchtag_of(wr->req) == matchtag && request_same_client(wr->req, req)) {
-            watch_cancel(wr->watch);
-            (void)request_end(wr->req);
-            watcher_free(wr);
-            return 0;
-        }
-    }
-    if (m->follower)
+    if ((wr = watcher_find(m, req, (uint32_t)matchtag))) {
+        watch_cancel(wr->watch);
+        (void)request_end(wr->req);
+        watcher_free(wr);
+    } else if (m->follower)
         (void)relay_watch_cancel(m, req, (uint32_t)matchtag);
     return 0;
 }
@@ -252,6 +268,6 @@ void waiting_free(struct manager *m)
 {
     while (!TAILQ_EMPTY(&m->versions))
         version_free(m, TAILQ_FIRST(&m->versions));
-    while (!TAILQ_EMPTY(&m->watchers))
-        watcher_free(TAILQ_FIRST(&m->watchers));
+    while (m->watchers)
+        watcher_free(m->watchers);
 }

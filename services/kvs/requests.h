@@ -22,7 +22,7 @@ struct manager {
     struct kvs *kvs;
     flux_watcher_t *prepare;
     LIST_HEAD(, lookup) lookups;
-    TAILQ_HEAD(, watcher) watchers;
+    struct watcher *watchers; /* table by client and matchtag */
     TAILQ_HEAD(, version_wait) versions;
     struct followers *followers; /* rank 0 of an instance of several nodes */
     struct follower *follower;   /* other ranks */

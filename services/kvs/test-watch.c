@@ -131,6 +131,46 @@ static void test_waitcreate_notices_creation_by_a_parent(void **state)
     assert_said(w, "2|3|");
 }
 
+static void test_waitcreate_notices_a_directory_that_a_key_below_makes(void **state)
+{
+    struct watching *w =
+        fake_watch(*state, "primary", FLUX_KVS_WAITCREATE | FLUX_KVS_READDIR, "d.e");
+    const char *said;
+
+    fake_put(*state, "primary", "d.other", "1");
+    assert_string_equal(watching_said(w), "");
+    fake_put(*state, "primary", "d.e.f", "1");
+    said = watching_said(w);
+    assert_non_null(strstr(said, "\"f\""));
+    assert_non_null(strstr(said, "!ENODATA"));
+    watching_free(w);
+}
+
+/* How many looks a commit costs: the looks of the others are what it must not cost. */
+static void test_a_commit_costs_only_the_watches_of_its_keys_also_those_of_directories(void **state)
+{
+    enum { N = 100 };
+    struct kvs *k = fake_kvs(*state);
+    struct watching *w[N];
+    uint64_t hits;
+    char key[32];
+
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof(key), "job.%d", i);
+        fake_put(*state, "primary", key, "1");
+        w[i] = fake_watch(*state, "primary", FLUX_KVS_WATCH | FLUX_KVS_WATCH_FULL, key);
+    }
+    hits = watch_looks(k);
+    fake_put(*state, "primary", "job.7", "2");
+    assert_int_equal(watch_looks(k) - hits, 1);
+    fake_put(*state, "primary", "elsewhere", "2");
+    assert_int_equal(watch_looks(k) - hits, 1);
+    fake_unlink(*state, "primary", "job");
+    assert_int_equal(watch_looks(k) - hits, 1 + N);
+    for (int i = 0; i < N; i++)
+        assert_said(w[i], i == 7 ? "1|2|!ENOENT" : "1|!ENOENT");
+}
+
 static void test_append_tells_exactly_what_was_appended(void **state)
 {
     struct watching *w;
@@ -417,6 +457,8 @@ int main(void)
         T(test_full_sees_through_links),
         T(test_waitcreate_waits_then_answers_once),
         T(test_waitcreate_notices_creation_by_a_parent),
+        T(test_waitcreate_notices_a_directory_that_a_key_below_makes),
+        T(test_a_commit_costs_only_the_watches_of_its_keys_also_those_of_directories),
         T(test_append_tells_exactly_what_was_appended),
         T(test_append_ends_when_the_value_becomes_shorter),
         T(test_append_has_no_gaps_over_compaction_and_a_tiny_cache),

@@ -18,7 +18,7 @@ struct watch_key {
 static int name_format(char name[NAME_SIZE], enum watch_kind kind, const char *ns, const char *key,
                        size_t key_len)
 {
-    int n = snprintf(name, NAME_SIZE, "%c%s\n%.*s", "KANY"[kind], ns, (int)key_len, key);
+    int n = snprintf(name, NAME_SIZE, "%c%s\n%.*s", "KANB"[kind], ns, (int)key_len, key);
 
     return n > 0 && n < NAME_SIZE ? n : -EINVAL;
 }
@@ -70,6 +70,8 @@ static int index_add(struct watch_index *wi, enum watch_kind kind, const char *n
     }
     reg->key = wk;
     reg->watch = w;
+    reg->below = kind == WATCH_BELOW;
+    wi->nbelow += reg->below;
     TAILQ_INSERT_TAIL(&wk->regs, reg, in_key);
     TAILQ_INSERT_TAIL(regs, reg, in_watch);
     return 0;
@@ -88,16 +90,17 @@ void watch_index_remove_all(struct watch_index *wi, struct watch_regs *regs)
     while ((reg = TAILQ_FIRST(regs))) {
         TAILQ_REMOVE(regs, reg, in_watch);
         TAILQ_REMOVE(&reg->key->regs, reg, in_key);
+        wi->nbelow -= reg->below;
         key_put(wi, reg->key);
         free(reg);
     }
 }
 
-const struct watch_regs *watch_index_find(struct watch_index *wi, enum watch_kind kind,
-                                          const char *ns, const char *key)
+static const struct watch_regs *index_find(struct watch_index *wi, enum watch_kind kind,
+                                           const char *ns, const char *key, size_t key_len)
 {
     char name[NAME_SIZE];
-    int n = name_format(name, kind, ns, key, strlen(key));
+    int n = name_format(name, kind, ns, key, key_len);
     struct watch_key *wk = NULL;
 
     if (n > 0)
@@ -105,14 +108,35 @@ const struct watch_regs *watch_index_find(struct watch_index *wi, enum watch_kin
     return wk ? &wk->regs : NULL;
 }
 
-int watch_index_add_stage(struct watch_index *wi, const char *ns, const char *key, bool any,
+const struct watch_regs *watch_index_find(struct watch_index *wi, enum watch_kind kind,
+                                          const char *ns, const char *key)
+{
+    return index_find(wi, kind, ns, key, strlen(key));
+}
+
+void watch_index_above(struct watch_index *wi, const char *ns, const char *key,
+                       void (*fn)(const struct watch_regs *regs, void *arg), void *arg)
+{
+    const struct watch_regs *regs;
+
+    if (wi->nbelow == 0 || key_is_root(key))
+        return;
+    if ((regs = index_find(wi, WATCH_BELOW, ns, ".", 1)))
+        fn(regs, arg);
+    for (const char *p = strchr(key, '.'); p; p = strchr(p + 1, '.')) {
+        if ((regs = index_find(wi, WATCH_BELOW, ns, key, (size_t)(p - key))))
+            fn(regs, arg);
+    }
+}
+
+int watch_index_add_stage(struct watch_index *wi, const char *ns, const char *key, bool below,
                           struct watch *w, struct watch_regs *regs)
 {
     int rc;
 
     if ((rc = watch_index_add(wi, WATCH_KEY, ns, key, w, regs)) < 0 ||
         (rc = watch_index_add(wi, WATCH_NAMESPACE, ns, "", w, regs)) < 0 ||
-        (any && (rc = watch_index_add(wi, WATCH_ANY, ns, "", w, regs)) < 0))
+        (below && (rc = watch_index_add(wi, WATCH_BELOW, ns, key, w, regs)) < 0))
         return rc;
     if (key_is_root(key))
         return 0;

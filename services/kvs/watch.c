@@ -60,7 +60,7 @@ struct watches {
     struct watch_list hits;
     size_t count;
     size_t nlooks; /* of all */
-    uint64_t commits;
+    uint64_t commits, looks;
 };
 
 int watches_new(struct kvs *k, struct watches **ret)
@@ -138,6 +138,11 @@ size_t watch_count(const struct kvs *k)
     return k->watches->count;
 }
 
+uint64_t watch_looks(const struct kvs *k)
+{
+    return k->watches->looks;
+}
+
 static void watch_end(struct watch *w, int errnum)
 {
     if (!w->dead) {
@@ -167,16 +172,25 @@ static int add_look(struct watch *w, struct node *root, bool mentioned, bool las
 
 /* --- registration */
 
+/* Is it concerned by what does not name its key, but something below? That may change a directory,
+ * and create it. */
+static bool wants_below(const struct watch *w)
+{
+    return (w->args.flags & FLUX_KVS_WATCH_FULL) ||
+           ((w->args.flags & FLUX_KVS_WAITCREATE) && !w->progress.delivered);
+}
+
 /* Registers the watch for what a lookup went through (or would have, had it got that far). */
 static int watch_register(struct watch *w, const struct lookup_stage *stage, unsigned int n,
                           bool *ret_changed)
 {
     struct watch_index *wi = &w->k->watches->index;
-    bool any = w->args.flags & FLUX_KVS_WATCH_FULL;
+    bool below = wants_below(w);
     struct strbuf text = { 0 };
     int rc = 0;
 
     *ret_changed = false;
+    strbuf_puts(&text, below ? "below\n" : "\n");
     for (unsigned int i = 0; i < n; i++) {
         strbuf_puts(&text, stage[i].ns);
         strbuf_puts(&text, "\n");
@@ -194,7 +208,7 @@ static int watch_register(struct watch *w, const struct lookup_stage *stage, uns
     *ret_changed = true;
     watch_index_remove_all(wi, &w->regs);
     for (unsigned int i = 0; i < n && rc == 0; i++)
-        rc = watch_index_add_stage(wi, stage[i].ns, stage[i].key, any, w, &w->regs);
+        rc = watch_index_add_stage(wi, stage[i].ns, stage[i].key, below, w, &w->regs);
     return rc;
 }
 
@@ -382,6 +396,11 @@ static void hit(struct kvs *k, const struct watch_regs *regs, bool mentioned)
     }
 }
 
+static void hit_above(const struct watch_regs *regs, void *arg)
+{
+    hit(arg, regs, false);
+}
+
 /* A removed namespace: its own watches get a last look at what it ended with. */
 static void prepare_last_looks(struct kvs *k, struct namespace *ns)
 {
@@ -414,9 +433,9 @@ void watch_prepare(struct kvs *k, const struct touches *touches)
 
         hit(k, watch_index_find(wi, WATCH_KEY, t->ns, t->key), true);
         hit(k, watch_index_find(wi, WATCH_ANCESTOR, t->ns, t->key), false);
+        watch_index_above(wi, t->ns, t->key, hit_above, k);
     }
     TAILQ_FOREACH (ns, &k->namespaces->changed, work.link) {
-        hit(k, watch_index_find(wi, WATCH_ANY, ns->name, ""), false);
         if (ns->work.replaced)
             prepare_last_looks(k, ns);
     }
@@ -445,6 +464,7 @@ void watch_run(struct kvs *k)
 
     while ((w = TAILQ_FIRST(&k->watches->hits))) {
         TAILQ_REMOVE(&k->watches->hits, w, hit_link);
+        k->watches->looks++;
         w->hit = false;
         w->busy = true;
         hit_look(w);

@@ -38,6 +38,7 @@ struct watches *watches_free(struct watches *ws);
 int watch_new(struct kvs *k, const struct watch_args *args, struct watch **ret);
 void watch_cancel(struct watch *w);
 size_t watch_count(const struct kvs *k);
+uint64_t watch_looks(const struct kvs *k); /* looks that commits have cost */
 void watch_get_progress(const struct watch *w, struct watch_progress *ret);
 /* Has everything been delivered that was committed? */
 bool watches_idle(const struct kvs *k);
