@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from embedded import Instance, wait_until
+from rawclient import EVENT, RESPONSE, Client
 from test_hostile import build  # noqa: F401  (a fixture)
 
 SIZE = 7
@@ -113,6 +114,25 @@ def test_rank_0_may_be_killed_and_the_tree_forms_again(tree):
                            env={**tree.env, "FLUX_URI": f"local://{tree.node(5)}/local"})
     wait_until("an event of the new rank 0", lambda: tree.at(4, "event", "pub", "again") and sub.poll() is not None)
     assert "again" in sub.communicate()[0]
+
+
+def client_at(tree, rank):
+    return Client(f"{tree.node(rank)}/local")
+
+
+def test_events_reach_the_lowest_nodes_also_when_rank_0_counts_them_anew(tree):
+    """They keep their connections, and are told by the node above that there is another rank 0."""
+    c = client_at(tree, 0)
+    assert [c.rpc("event.publish", {"topic": "old", "flags": 0}).errnum for _ in range(100)] == [0] * 100
+    c.close()
+    os.kill(tree.pid(0), signal.SIGKILL)
+    wait_until("rank 5 to reach rank 0", lambda: tree.at(5, "ping", "-c1", "-r", 0, "broker").returncode == 0)
+    c = client_at(tree, 5)
+    assert c.rpc("event.subscribe", {"topic": "new"}).errnum == 0
+    c.send(topic="event.publish", payload=b'{"topic":"new","flags":0}\0')
+    got = [c.recv(), c.recv()]
+    assert sorted((m.type, m.topic) for m in got) == [(RESPONSE, "event.publish"), (EVENT, "new")]
+    c.close()
 
 
 def test_the_start_waits_for_a_quorum_and_says_what_is_wrong(build, tmp_path):

@@ -331,6 +331,8 @@ int handover_restore(struct manager *m)
     if (json_integer_value(json_object_get(o, "version")) != STATE_VERSION)
         return 0;
     m->router.event_seq = (uint32_t)json_integer_value(json_object_get(o, "event_seq"));
+    if (m->router.overlay && m->boot.rank == 0)
+        overlay_resume_events(m->router.overlay, m->router.event_seq);
     restore_attrs(m, json_object_get(o, "attrs"));
     json_array_foreach (clients, i, value)
         n += restore_client(m, value) == 0;

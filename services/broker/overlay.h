@@ -69,6 +69,8 @@ bool overlay_node_is_busy(const struct node *n);
 void overlay_node_drop(struct node *n, const char *reason);
 /* An event with its number, to all below. */
 void overlay_multicast(struct overlay *o, const flux_msg_t *msg);
+/* Rank 0, before anything else: events up to this number were published by the process before. */
+void overlay_resume_events(struct overlay *o, uint32_t seq);
 
 /* --- status */
 

@@ -290,6 +290,21 @@ void children_multicast(struct children *cs, const flux_msg_t *msg)
             (void)overlay_send(cs->all[i].node, msg);
 }
 
+void children_tell_epoch(struct children *cs)
+{
+    struct hello ours;
+    CLEANUP(freep) char *text = NULL;
+
+    overlay_hello(cs->overlay, &ours);
+    text = hello_encode(&ours);
+    for (size_t i = 0; i < cs->count; i++) {
+        struct node *n = cs->all[i].node;
+
+        if (n && !n->lost && (!text || node_queue_control(n, NODE_EPOCH, text, strlen(text)) < 0))
+            overlay_lose(cs->overlay, n, "it cannot be told that events are counted anew");
+    }
+}
+
 static void check_torpid(struct children *cs, struct child *c, uint64_t now_usec)
 {
     const double seconds = (double)(now_usec - c->node->rx_usec) * 1e-6;

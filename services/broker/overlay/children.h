@@ -33,6 +33,8 @@ int children_init(struct children *cs, struct overlay *o);
 void children_deinit(struct children *cs);
 struct child *children_find(struct children *cs, uint32_t rank);
 void children_multicast(struct children *cs, const flux_msg_t *msg);
+/* The epoch is another than that of their welcome. */
+void children_tell_epoch(struct children *cs);
 /* Now and then: who has been silent; and a sign of life to each. */
 void children_tick(struct children *cs, uint64_t now_usec);
 /* Drop those that were marked. */

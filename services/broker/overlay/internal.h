@@ -33,6 +33,8 @@ void overlay_detach(struct overlay *o, struct node *n);
 void overlay_lose(struct overlay *o, struct node *n, const char *why);
 /* Something in the set of nodes below has changed: recompute, tell. */
 void overlay_changed(struct overlay *o);
+/* The parent knows an epoch: if it is another, events are counted anew, here and below. */
+void overlay_take_epoch(struct overlay *o, const struct hello *h);
 /* Handle a frame of a session: control messages that concern both sides, and the router's. NULL, or
  * why it is to be dropped. */
 const char *overlay_message(struct overlay *o, struct node *n, flux_msg_t *msg);

@@ -242,6 +242,17 @@ int node_send(struct node *n, const flux_msg_t *msg)
     return enqueue(n, &p, msg_payload_size(msg));
 }
 
+int node_queue_control(struct node *n, enum node_control_type type, const void *data, size_t size)
+{
+    const struct msg_pieces p = { .head = { NODE_CONTROL_MAGIC, (uint8_t)type },
+                                  .head_size = NODE_CONTROL_HEAD,
+                                  .payload = data,
+                                  .payload_size = size,
+                                  .fd = -EBADF };
+
+    return enqueue(n, &p, 0);
+}
+
 /* --- in */
 
 static int begin_large(struct node *n, const uint8_t *data, size_t size, const char **ret_reason)

@@ -27,6 +27,7 @@ enum node_control_type {
     NODE_ALIVE,     /* nothing */
     NODE_ONLINE,    /* idset: the sender and all below it that are in the tree; child to parent */
     NODE_GOODBYE,   /* the sender ends in good order */
+    NODE_EPOCH,     /* JSON, hello.h; parent to child: events are counted anew from here on */
 };
 
 struct client;
@@ -64,6 +65,8 @@ DEFINE_CLEANUP(struct node *, node_free)
 int node_send(struct node *n, const flux_msg_t *msg);
 /* A control message, before all that waits. Payload lent. */
 int node_send_control(struct node *n, enum node_control_type type, const void *data, size_t size);
+/* One that keeps its place among the messages. Returns as node_send(). */
+int node_queue_control(struct node *n, enum node_control_type type, const void *data, size_t size);
 /* The same to somebody who has no session. */
 int node_send_stranger(struct zsock *sock, const uint8_t *id, enum node_control_type type,
                        const void *data, size_t size);

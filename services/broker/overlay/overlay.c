@@ -63,6 +63,16 @@ static void on_reap(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg
 
 /* --- messages */
 
+void overlay_take_epoch(struct overlay *o, const struct hello *h)
+{
+    if (!h->epoch[0] || strcmp(o->epoch, h->epoch) == 0)
+        return;
+    history_deinit(&o->history);
+    o->history.first = o->history.next = h->event_seq + 1;
+    (void)snprintf(o->epoch, sizeof(o->epoch), "%s", h->epoch);
+    children_tell_epoch(&o->children);
+}
+
 static const char *event_of_parent(struct overlay *o, flux_msg_t *msg)
 {
     const uint32_t seq = msg_proto(msg)->aux1;
@@ -89,6 +99,11 @@ void overlay_multicast(struct overlay *o, const flux_msg_t *msg)
 {
     history_add(&o->history, msg);
     children_multicast(&o->children, msg);
+}
+
+void overlay_resume_events(struct overlay *o, uint32_t seq)
+{
+    o->history.first = o->history.next = seq + 1;
 }
 
 int overlay_send(struct node *n, const flux_msg_t *msg)

@@ -97,11 +97,7 @@ static void handle_welcome(struct parent *p, const void *data, size_t size)
         log_notice("%s (rank %u) was started anew", h.host, p->rank);
     (void)snprintf(p->uuid, sizeof(p->uuid), "%s", h.uuid);
     (void)snprintf(p->host, sizeof(p->host), "%s", h.host);
-    if (h.epoch[0] && strcmp(o->epoch, h.epoch) != 0) { /* events are counted anew */
-        history_deinit(&o->history);
-        o->history.first = o->history.next = h.event_seq + 1;
-        (void)snprintf(o->epoch, sizeof(o->epoch), "%s", h.epoch);
-    }
+    overlay_take_epoch(o, &h);
     flux_watcher_stop(p->limit);
     if (!p->node) {
         if (node_new(p->sock, p->rank, p->host, NULL, &p->node) < 0 ||
@@ -140,6 +136,14 @@ static void handle_refusal(struct parent *p, const void *data, size_t size)
     give_up(p, p->error);
 }
 
+static void handle_epoch(struct parent *p, const void *data, size_t size)
+{
+    struct hello h;
+
+    if (p->state == PARENT_ONLINE && hello_decode(data, size, &h) == 0)
+        overlay_take_epoch(p->overlay, &h);
+}
+
 static const char *handle_control(struct parent *p, const struct node_control *c)
 {
     switch (c->type) {
@@ -148,6 +152,9 @@ static const char *handle_control(struct parent *p, const struct node_control *c
         return NULL;
     case NODE_REFUSED:
         handle_refusal(p, c->data, c->size);
+        return NULL;
+    case NODE_EPOCH:
+        handle_epoch(p, c->data, c->size);
         return NULL;
     case NODE_GOODBYE:
         return "it ended the session";
