@@ -23,7 +23,8 @@ void client_set_command(const char *name)
 static void begin_message(FILE *f)
 {
     (void)fflush(stdout);
-    fprintf(f, "fluxctl%s%s: ", command_name[0] ? " " : "", command_name);
+    fprintf(f, "flux%s%.*s: ", command_name[0] ? "-" : "", (int)strcspn(command_name, " "),
+            command_name);
 }
 
 /* What went wrong before this flush is not known any more. */
@@ -107,7 +108,7 @@ flux_t *client_open(void)
     if (!uri)
         uri = "local:///run/flux/local";
     if (!h && (errno == ENOENT || errno == ECONNREFUSED))
-        complain("cannot reach the Flux instance at %s: %s; start one with `fluxctl start` or "
+        complain("cannot reach the Flux instance at %s: %s; start one with `flux start` or "
                  "`systemctl start flux.target`",
                  uri, strerror(errno));
     else if (!h)
@@ -214,6 +215,11 @@ int refuse_both(const struct cmdline *c, const char *a, const char *b)
         return 0;
     complain("--%s and --%s exclude each other", a, b);
     return -1;
+}
+
+const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
 }
 
 const char *jobid_text(flux_jobid_t id)

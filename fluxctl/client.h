@@ -12,8 +12,8 @@
 DEFINE_CLEANUP(flux_t *, flux_close)
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
 
-/* "fluxctl COMMAND: text" on stderr. complain() returns EXIT_FAILURE, for "return complain(...)".
- */
+/* "flux-COMMAND: text" on stderr, named as its manual page is: "flux-kvs: " for flux kvs get.
+ * complain() returns EXIT_FAILURE, for "return complain(...)". */
 void client_set_command(const char *name);
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, on another file. */
@@ -23,7 +23,7 @@ int output_check(void);
 /* For commands that go on printing: send out what there is. Ends the process if that fails. */
 void output_flush(void);
 
-/* "fluxctl COMMAND: text: why", the reason taken from a failed future (or errno if f is NULL). */
+/* "flux-COMMAND: text: why", the reason taken from a failed future (or errno if f is NULL). */
 int complain_future(flux_future_t *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The reason a future failed, in words; call right after the failure. */
 const char *future_reason(flux_future_t *f);
@@ -45,6 +45,9 @@ int parse_signal(const char *s, int *ret);    /* "TERM", "SIGTERM", "15" */
 int parse_user(const char *s, uint32_t *ret); /* a name, a number, or "all": unknown */
 /* At most one of two options may be given. */
 int refuse_both(const struct cmdline *c, const char *a, const char *b);
+
+/* The ending of a word of which there are n: "%zu job%s". */
+const char *plural(size_t n);
 
 /* A job id in the encoding for people; the text is static, for one use at a time. */
 const char *jobid_text(flux_jobid_t id);

@@ -143,10 +143,10 @@ static void print_options(const struct cmdline *line, const char *cc, FILE *f)
     }
 }
 
-/* "flux-mini: submit -n2 hostname" */
+/* "flux-bulksubmit: submit -n2 hostname" */
 static void print_line(const struct cmdline *line, const char *cc, FILE *f)
 {
-    fputs("flux-mini: submit", f);
+    fprintf(f, "flux-%.*s: submit", (int)strcspn(line->command->name, " "), line->command->name);
     print_options(line, cc, f);
     for (int i = 0; i < line->argc; i++) {
         CLEANUP(freep) char *word = cc_substitute(line->argv[i], cc);
@@ -273,7 +273,7 @@ static const struct option bulksubmit_options[] = {
     MANY_OPTIONS,
     { 0, "define", "NAME=CODE", "Let {.NAME} stand for an expression over the input x" },
     { 0, "shuffle", NULL, "Submit in random order" },
-    { 0, "sep", "TEXT", "What separates the words of files (default: newlines; none: whitespace)" },
+    { 0, "sep", "TEXT", "Separator of words in files (default: newline; none: whitespace)" },
     { 0 },
 };
 

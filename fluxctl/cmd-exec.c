@@ -302,7 +302,7 @@ static void leave_out_the_rest(struct exec *x, int signum)
 
     if (left == 0)
         return;
-    complain("not started on %zu ranks", left);
+    complain("not started on %zu rank%s", left, plural(left));
     raise_status(x, 128 + signum);
     x->count = x->asked;
     x->running -= left;
@@ -360,7 +360,8 @@ static int parse_ranks(flux_t *h, const char *s, struct idset **ret)
     if (!(*ret = idset_decode(s)) || idset_count(*ret) == 0)
         return complain("--rank must be a set of ranks such as 0-3,7, or all, not '%s'", s);
     if (idset_last(*ret) >= size) {
-        complain("there is no rank %u, the instance has %u nodes", idset_last(*ret), size);
+        complain("there is no rank %u, the instance has %u node%s", idset_last(*ret), size,
+                 plural(size));
         return EX_NOHOST;
     }
     return EXIT_SUCCESS;

@@ -51,13 +51,13 @@ static int run_version(const struct cmdline *c)
     const char *uri = getenv("FLUX_URI");
     const char *version;
 
-    printf("commands:    %s\n", FLUX_VERSION);
-    printf("libflux-core:%s%s\n", " ", FLUX_CORE_VERSION_STRING);
+    printf("commands:     %s\n", FLUX_VERSION);
+    printf("libflux-core: %s\n", FLUX_CORE_VERSION_STRING);
     if (!(h = flux_open(NULL, 0)))
         return EXIT_SUCCESS;
     if ((version = flux_attr_get(h, "version")))
-        printf("broker:      %s\n", version);
-    printf("FLUX_URI:    %s\n", uri ? uri : "local:///run/flux/local");
+        printf("broker:       %s\n", version);
+    printf("FLUX_URI:     %s\n", uri ? uri : "local:///run/flux/local");
     return EXIT_SUCCESS;
 }
 

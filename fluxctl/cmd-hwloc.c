@@ -63,7 +63,7 @@ static struct idset *parse_ranks(const char *s, uint32_t size)
     }
     if (idset_last(ranks) >= size) {
         complain("there is no rank %u: the instance has %u rank%s, from 0", idset_last(ranks), size,
-                 size == 1 ? "" : "s");
+                 plural(size));
         return NULL;
     }
     return TAKE(ranks);
@@ -127,8 +127,8 @@ static int run_info(const struct cmdline *c)
     if (cmdline_has(c, "json"))
         printf("{\"machines\":%zu,\"cores\":%zu,\"pus\":%zu}\n", n.machines, n.cores, n.pus);
     else
-        printf("%zu Machine%s, %zu Core%s, %zu PU%s\n", n.machines, n.machines == 1 ? "" : "s",
-               n.cores, n.cores == 1 ? "" : "s", n.pus, n.pus == 1 ? "" : "s");
+        printf("%zu Machine%s, %zu Core%s, %zu PU%s\n", n.machines, plural(n.machines), n.cores,
+               plural(n.cores), n.pus, plural(n.pus));
     return EXIT_SUCCESS;
 }
 

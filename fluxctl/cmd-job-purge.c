@@ -53,12 +53,14 @@ static int run_purge(const struct cmdline *c)
         return EXIT_FAILURE;
     count = json_integer_value(json_object_get(answer, "count"));
     if (c->argc > 0 && count < c->argc)
-        return complain("%lld of %d jobs %s; the others are unknown", (long long)count, c->argc,
+        return complain("%lld of %d job%s %s; the others are unknown", (long long)count, c->argc,
+                        plural((size_t)c->argc),
                         cmdline_has(c, "force") ? "purged" : "would be purged");
     if (cmdline_has(c, "force"))
-        printf("%lld jobs purged\n", (long long)count);
+        printf("%lld job%s purged\n", (long long)count, plural((size_t)count));
     else
-        printf("%lld jobs would be purged; confirm with --force\n", (long long)count);
+        printf("%lld job%s would be purged; confirm with --force\n", (long long)count,
+               plural((size_t)count));
     return EXIT_SUCCESS;
 }
 

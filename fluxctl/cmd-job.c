@@ -364,9 +364,9 @@ static int act_on_all(const struct cmdline *c, const char *topic, json_t *reques
     errors = (int)json_integer_value(json_object_get(answer, "errors"));
     if (count > 0 && !cmdline_has(c, "force"))
         fprintf(stderr, "%d job%s would be %s; confirm with --force\n", count,
-                count == 1 ? "" : "s", verb);
+                plural((size_t)count), verb);
     else if (count > 0 || !cmdline_has(c, "quiet"))
-        fprintf(stderr, "%d job%s %s (%d errors)\n", count, count == 1 ? "" : "s", verb, errors);
+        fprintf(stderr, "%d job%s %s (%d errors)\n", count, plural((size_t)count), verb, errors);
     return errors ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -179,8 +179,7 @@ static int check_fields(const struct format *f)
 {
     for (size_t i = 0; i < format_nfields(f); i++) {
         if (!job_field_heading(format_field(f, i))) {
-            complain("--format: jobs have no field '%s'; see `fluxctl help jobs`",
-                     format_field(f, i));
+            complain("--format: jobs have no field '%s'; see `flux help jobs`", format_field(f, i));
             return -1;
         }
     }

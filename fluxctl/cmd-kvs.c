@@ -22,7 +22,7 @@ int kvs_option_at(const struct cmdline *c, const char **ret)
 
     if (!s || (o = treeobj_decode(s, strlen(s))))
         return 0;
-    complain("--at: '%.80s' is not a tree object (RFC 11); `fluxctl kvs getroot` prints one", s);
+    complain("--at: '%.80s' is not a tree object (RFC 11); `flux kvs getroot` prints one", s);
     return -1;
 }
 

@@ -117,8 +117,7 @@ static int is_running(flux_t *h, const char *name)
     if (rc <= 0)
         return rc;
     if (state && strcmp(state, "running") == 0 && !json_object_get(o, "uid")) {
-        complain("%s is part of the router, not a module; `fluxctl shutdown` ends the instance",
-                 name);
+        complain("%s is part of the router, not a module; `flux shutdown` ends the instance", name);
         return -1;
     }
     return state && strcmp(state, "idle") != 0;
@@ -284,7 +283,7 @@ static int load_module(const struct manager *m, const struct cmdline *c)
         (loaded = module_is_loaded(m, name)) < 0)
         return EXIT_FAILURE;
     if (loaded)
-        return complain("%s runs already; `fluxctl module reload` starts it anew", name);
+        return complain("%s runs already; `flux module reload` starts it anew", name);
     args = arguments_of(c);
     return args ? module_start(m, name, path, args) : complain("out of memory");
 }

@@ -77,11 +77,11 @@ static int run_status(const struct cmdline *c)
     }
     print_status(o);
     if (cmdline_has(c, "verbose")) {
-#define COUNT(key) json_integer_value(json_object_get(o, key))
-        printf("%" JSON_INTEGER_FORMAT " alloc requests queued\n", COUNT("queued"));
-        printf("%" JSON_INTEGER_FORMAT " alloc requests pending to scheduler\n",
-               COUNT("outstanding"));
-        printf("%" JSON_INTEGER_FORMAT " running jobs\n", COUNT("running"));
+#define COUNT(key) (size_t) json_integer_value(json_object_get(o, key))
+        printf("%zu alloc request%s queued\n", COUNT("queued"), plural(COUNT("queued")));
+        printf("%zu alloc request%s pending to scheduler\n", COUNT("outstanding"),
+               plural(COUNT("outstanding")));
+        printf("%zu running job%s\n", COUNT("running"), plural(COUNT("running")));
 #undef COUNT
     }
     return EXIT_SUCCESS;

@@ -63,7 +63,7 @@ static int parse_format(const struct cmdline *c, const struct named_format *form
     }
     for (size_t i = 0; i < format_nfields(*ret); i++) {
         if (!row_heading(format_field(*ret, i))) {
-            complain("--format: resources have no field '%s'; see `fluxctl help resource`",
+            complain("--format: resources have no field '%s'; see `flux help resource`",
                      format_field(*ret, i));
             return -1;
         }
@@ -323,8 +323,8 @@ static int run_info(const struct cmdline *c)
     nodes = rset_nnodes(r);
     cores = rset_count(r, "core");
     gpus = rset_count(r, "gpu");
-    printf("%zu Node%s, %zu Core%s, %zu GPU%s\n", nodes, nodes == 1 ? "" : "s", cores,
-           cores == 1 ? "" : "s", gpus, gpus == 1 ? "" : "s");
+    printf("%zu Node%s, %zu Core%s, %zu GPU%s\n", nodes, plural(nodes), cores, plural(cores), gpus,
+           plural(gpus));
     return EXIT_SUCCESS;
 }
 

@@ -102,7 +102,7 @@ static int set_environment(const struct start_options *o)
 
 static void show(char *const *argv)
 {
-    fputs("fluxctl start:", stderr);
+    fputs("flux-start:", stderr);
     for (size_t i = 0; argv[i]; i++)
         fprintf(stderr, " %s", argv[i]);
     fputc('\n', stderr);
@@ -248,7 +248,7 @@ static int run_start(const struct cmdline *c)
 const struct command cmd_start[] = {
     { .name = "start",
       .args = "[COMMAND [ARGS...]]",
-      .summary = "Start a single-user instance and run a command in it (default: your shell)",
+      .summary = "Start an instance of your own and run a command (or a shell) in it",
       .options = start_options,
       .max_args = -1,
       .flags = COMMAND_STOP_AT_ARGUMENT,

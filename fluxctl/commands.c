@@ -68,7 +68,7 @@ void commands_print_help(FILE *f)
     const char *title = "";
 
     fputs(
-        "Usage: fluxctl [OPTIONS] COMMAND [ARGS...]\n\n"
+        "Usage: flux [OPTIONS] COMMAND [ARGS...]\n\n"
         "Options:\n"
         "  -h, --help                  Show this help\n"
         "  -V, --version               Show versions\n"
@@ -84,7 +84,7 @@ void commands_print_help(FILE *f)
                 fprintf(f, "  %-27s %s\n", c->name, c->summary);
         }
     }
-    fputs("\n`fluxctl COMMAND --help` shows the options of a command, `fluxctl help COMMAND` its "
+    fputs("\n`flux COMMAND --help` shows the options of a command, `flux help COMMAND` its "
           "manual page.\n",
           f);
 }
@@ -93,7 +93,7 @@ static bool begins(const char *name, int words, char **argv);
 
 void commands_print_group(int words, char **argv, FILE *f)
 {
-    fputs("Usage: fluxctl", f);
+    fputs("Usage: flux", f);
     for (int i = 0; i < words; i++)
         fprintf(f, " %s", argv[i]);
     fputs(" COMMAND [ARGS...]\n\nCommands:\n", f);

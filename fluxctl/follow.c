@@ -314,7 +314,7 @@ int follow_job(flux_t *h, flux_jobid_t id, struct follow_options options)
     if (!(fo = follow_new(h, id, &options)))
         return complain("cannot attach to job %s: %s", jobid_text(id), strerror(errno));
     if (flux_reactor_run(result.reactor, 0) < 0)
-        return complain("lost the connection to the instance: %s; `fluxctl job attach %s` takes "
+        return complain("lost the connection to the instance: %s; `flux job attach %s` takes "
                         "job %s up again",
                         strerror(errno), jobid_text(id), jobid_text(id));
     return result.status;

@@ -94,7 +94,8 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     else if (signum == SIGPIPE)
         cancel(in, "nobody reads its output");
     else
-        cancel(in, signum == SIGTERM ? "fluxctl was terminated" : "the terminal was closed");
+        cancel(in, signum == SIGTERM ? "the command that submitted it was terminated"
+                                     : "the terminal was closed");
 }
 
 struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool unread)

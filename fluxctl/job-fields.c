@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The fields of `fluxctl jobs`. One table maps a field to its heading and to where its value comes
+/* The fields of `flux jobs`. One table maps a field to its heading and to where its value comes
  * from: an attribute of the service as it is, or a function. */
 #include "job-fields.h"
 

@@ -22,7 +22,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     client_set_command(command->name);
     if (cmdline_parse(command, argc, argv, &c, &error) < 0) {
         complain("%s", error.text);
-        fprintf(stderr, "Try `fluxctl %s --help`.\n", command->name);
+        fprintf(stderr, "Try `flux %s --help`.\n", command->name);
         return EXIT_FAILURE;
     }
     if (c.help) {
@@ -52,18 +52,18 @@ static int no_command(int argc, char **argv)
         commands_print_group(known, argv, stdout);
         return EXIT_SUCCESS;
     }
-    fputs("fluxctl: ", stderr);
+    fputs("flux: ", stderr);
     fputs(known < argc ? "there is no command '" : "a command is missing after '", stderr);
     print_words(known < argc ? known + 1 : argc, argv, stderr);
     fputs("'\n", stderr);
     if (meant) {
-        fputs("Did you mean `fluxctl ", stderr);
+        fputs("Did you mean `flux ", stderr);
         print_words(known, argv, stderr);
         fprintf(stderr, "%s%s`?\n", known > 0 ? " " : "", meant);
     } else if (known > 0) {
         commands_print_group(known, argv, stderr);
     } else {
-        fputs("Try `fluxctl --help`.\n", stderr);
+        fputs("Try `flux --help`.\n", stderr);
     }
     return EXIT_FAILURE;
 }
@@ -110,23 +110,22 @@ static int global_options(int argc, char **argv, bool *ret_verbose, int *ret_sta
         } else if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "--verbose") == 0) {
             *ret_verbose = true;
         } else {
-            *ret_status = complain("unknown option %s; try `fluxctl --help`", argv[i]);
+            *ret_status = complain("unknown option %s; try `flux --help`", argv[i]);
             return -1;
         }
     }
     return i;
 }
 
-/* A closed standard stream would become whatever is opened next: the connection to the router. */
+/* A closed standard stream would become whatever is opened next: the connection to the router.
+ * One for output that can only be read makes what is printed an error (EBADF), as it should be. */
 static void open_standard_streams(void)
 {
-    int fd;
+    static const int modes[] = { O_RDWR, O_RDONLY, O_RDWR };
 
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        (void)close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", modes[fd]); /* the lowest free number: this one */
 }
 
 int main(int argc, char **argv)

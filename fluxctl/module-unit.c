@@ -356,7 +356,7 @@ static void print_arguments(FILE *f, const json_t *args)
 static int leave_it_to_root(const char *path, const json_t *args)
 {
     complain("the system's service manager lets only root start modules; type:");
-    fprintf(stderr, "  sudo fluxctl module load %s", path);
+    fprintf(stderr, "  sudo flux module load %s", path);
     print_arguments(stderr, args);
     fputc('\n', stderr);
     return EXIT_FAILURE;

@@ -159,8 +159,8 @@ static int check_arguments(struct parser *p)
     if (p->c->help)
         return 0;
     if (p->c->argc < command->min_args)
-        return errorx_fail(p->error, EINVAL, "too few arguments, usage: fluxctl %s %s",
-                           command->name, command->args ? command->args : "");
+        return errorx_fail(p->error, EINVAL, "too few arguments, usage: flux %s %s", command->name,
+                           command->args ? command->args : "");
     if (command->max_args >= 0 && p->c->argc > command->max_args)
         return errorx_fail(p->error, EINVAL, "unexpected argument '%s'",
                            p->c->argv[command->max_args]);
@@ -263,13 +263,13 @@ char *cmdline_join(const struct cmdline *c, int first)
 
 void command_print_help(const struct command *command, FILE *f)
 {
-    fprintf(f, "Usage: fluxctl %s%s%s%s\n%s.\n\nOptions:\n", command->name,
+    fprintf(f, "Usage: flux %s%s%s%s\n%s.\n\nOptions:\n", command->name,
             command->options ? " [OPTIONS]" : "", command->args ? " " : "",
             command->args ? command->args : "", command->summary);
     for (const struct option *o = command->options; o && !is_end(o); o++)
         print_option(o, f);
     print_option(&help_option, f);
-    fprintf(f, "\nSee also: fluxctl help %.*s\n", (int)strcspn(command->name, " "), command->name);
+    fprintf(f, "\nSee also: flux help %.*s\n", (int)strcspn(command->name, " "), command->name);
 }
 
 static void complete_option(const struct option *o, const char *word, FILE *f)

@@ -177,7 +177,7 @@ static void on_submitted(flux_future_t *f, void *arg)
             complain_to(
                 err_of(e),
                 "the connection was lost while submitting: the job may or may not have been "
-                "accepted, see `fluxctl jobs`");
+                "accepted, see `flux jobs`");
         else
             complain_to(err_of(e), "cannot submit the job: %s", future_reason(f));
         e->state = ENTRY_REFUSED;
@@ -265,8 +265,8 @@ static void print_summary(const struct submission *s)
 {
     progress_finish((struct progress *)&s->progress, &s->counts);
     if (s->progress.file && s->wait)
-        fprintf(stderr, "%zu jobs: %zu completed, %zu failed\n", s->counts.total,
-                s->counts.completed, s->counts.failed);
+        fprintf(stderr, "%zu job%s: %zu completed, %zu failed\n", s->counts.total,
+                plural(s->counts.total), s->counts.completed, s->counts.failed);
 }
 
 static FILE *progress_file(const struct cmdline *c)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The format language of `fluxctl jobs` and the fields of a job. */
+/* The format language of `flux jobs` and the fields of a job. */
 #include "base/testing.h"
 
 #include <errno.h>

@@ -330,8 +330,7 @@ int userinstance_run(const struct supervisor_options *o, bool verbose)
         status = complain("%s", error.text);
         if (in.written) {
             show_journal(&in);
-            fprintf(stderr,
-                    "Try `journalctl --user -u 'flux-%s-*'`, or `fluxctl start --embedded`.\n",
+            fprintf(stderr, "Try `journalctl --user -u 'flux-%s-*'`, or `flux start --embedded`.\n",
                     in.name);
         }
     } else {

@@ -13,7 +13,7 @@ from embedded import wait_until
 
 def test_bulksubmit_dry_run_prints_a_line_for_each_combination(instance):
     out = instance.flux("bulksubmit", "--dry-run", "-n", "{.p2}", "--define=p2=2**int(x)", "hostname", ":::", 0, 1, 2)
-    assert out.splitlines() == [f"flux-mini: submit -n{n} hostname" for n in (1, 2, 4)]
+    assert out.splitlines() == [f"flux-bulksubmit: submit -n{n} hostname" for n in (1, 2, 4)]
     out = instance.flux("mini", "bulksubmit", "--dry-run", "echo", "{1}", "{0}", ":::", 1, 2, ":::", 3, 4)
     assert out.splitlines() == [f"flux-mini: submit echo {x}" for x in ("3 1", "4 1", "3 2", "4 2")]
 
@@ -33,7 +33,7 @@ def test_bulksubmit_refuses_what_it_does_not_understand_before_it_submits(instan
     before = instance.flux("jobs", "-a", "-n", "-o", "{id}")
     for template in ("{foo}", "{3}", "{.x}"):
         r = instance.run("bulksubmit", "echo", template, ":::", "a", check=False)
-        assert r.returncode == 1 and r.stderr.startswith("fluxctl bulksubmit: ")
+        assert r.returncode == 1 and r.stderr.startswith("flux-bulksubmit: ")
     r = instance.run("bulksubmit", "--define=d=open(x)", "echo", "{.d}", ":::", "a", check=False)
     assert "open()" in r.stderr
     assert instance.flux("jobs", "-a", "-n", "-o", "{id}") == before
@@ -156,7 +156,7 @@ def test_module_refuses_what_is_no_daemon(instance):
         (("load", "nosuch"), "there is no nosuch.so"),
         (("load", "./x.so"), "No such file"),
         (("load", "kvs", "a=b"), "no arguments"),
-        (("remove", "broker"), "fluxctl shutdown"),
+        (("remove", "broker"), "flux shutdown"),
         (("remove", "nosuch"), "is not loaded"),
         (("list", "nosuch"), "there is no service"),
     ):

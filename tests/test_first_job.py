@@ -237,7 +237,7 @@ def test_without_an_instance_the_error_says_what_to_do(build, tmp_path):
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
     env["FLUX_URI"] = f"local://{tmp_path}/nothing"
     r = subprocess.run([build / "fluxctl" / "fluxctl", "jobs"], env=env, capture_output=True, text=True, timeout=10)
-    assert r.returncode != 0 and str(tmp_path) in r.stderr and "fluxctl start" in r.stderr
+    assert r.returncode != 0 and str(tmp_path) in r.stderr and "flux start" in r.stderr
 
 
 def test_start_returns_the_exit_code_of_its_command_and_leaves_nothing(build, tmp_path):

@@ -31,7 +31,7 @@ def kvs(i, *args, **kw):
 def refused(i, *args, **kw):
     """Its sentence."""
     r = i.run("kvs", *args, check=False, **kw)
-    assert r.returncode == 1 and r.stderr.startswith("fluxctl kvs ") and r.stderr.count("\n") == 1, r
+    assert r.returncode == 1 and r.stderr.startswith("flux-kvs: ") and r.stderr.count("\n") == 1, r
     return r.stderr
 
 
@@ -165,7 +165,7 @@ def test_a_watch_ends_when_the_key_or_the_namespace_goes(instance, dir, ns):
     w = Watch(instance, "get", "-w", f"{dir}.a")
     assert w.next() == "0"
     kvs(instance, "unlink", f"{dir}.a")
-    assert w.end() == ("", f"fluxctl kvs get: {dir}.a: No such file or directory\n", 1)
+    assert w.end() == ("", f"flux-kvs: {dir}.a: No such file or directory\n", 1)
     w = Watch(instance, "get", "-N", ns, "-W", "a")
     kvs(instance, "namespace", "remove", ns)
     out, err, status = w.end()

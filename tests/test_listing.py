@@ -93,7 +93,7 @@ def test_jobs_may_be_named_in_any_encoding_and_unknown_ones_are_complained_about
 ], ids=lambda x: x[-1].encode("ascii", "replace").decode() if isinstance(x, list) else "")
 def test_a_wrong_value_is_refused_with_the_option_and_the_value(zoo, args, words):
     r = zoo[0].run("jobs", *args, check=False)
-    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("fluxctl jobs: ")
+    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("flux-jobs: ")
     assert all(w in r.stderr for w in words.split(" ")), r.stderr
 
 

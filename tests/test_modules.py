@@ -269,7 +269,7 @@ def test_load_says_why_it_failed_and_leaves_nothing(clean, modules, what, args, 
 
 def test_a_constructor_that_crashes_is_nobodys_crash_but_its_own(clean, modules):
     r = clean.run("module", "load", modules / "trouble.so", env={"TROUBLE_LOADS": "1"}, check=False)
-    assert r.returncode == 1 and r.stderr.startswith("fluxctl module load: ")
+    assert r.returncode == 1 and r.stderr.startswith("flux-module: ")
 
 
 def test_a_name_is_searched_in_the_module_path(clean, modules):

@@ -89,7 +89,7 @@ def test_every_command_has_help_and_a_page_that_tells_of_it(build):
     assert len(names) > 40 and "kvs namespace create" in names
     for name in names:
         r = subprocess.run([build / "fluxctl" / "fluxctl", *name.split(), "--help"], capture_output=True, text=True)
-        assert r.returncode == 0 and r.stdout.startswith(f"Usage: fluxctl {name}"), name
+        assert r.returncode == 0 and r.stdout.startswith(f"Usage: flux {name}"), name
         page = TOP / "man" / "man1" / f"flux-{name.split()[0]}.1"
         assert page.exists(), name
         text = text_of(page)
@@ -97,6 +97,12 @@ def test_every_command_has_help_and_a_page_that_tells_of_it(build):
             text = text_of(TOP / "man" / text.split()[1])
         for word in name.split():
             assert re.search(rf"\b{word}\b", text), (name, word)
+
+
+def test_help_fits_100_columns(build):
+    wide = [l for name in ["", *commands(build)]
+            for l in subprocess.run([build / "fluxctl" / "fluxctl", *name.split(), "--help"], capture_output=True, text=True).stdout.splitlines() if len(l) > 100]
+    assert wide == []
 
 
 def test_every_option_is_on_the_page(build):

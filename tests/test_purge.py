@@ -61,7 +61,7 @@ def test_active_jobs_and_promised_results_stay(fresh_instance):
         assert r.returncode != 0 and why in r.stderr, jobid
     assert "0 jobs purged" in i.flux("job", "purge", "--force", "--num-limit=0")
     i.run("job", "wait", waitable)
-    wait_until("the purge", lambda: "1 jobs purged" in i.flux("job", "purge", "--force", "--num-limit=0"))
+    wait_until("the purge", lambda: "1 job purged" in i.flux("job", "purge", "--force", "--num-limit=0"))
 
 
 def test_a_purge_without_a_sensible_choice_is_refused(instance):

@@ -104,7 +104,7 @@ def test_urgencies_and_flags_reach_the_job(instance):
 ])
 def test_an_error_names_the_option_and_the_value(instance, option, words):
     r = instance.run("run", option, "true", check=False)
-    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("fluxctl run: ")
+    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("flux-run: ")
     assert all(w in r.stderr for w in words.split(" ")), r.stderr
 
 
@@ -160,7 +160,7 @@ def test_cc_makes_a_job_for_each_id_and_tells_it(instance):
 
 def test_cc_is_empty_where_there_are_no_copies(instance):
     assert dry(instance, "echo", "a{cc}b", command=["submit"])["tasks"][0]["command"] == ["echo", "ab"]
-    assert instance.flux("bulksubmit", "--dry-run", "echo", "{}{cc}", ":::", "x") == "flux-mini: submit echo x"
+    assert instance.flux("bulksubmit", "--dry-run", "echo", "{}{cc}", ":::", "x") == "flux-bulksubmit: submit echo x"
 
 
 def test_the_exit_status_is_the_largest_of_the_jobs(instance):
@@ -197,8 +197,8 @@ def test_verbose_says_the_id_then_events_then_execution(instance):
 
 def bulk(i, *args, **kw):
     out = i.flux("bulksubmit", "--dry-run", *args, **kw).splitlines()
-    assert all(l.startswith("flux-mini: submit ") for l in out)
-    return [l[len("flux-mini: submit "):] for l in out]
+    assert all(l.startswith("flux-bulksubmit: submit ") for l in out)
+    return [l[len("flux-bulksubmit: submit "):] for l in out]
 
 
 def test_inputs_are_those_of_the_page(instance, tmp_path):
@@ -232,7 +232,7 @@ def test_replacements_are_those_of_the_page(instance):
 ], ids=lambda x: " ".join(x) if isinstance(x, list) else "")
 def test_an_error_of_bulksubmit_says_what_is_wrong(instance, args, words):
     r = instance.run("bulksubmit", *args, check=False)
-    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("fluxctl bulksubmit: ") and all(w in r.stderr for w in words.split(" ")), r.stderr
+    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("flux-bulksubmit: ") and all(w in r.stderr for w in words.split(" ")), r.stderr
 
 
 # --- standard streams and signals of run

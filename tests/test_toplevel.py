@@ -18,7 +18,7 @@ def lines(i, *args, **kw):
 
 def refused(i, *args, **kw):
     r = i.run(*args, check=False, **kw)
-    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("fluxctl"), r
+    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith("flux"), r
     return r.stderr
 
 
@@ -83,7 +83,7 @@ def test_commands_that_do_not_exist_suggest_what_was_meant(instance):
     for wrong, right in ((["jbos"], "jobs"), (["kv"], "kvs"), (["sumbit"], "submit"), (["kvs", "gte"], "kvs get"), (["kvs", "eventlog", "apend"], "kvs eventlog append"),
                          (["mini", "bulksumit"], "mini bulksubmit")):
         err = refused(instance, *wrong)
-        assert f"no command '{' '.join(wrong)}'" in err and f"Did you mean `fluxctl {right}`?" in err
+        assert f"no command '{' '.join(wrong)}'" in err and f"Did you mean `flux {right}`?" in err
     assert "Did you mean" not in refused(instance, "qqqqqqqq")
 
 
@@ -324,6 +324,52 @@ def test_commands_that_go_on_printing_end_when_they_cannot(instance, args):
         p = subprocess.Popen([instance.fluxctl, *args], env=instance.environ(), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
         wait_until("the end", lambda: instance.flux("event", "pub", "anything") == "" and p.poll() is not None)
     assert p.returncode == 1 and "cannot write to standard output" in p.stderr.read()
+
+
+PRINTING = ["bulksubmit --dry-run echo {} ::: 1", "config get", "content store", "dmesg", "env", "event sub", "getattr rank", "hwloc info", "hwloc topology", "job attach ID",
+            "job eventlog ID", "job id ID", "job info ID jobspec", "job last", "job namespace ID", "job stats", "job status -v ID", "job wait-event ID start", "jobs -a", "keygen --help", "kvs dir",
+            "kvs get full.a", "kvs getroot", "kvs ls", "kvs namespace list", "kvs version", "lsattr -v", "module list", "module stats kvs", "overlay status", "ping -c1 kvs",
+            "queue status", "resource R", "resource info", "resource list", "resource status", "run echo hi", "submit true", "uptime", "version", "watch ID"]
+
+
+def test_every_command_says_that_it_cannot_print(instance, tmp_path):
+    instance.flux("kvs", "put", "full.a=1")
+    id = instance.flux("submit", "echo", "hi")
+    instance.flux("job", "status", id)
+    r = {}
+    for command in PRINTING:
+        for to in ("&-", "/dev/full"):
+            p = subprocess.run(["sh", "-c", f"$FLUX {command.replace('ID', id)} >{to}"], env=instance.environ(FLUX=instance.fluxctl), stdin=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60)
+            r[f"{command} >{to}"] = (p.returncode, "cannot write to standard output" in p.stderr)
+    assert {k: v for k, v in r.items() if v != (1, True)} == {}
+
+
+def test_a_closed_output_does_not_matter_to_who_prints_nothing(instance):
+    r = subprocess.run(["sh", "-c", '"$FLUX" run true >&- && "$FLUX" kvs put full.b=2 >&- && "$FLUX" kvs get full.b'], env=instance.environ(FLUX=instance.fluxctl),
+                       capture_output=True, text=True, timeout=60)
+    assert (r.returncode, r.stdout, r.stderr) == (0, "2\n", "")
+
+
+# --- one manner of speaking
+
+
+@pytest.mark.parametrize("args, begin", [(["nosuch"], "flux: "), (["kvs", "nosuch"], "flux: "), (["--nosuch"], "flux: "), (["kvs", "get", "nosuch"], "flux-kvs: "),
+                                         (["run", "--nosuch"], "flux-run: "), (["mini", "run", "--nosuch"], "flux-mini: "), (["job", "info", "x", "y"], "flux-job: ")])
+def test_errors_begin_with_the_name_of_the_page(instance, args, begin):
+    r = instance.run(*args, check=False)
+    assert r.returncode == 1 and r.stdout == "" and r.stderr.startswith(begin) and "fluxctl" not in r.stderr, r
+
+
+def test_job_ids_are_ascii_where_they_must_be(instance):
+    id = instance.flux("submit", "true", env={"LC_ALL": "C.UTF-8"})
+    plain = instance.flux("submit", "true", env={"LC_ALL": "C"})
+    forced = instance.flux("submit", "true", env={"LC_ALL": "C.UTF-8", "FLUX_F58_FORCE_ASCII": "1"})
+    assert (id[0], plain[0], forced[0]) == ("ƒ", "f", "f")
+    for env in ({"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}):
+        instance.flux("job", "status", id, "f" + id[1:], plain, "ƒ" + forced[1:], env=env)
+    for env, letter in (({"LC_ALL": "C.UTF-8"}, "ƒ"), ({"LC_ALL": "C"}, "f"), ({"LC_ALL": "C.UTF-8", "FLUX_F58_FORCE_ASCII": "1"}, "f")):
+        assert {l.split()[0][0] for l in lines(instance, "jobs", "-an", env=env)} == {letter}
 
 
 # --- completion

@@ -97,7 +97,7 @@ def test_a_rank_whose_flux_exec_is_killed_is_named_and_the_others_go_on(tree):
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert sorted(p.stdout.readline() for _ in range(4)) == [f"{r}: ready\n" for r in range(4)]
     os.kill(daemon(tree, "exec", 2), signal.SIGKILL)
-    assert p.stderr.readline().startswith("fluxctl exec: rank 2: lost 'sh'")
+    assert p.stderr.readline().startswith("flux-exec: rank 2: lost 'sh'")
     out, _ = p.communicate("x\n", timeout=30)
     assert sorted(out.splitlines()) == ["0: x", "1: x", "3: x"]
     assert p.returncode == 1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* flux-module-exec: runs a module of a third party in a process of its own. See flux-module(1).
  *
- * `fluxctl module load` leaves a record in RUNDIR/module/NAME.json, {path, args}; without one the
+ * `flux module load` leaves a record in RUNDIR/module/NAME.json, {path, args}; without one the
  * module is searched by its name. Then: open the file, connect to the router, register the service,
  * call mod_main. READY=1 goes out when the module first runs its reactor. Exit status: 0 when it
  * was asked to end; FAILED (not started again) when it cannot be loaded or its mod_main failed;
@@ -228,7 +228,7 @@ static int run(const char *rundir, const char *name)
     return status;
 }
 
-/* For `fluxctl module load` and `info`: what a file is, before anything is started. */
+/* For `flux module load` and `info`: what a file is, before anything is started. */
 static int describe(const char *what)
 {
     struct module m;
@@ -253,7 +253,7 @@ static int usage(FILE *f, int status)
     fputs("Usage: flux-module-exec NAME\n"
           "       flux-module-exec --describe NAME|PATH\n"
           "Run the module NAME, or say what a module is. See flux-module(1).\n"
-          "It is started by `fluxctl module load`, through its service unit.\n\n"
+          "It is started by `flux module load`, through its service unit.\n\n"
           "  --help     show this text\n"
           "  --version  show the version\n",
           f);
