@@ -262,18 +262,42 @@ int journal_append(struct journal *j, struct change_list *changes)
 /* --- reading */
 
 /* With the lock. The newest first. */
-static int load_entry(struct journal *j, const uint8_t *digest, void **ret_data, size_t *ret_size)
+static const struct segment_entry *find_entry(struct journal *j, const uint8_t *digest,
+                                              struct segment **ret_segment)
 {
-    const struct segment_entry *e = NULL;
-    CLEANUP(freep) void *data = NULL;
     struct segment *s;
-    int rc;
 
     TAILQ_FOREACH_REVERSE(s, &j->segments, segment_list, link)
     {
-        if ((e = segment_find(s, digest)))
-            break;
+        const struct segment_entry *e = segment_find(s, digest);
+
+        if (e) {
+            *ret_segment = s;
+            return e;
+        }
     }
+    return NULL;
+}
+
+bool journal_has(struct journal *j, const uint8_t digest[DIGEST_SIZE])
+{
+    struct segment *s;
+    bool has;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    has = find_entry(j, digest, &s) != NULL;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return has;
+}
+
+/* With the lock. */
+static int load_entry(struct journal *j, const uint8_t *digest, void **ret_data, size_t *ret_size)
+{
+    CLEANUP(freep) void *data = NULL;
+    struct segment *s;
+    const struct segment_entry *e = find_entry(j, digest, &s);
+    int rc;
+
     if (!e)
         return -ENOENT;
     if (!(data = malloc(e->size ? e->size : 1)))

@@ -48,6 +48,7 @@ int journal_append(struct journal *j, struct change_list *changes);
 /* As store_load(); -ENOENT: not here, ask the store. */
 int journal_load(struct journal *j, const uint8_t digest[DIGEST_SIZE], void **ret_data,
                  size_t *ret_size);
+bool journal_has(struct journal *j, const uint8_t digest[DIGEST_SIZE]);
 /* Brings the roots of the store up to date. */
 int journal_overlay_roots(struct journal *j, json_t *roots);
 int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value); /* -ENOENT */

@@ -38,6 +38,10 @@ enum statement {
     STMT_CHECKPOINT_SET,
     STMT_CHECKPOINT_GET,
     STMT_FOLDED_SET,
+    STMT_ROW_LAST,
+    STMT_ROW_FIND,
+    STMT_ROW_NEXT,
+    STMT_ROW_REMOVE,
     STMT_COUNT
 };
 
@@ -57,6 +61,10 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_CHECKPOINT_GET] = "SELECT value FROM checkpoints WHERE key=?1",
     [STMT_FOLDED_SET] = "INSERT INTO meta(key,value) VALUES('folded',?1)"
                         " ON CONFLICT(key) DO UPDATE SET value=?1",
+    [STMT_ROW_LAST] = "SELECT max(rowid) FROM blobs",
+    [STMT_ROW_FIND] = "SELECT rowid FROM blobs WHERE digest=?1",
+    [STMT_ROW_NEXT] = "SELECT rowid,digest,size FROM blobs WHERE rowid>?1 ORDER BY rowid LIMIT 1",
+    [STMT_ROW_REMOVE] = "DELETE FROM blobs WHERE rowid=?1",
 };
 
 static const char *const schema =
@@ -72,6 +80,9 @@ struct store {
     enum store_sync sync;
     enum digest_algorithm hash;
     sqlite3_stmt *stmt[STMT_COUNT];
+    bool lazy; /* in a transaction that does not wait for the disk */
+    void (*on_repeat)(uint64_t number, void *arg);
+    void *on_repeat_arg;
     char errstr[160];
 };
 
@@ -109,6 +120,9 @@ static int errno_of(int rc)
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
         return -EACCES;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EBADMSG;
     default:
         return -EIO;
     }
@@ -290,9 +304,32 @@ int store_begin(struct store *st)
     return store_run(st, STMT_BEGIN);
 }
 
+int store_begin_lazily(struct store *st)
+{
+    int rc = store_execf(st, "PRAGMA synchronous=%d",
+                         st->sync == STORE_SYNC_FULL ? STORE_SYNC_NORMAL : st->sync);
+
+    if (rc < 0)
+        return rc;
+    st->lazy = true;
+    return store_run(st, STMT_BEGIN);
+}
+
+/* The transaction is over. */
+static void store_be_strict(struct store *st)
+{
+    if (st->lazy)
+        (void)store_execf(st, "PRAGMA synchronous=%d", st->sync);
+    st->lazy = false;
+}
+
 int store_commit(struct store *st)
 {
-    return store_run(st, STMT_COMMIT);
+    int rc = store_run(st, STMT_COMMIT);
+
+    if (rc == 0)
+        store_be_strict(st);
+    return rc;
 }
 
 void store_rollback(struct store *st)
@@ -300,6 +337,23 @@ void store_rollback(struct store *st)
     /* A full disk has rolled back already. */
     if (!sqlite3_get_autocommit(st->db))
         (void)store_run(st, STMT_ROLLBACK);
+    store_be_strict(st);
+}
+
+void store_on_repeat(struct store *st, void (*cb)(uint64_t number, void *arg), void *arg)
+{
+    st->on_repeat = cb;
+    st->on_repeat_arg = arg;
+}
+
+static int tell_repeat(struct store *st, const uint8_t *digest)
+{
+    uint64_t number;
+    int rc = store_find_row(st, digest, &number);
+
+    if (rc == 0)
+        st->on_repeat(number, st->on_repeat_arg);
+    return rc;
 }
 
 int store_put_blob(struct store *st, const uint8_t digest[DIGEST_SIZE], const void *data,
@@ -314,7 +368,9 @@ int store_put_blob(struct store *st, const uint8_t digest[DIGEST_SIZE], const vo
         (void)sqlite3_clear_bindings(stmt);
         return store_failed(st, rc);
     }
-    return store_run(st, STMT_BLOB_PUT);
+    if ((rc = store_run(st, STMT_BLOB_PUT)) < 0 || sqlite3_changes(st->db) > 0 || !st->on_repeat)
+        return rc;
+    return tell_repeat(st, digest);
 }
 
 static int store_put_text(struct store *st, enum statement which, const char *key,
@@ -472,4 +528,70 @@ int store_get_checkpoint(struct store *st, const char *key, char **ret_value)
     (void)sqlite3_reset(stmt);
     (void)sqlite3_clear_bindings(stmt);
     return result;
+}
+
+/* --- rows */
+
+/* Binds a number or, if digest is set, that; steps. 0: there is a row; -ENOENT; else reset. */
+static int row_query(struct store *st, enum statement which, const uint8_t *digest, uint64_t number)
+{
+    sqlite3_stmt *stmt = st->stmt[which];
+    int rc = SQLITE_OK;
+
+    if (digest)
+        rc = sqlite3_bind_blob(stmt, 1, digest, DIGEST_SIZE, SQLITE_STATIC);
+    else if (sqlite3_bind_parameter_count(stmt) > 0)
+        rc = sqlite3_bind_int64(stmt, 1, (int64_t)number);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        return 0;
+    rc = rc == SQLITE_DONE ? -ENOENT : store_failed(st, rc);
+    (void)sqlite3_reset(stmt);
+    return rc;
+}
+
+int store_last_row(struct store *st, uint64_t *ret_number)
+{
+    int rc = row_query(st, STMT_ROW_LAST, NULL, 0);
+
+    if (rc < 0)
+        return rc;
+    *ret_number = (uint64_t)sqlite3_column_int64(st->stmt[STMT_ROW_LAST], 0);
+    (void)sqlite3_reset(st->stmt[STMT_ROW_LAST]);
+    return 0;
+}
+
+int store_find_row(struct store *st, const uint8_t digest[DIGEST_SIZE], uint64_t *ret_number)
+{
+    int rc = row_query(st, STMT_ROW_FIND, digest, 0);
+
+    if (rc < 0)
+        return rc;
+    *ret_number = (uint64_t)sqlite3_column_int64(st->stmt[STMT_ROW_FIND], 0);
+    (void)sqlite3_reset(st->stmt[STMT_ROW_FIND]);
+    return 0;
+}
+
+int store_next_row(struct store *st, uint64_t after, struct store_row *ret)
+{
+    sqlite3_stmt *stmt = st->stmt[STMT_ROW_NEXT];
+    int rc = row_query(st, STMT_ROW_NEXT, NULL, after);
+
+    if (rc < 0)
+        return rc;
+    memset(ret, 0, sizeof(*ret));
+    ret->number = (uint64_t)sqlite3_column_int64(stmt, 0);
+    if (sqlite3_column_bytes(stmt, 1) == DIGEST_SIZE)
+        memcpy(ret->digest, sqlite3_column_blob(stmt, 1), DIGEST_SIZE);
+    ret->size = (uint64_t)sqlite3_column_int64(stmt, 2);
+    (void)sqlite3_reset(stmt);
+    return 0;
+}
+
+int store_remove_row(struct store *st, uint64_t number)
+{
+    int rc = row_query(st, STMT_ROW_REMOVE, NULL, number);
+
+    return rc == -ENOENT ? 0 : rc;
 }

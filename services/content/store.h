@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The blob file: SQLite, one connection, used by one thread at a time. Everything here may wait for
- * the disk. Errors: negative errno; -ENOSPC disk full, -EIO the disk or the file is bad, -EBUSY
- * another process has the file. */
+ * the disk. Errors: negative errno; -ENOSPC disk full, -EIO the disk is bad, -EBADMSG the file is,
+ * -EBUSY another process has the file. */
 #ifndef CONTENT_STORE_H
 #define CONTENT_STORE_H
 
@@ -35,6 +35,8 @@ DEFINE_CLEANUP(struct store *, store_close)
  * failure of any of them the caller must roll back. A failed commit has kept nothing that it may
  * acknowledge; after -EIO the state of the file is unknown and the process must start anew. */
 int store_begin(struct store *st);
+/* One that does not wait for the disk: a power cut may undo it, as a whole. */
+int store_begin_lazily(struct store *st);
 int store_put_blob(struct store *st, const uint8_t digest[DIGEST_SIZE], const void *data,
                    size_t size);
 int store_set_root(struct store *st, const char *ns, const char *root); /* NULL: delete */
@@ -55,6 +57,19 @@ int store_load(struct store *st, const uint8_t digest[DIGEST_SIZE], void **ret_d
 /* An array of {"ns":NAME,"root":OBJECT}. -EBADMSG: a root is no JSON. */
 int store_roots(struct store *st, json_t **ret);
 int store_get_checkpoint(struct store *st, const char *key, char **ret_value);
+
+/* Rows of blobs have numbers that grow: a new blob gets a higher one than all that are there. */
+struct store_row {
+    uint64_t number;
+    uint8_t digest[DIGEST_SIZE];
+    uint64_t size;
+};
+int store_last_row(struct store *st, uint64_t *ret_number); /* 0: none */
+int store_find_row(struct store *st, const uint8_t digest[DIGEST_SIZE], uint64_t *ret_number);
+int store_next_row(struct store *st, uint64_t after, struct store_row *ret); /* -ENOENT: no more */
+int store_remove_row(struct store *st, uint64_t number);                     /* in a transaction */
+/* From now on called for each store_put_blob() of a blob that is there already; NULL: no more. */
+void store_on_repeat(struct store *st, void (*cb)(uint64_t number, void *arg), void *arg);
 
 /* Text for the last failure. */
 const char *store_strerror(struct store *st);

@@ -348,7 +348,7 @@ static void test_a_file_that_is_no_database_is_refused_untouched(void **state)
     for (int i = 0; i < 1000; i++)
         fputs("this is my diary\n", f);
     fclose(f);
-    assert_int_equal(store_open(&fx->params, &st, &error), -EIO);
+    assert_int_equal(store_open(&fx->params, &st, &error), -EBADMSG);
     assert_non_null(strstr(error.text, fx->path));
     assert_int_equal(stat(fx->path, &sb), 0);
     assert_int_equal(sb.st_size, 17000);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* One thread, one queue for reads and one for changes. Each round takes what there is: reads first,
- * then all changes as one group (group commit without a timer: whatever arrived while the disk was
- * busy forms the next group). With neither, it moves a step of the journal into the store.
+/* One thread, one queue for reads, one for changes and one for chores. Each round takes what there
+ * is: reads first, then all changes as one group (group commit without a timer: whatever arrived
+ * while the disk was busy forms the next group), then a slice of the oldest chore. With none of
+ * them, it moves a step of the journal into the store.
  *
- * Shared between the threads, under the mutex: the two queues, finished, stats, stop, failed,
+ * Shared between the threads, under the mutex: the queues, finished, stats, stop, failed,
  * fold_error. The journal has a lock of its own.
  * Signals stay with the loop: the thread blocks them all.
  *
@@ -22,15 +23,18 @@ TAILQ_HEAD(work_list, work);
 struct worker {
     struct store *store; /* the thread's */
     struct journal *journal;
-    bool direct; /* changes are made where they are submitted */
+    struct sweep *sweep; /* the thread's */
+    bool direct;         /* changes are made where they are submitted */
     int event_fd;
-    size_t pending; /* the loop's */
+    size_t pending; /* the loop's, as the next */
+    size_t pending_chores;
     bool started;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wakeup;
     struct work_list reads;
     struct work_list changes;
+    struct work_list chores;
     struct work_list finished;
     struct worker_stats stats;
     uint64_t seen; /* the thread's: changes when it last went to sleep */
@@ -141,6 +145,84 @@ static void worker_round(struct worker *wk)
     finish(wk, &changes);
 }
 
+/* --- chores */
+
+#define SLICE_NSEC  1000000
+#define SLICE_MARKS 64 /* between two looks at the clock */
+#define SLICE_ROWS  32
+
+static int64_t now_nsec(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int mark_some(struct worker *wk, struct sweep_work *sw)
+{
+    for (int i = 0; i < SLICE_MARKS && sw->pos < sw->ndigests; i++, sw->pos++) {
+        int rc =
+            sweep_mark(wk->sweep, sw->generation, sw->digests + sw->pos * DIGEST_SIZE, &sw->marked);
+
+        if (rc < 0)
+            return rc;
+    }
+    return sw->pos < sw->ndigests;
+}
+
+static int remove_some(struct worker *wk, struct sweep_work *sw)
+{
+    uint64_t left = sw->limit - sw->step.looked;
+    int rc = sweep_step(wk->sweep, sw->generation, left < SLICE_ROWS ? (uint32_t)left : SLICE_ROWS,
+                        &sw->step);
+
+    return rc < 0 ? rc : !sw->step.done && sw->step.looked < sw->limit;
+}
+
+/* 0: done; 1: there is more of it. */
+static int chore_step(struct worker *wk, struct work *w)
+{
+    switch (w->type) {
+    case WORK_SWEEP_BEGIN:
+        return sweep_begin(wk->sweep, &w->sweep.generation);
+    case WORK_SWEEP_MARK:
+        return mark_some(wk, &w->sweep);
+    case WORK_SWEEP_STEP:
+        return remove_some(wk, &w->sweep);
+    case WORK_SWEEP_END:
+        return sweep_end(wk->sweep, w->sweep.generation);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* A slice of the oldest chore. With the mutex, which is left while it runs. */
+static void run_chore(struct worker *wk)
+{
+    struct work *w = TAILQ_FIRST(&wk->chores);
+    int64_t end = now_nsec() + SLICE_NSEC;
+    int rc;
+
+    (void)pthread_mutex_unlock(&wk->mutex);
+    do
+        rc = chore_step(wk, w);
+    while (rc > 0 && now_nsec() < end);
+    if (rc < 0) {
+        w->err = rc;
+        errorx_set(&w->error, "%s", rc == -ESTALE ? strerror(-rc) : store_strerror(wk->store));
+    }
+    (void)pthread_mutex_lock(&wk->mutex);
+    wk->failed |= rc == -EIO;
+    if (rc <= 0) {
+        TAILQ_REMOVE(&wk->chores, w, link);
+        TAILQ_INSERT_TAIL(&wk->finished, w, link);
+        (void)eventfd_write(wk->event_fd, 1);
+    }
+}
+
+/* --- the thread */
+
 /* With the mutex. Moving costs as much as storing did: it waits for a quiet moment, but not for
  * long. */
 static bool fold_now(struct worker *wk)
@@ -188,8 +270,14 @@ static void *worker_main(void *arg)
 
     (void)pthread_mutex_lock(&wk->mutex);
     for (;;) {
-        if (!TAILQ_EMPTY(&wk->reads) || !TAILQ_EMPTY(&wk->changes)) {
+        bool busy = !TAILQ_EMPTY(&wk->reads) || !TAILQ_EMPTY(&wk->changes);
+
+        if (busy)
             worker_round(wk);
+        if (!TAILQ_EMPTY(&wk->chores) && !wk->stop && !wk->failed) {
+            run_chore(wk);
+        } else if (busy) {
+            continue;
         } else if (wk->stop) {
             break;
         } else if (fold_now(wk)) {
@@ -237,18 +325,20 @@ int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct
         store_close(st);
         return -ENOMEM;
     }
+    wk->event_fd = -EBADF;
     wk->store = st;
     wk->journal = j;
     wk->direct = sync == STORE_SYNC_OFF;
     TAILQ_INIT(&wk->reads);
     TAILQ_INIT(&wk->changes);
+    TAILQ_INIT(&wk->chores);
     TAILQ_INIT(&wk->finished);
     (void)pthread_mutex_init(&wk->mutex, NULL);
     init_condition(&wk->wakeup);
     wk->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wk->event_fd < 0)
         return -errno;
-    if ((rc = worker_start(wk)) < 0)
+    if ((rc = sweep_new(st, j, &wk->sweep)) < 0 || (rc = worker_start(wk)) < 0)
         return rc;
     *ret = TAKE(wk);
     return 0;
@@ -268,6 +358,7 @@ struct worker *worker_free(struct worker *wk)
     closep(&wk->event_fd);
     (void)pthread_cond_destroy(&wk->wakeup);
     (void)pthread_mutex_destroy(&wk->mutex);
+    sweep_free(wk->sweep);
     journal_close(wk->journal);
     store_close(wk->store);
     free(wk);
@@ -281,7 +372,8 @@ static bool submit_direct(struct worker *wk, struct work *w)
     bool was_in_use;
     bool ok;
 
-    if (!wk->direct || w->type != WORK_CHANGE || wk->pending > 0 || journal_behind(wk->journal))
+    if (!wk->direct || w->type != WORK_CHANGE || wk->pending > wk->pending_chores ||
+        journal_behind(wk->journal))
         return false;
     was_in_use = journal_in_use(wk->journal);
     TAILQ_INSERT_TAIL(&list, w, link);
@@ -311,12 +403,15 @@ int worker_submit(struct worker *wk, struct work *w)
     } else {
         if (change)
             TAILQ_INSERT_TAIL(&wk->changes, w, link);
+        else if (w->type >= WORK_CHORES)
+            TAILQ_INSERT_TAIL(&wk->chores, w, link);
         else
             TAILQ_INSERT_TAIL(&wk->reads, w, link);
         wk->stats.loads += w->type == WORK_LOAD;
         wk->stats.queued_bytes += w->change.data_size;
         (void)pthread_cond_signal(&wk->wakeup);
         wk->pending++;
+        wk->pending_chores += w->type >= WORK_CHORES;
     }
     (void)pthread_mutex_unlock(&wk->mutex);
     return rc;
@@ -344,6 +439,7 @@ int worker_dispatch(struct worker *wk)
     while ((w = TAILQ_FIRST(&finished))) {
         TAILQ_REMOVE(&finished, w, link);
         wk->pending--;
+        wk->pending_chores -= w->type >= WORK_CHORES;
         w->done(w, w->arg);
     }
     return failed ? -EIO : 0;

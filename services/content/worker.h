@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The thread that waits for the disk, so that the loop never does. Work goes in by worker_submit(),
  * comes back through worker_fd() and worker_dispatch(). The store belongs to the thread, which
- * moves the journal into it when there is nothing else to do.
+ * moves the journal into it when there is nothing else to do. Chores are for whoever has time: they
+ * never hold other work up for longer than a slice.
  *
  * A change that is not synced to the disk is a write to the page cache, a few microseconds; handing
  * it to a thread and back costs several times that. With STORE_SYNC_OFF it is made where it is
@@ -9,14 +10,30 @@
 #ifndef CONTENT_WORKER_H
 #define CONTENT_WORKER_H
 
-#include "content/journal.h"
+#include "content/sweep.h"
 
 enum work_type {
     WORK_LOAD,           /* digest -> data, size */
     WORK_CHANGE,         /* change */
     WORK_ROOTS,          /* -> json */
     WORK_CHECKPOINT_GET, /* key -> value */
-    WORK_SYNC            /* done after every change submitted earlier */
+    WORK_SYNC,           /* done after every change submitted earlier */
+    /* Chores: done in slices of a millisecond or so, one between two groups of other work. */
+    WORK_SWEEP_BEGIN, /* -> generation */
+    WORK_SWEEP_MARK,  /* generation, digests -> marked */
+    WORK_SWEEP_STEP,  /* generation, limit -> step */
+    WORK_SWEEP_END
+};
+#define WORK_CHORES WORK_SWEEP_BEGIN
+
+struct sweep_work {
+    uint64_t generation;
+    const uint8_t *digests;
+    size_t ndigests;
+    uint64_t limit;
+    size_t pos; /* of digests, done */
+    struct sweep_marked marked;
+    struct sweep_step step;
 };
 
 struct work {
@@ -27,6 +44,7 @@ struct work {
     void *arg;
     int err; /* 0 or -errno */
     struct change change;
+    struct sweep_work sweep;
     uint8_t digest[DIGEST_SIZE];
     const char *key;
     void *data; /* malloc'd results: whoever made the work frees them */
@@ -46,7 +64,7 @@ struct worker_stats {
 #define WORKER_QUIET_MSEC 200  /* without a change, until whole files of the journal are moved */
 #define WORKER_IDLE_MSEC  5000 /* and until the last one is */
 
-/* Consumes st and j. */
+/* Consumes st and j, even if it fails. */
 int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct worker **ret);
 /* Waits for what was submitted (without calling done), closes the store. */
 struct worker *worker_free(struct worker *wk);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Requests for blobs, roots and checkpoints. Nothing is answered before it is in the journal, as
+ * durably as content.sync says. */
+#include <errno.h>
+#include <string.h>
+#include "content/requests.h"
+
+static void log_corrupt(struct manager *m, const uint8_t *digest)
+{
+    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+    char ref[BLOBREF_STRING_SIZE];
+
+    blobref_format(m->settings.hash, digest, ref);
+    if (log_ratelimit(&m->corrupt_limit, 1))
+        log_fields(LOG_ERR, fields,
+                   "blob %s in %s is damaged: what refers to it cannot be read; restore it from a "
+                   "backup",
+                   ref, m->path);
+}
+
+static void on_loaded(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err == -ENOENT) {
+        (void)request_fail(p->req, ENOENT, "no such blob");
+    } else if (w->err == -EBADMSG) {
+        log_corrupt(p->manager, w->digest);
+        (void)request_fail(p->req, EIO, "the blob on disk is damaged");
+    } else if (w->err < 0) {
+        pending_fail(p);
+    } else {
+        cache_insert(p->manager->cache, w->digest, w->data, w->size);
+        (void)request_respond_raw(p->req, w->size ? w->data : NULL, w->size);
+    }
+}
+
+int rpc_load(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    const void *digest, *data;
+    size_t n, size;
+    int rc;
+
+    request_raw(req, &digest, &n);
+    if (n != DIGEST_SIZE)
+        return request_explain(req, EPROTO, "a digest has %d bytes, not %zu", DIGEST_SIZE, n);
+    if (cache_lookup(m->cache, digest, &data, &size) == 0)
+        return request_respond_raw(req, size ? data : NULL, size);
+    if (m->upstream)
+        return upstream_load(m->upstream, req, digest);
+    if ((rc = pending_new(m, req, WORK_LOAD, on_loaded, &p)) < 0)
+        return rc;
+    memcpy(p->work.digest, digest, DIGEST_SIZE);
+    return pending_submit(&p);
+}
+
+static void on_stored(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        pending_fail_change(p);
+    else
+        (void)request_respond_raw(p->req, w->change.digest, DIGEST_SIZE);
+}
+
+int rpc_store(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    const void *data;
+    size_t size;
+    int rc;
+
+    request_raw(req, &data, &size);
+    if (size > m->settings.blob_size_limit)
+        return request_explain(req, EFBIG, "a blob of %zu bytes is larger than the limit of %zu",
+                               size, m->settings.blob_size_limit);
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, true);
+    if ((rc = pending_new(m, req, WORK_CHANGE, on_stored, &p)) < 0)
+        return rc;
+    p->work.change.data = data ? data : "";
+    p->work.change.data_size = size;
+    return pending_submit(&p);
+}
+
+static void on_changed(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        pending_fail_change(p);
+    else
+        (void)request_respond(p->req, "{}");
+}
+
+int rpc_commit(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    flux_error_t error;
+    const void *data;
+    size_t size;
+    int rc;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    request_raw(req, &data, &size);
+    if ((rc = pending_new(m, req, WORK_CHANGE, on_changed, &p)) < 0)
+        return rc;
+    if ((rc = change_decode(data, size, m->settings.blob_size_limit, &p->work.change, &p->header,
+                            &error)) < 0)
+        return request_explain(req, -rc, "%s", error.text);
+    return pending_submit(&p);
+}
+
+static void on_roots(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        (void)request_fail(p->req, EIO, "%s", w->error.text);
+    else
+        (void)request_respond_pack(p->req, "{s:O}", "roots", w->json);
+}
+
+int rpc_roots(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    rc = pending_new(m, req, WORK_ROOTS, on_roots, &p);
+    return rc < 0 ? rc : pending_submit(&p);
+}
+
+static void on_checkpoint(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+    CLEANUP(json_decrefp) json_t *value = NULL;
+
+    if (w->err == -ENOENT)
+        (void)request_fail(p->req, ENOENT, "no such checkpoint");
+    else if (w->err < 0)
+        pending_fail(p);
+    else if (!(value = json_loads(w->value, JSON_DECODE_ANY, NULL)))
+        (void)request_fail(p->req, EIO, "the checkpoint on disk is damaged");
+    else
+        (void)request_respond_pack(p->req, "{s:O}", "value", value);
+}
+
+int rpc_checkpoint_get(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    if ((rc = pending_new(m, req, WORK_CHECKPOINT_GET, on_checkpoint, &p)) < 0 ||
+        (rc = request_unpack(req, "{s:s}", "key", &p->work.key)) < 0)
+        return rc;
+    return pending_submit(&p);
+}
+
+int rpc_checkpoint_put(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    const char *key;
+    json_t *value;
+    int rc;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    if ((rc = request_unpack(req, "{s:s s:o}", "key", &key, "value", &value)) < 0 ||
+        (rc = pending_new(m, req, WORK_CHANGE, on_changed, &p)) < 0)
+        return rc;
+    if (!(p->value = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY)))
+        return -ENOMEM;
+    p->work.change.checkpoint_key = key;
+    p->work.change.checkpoint_value = p->value;
+    return pending_submit(&p);
+}
+
+int rpc_flush(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    rc = pending_new(m, req, WORK_SYNC, on_changed, &p);
+    return rc < 0 ? rc : pending_submit(&p);
+}
+
+int rpc_dropcache(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    cache_drop(m->cache);
+    return request_respond(req, "{}");
+}

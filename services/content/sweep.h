@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Removing blobs that nobody needs any more: begin, mark what is needed, remove the rest in steps.
+ * Used by the thread that the store belongs to. What is marked is in memory only: a process that
+ * ends has given its sweep up, and nothing is lost by that.
+ *
+ * Never removed: what came into the store after the beginning, what was marked, what was stored
+ * again after the beginning. Errors: as store.h; -ESTALE: that sweep is not under way. */
+#ifndef CONTENT_SWEEP_H
+#define CONTENT_SWEEP_H
+
+#include "content/journal.h"
+
+struct sweep;
+
+struct sweep_step {
+    uint64_t looked;         /* blobs */
+    uint64_t removed, bytes; /* of them, and what they held */
+    bool done;               /* there is nothing left to look at: the sweep has ended */
+};
+
+struct sweep_marked {
+    uint64_t unknown;           /* of those: neither in the store nor in the journal */
+    uint8_t first[DIGEST_SIZE]; /* one of them */
+};
+
+/* Watches st from now on: sweep_free() comes before store_close(). j: lent, asked for marks only.
+ */
+int sweep_new(struct store *st, struct journal *j, struct sweep **ret);
+struct sweep *sweep_free(struct sweep *sw);
+DEFINE_CLEANUP(struct sweep *, sweep_free)
+
+/* Gives up one that is under way. */
+int sweep_begin(struct sweep *sw, uint64_t *ret_generation);
+int sweep_end(struct sweep *sw, uint64_t generation);
+/* Marks one blob, and counts it in *marked if there is none. */
+int sweep_mark(struct sweep *sw, uint64_t generation, const uint8_t digest[DIGEST_SIZE],
+               struct sweep_marked *marked);
+#define SWEEP_STEP_BYTES (1u << 20)
+/* Looks at no more than so many blobs, or removes SWEEP_STEP_BYTES and a blob, in one transaction
+ * that does not wait for the disk: that a blob is gone need not survive a power cut. Adds to *step.
+ */
+int sweep_step(struct sweep *sw, uint64_t generation, uint32_t limit, struct sweep_step *step);
+
+#endif
