@@ -143,6 +143,7 @@ static int bind_task(struct task *task, flux_error_t *error)
 
 const struct shell_plugin plugin_affinity = {
     .name = "cpu-affinity",
+    .options = "cpu-affinity",
     .task_init = bind_task,
 };
 
@@ -195,5 +196,6 @@ static int show_gpus(struct task *task, flux_error_t *error)
 
 const struct shell_plugin plugin_gpu = {
     .name = "gpu-affinity",
+    .options = "gpu-affinity",
     .task_init = show_gpus,
 };

@@ -96,6 +96,7 @@ static void on_shell_exit(struct shell *shell)
 
 const struct shell_plugin plugin_exits = {
     .name = "exits",
+    .options = "exit-on-error exit-timeout",
     .shell_init = on_shell_init,
     .shell_finish = on_shell_finish,
     .shell_exit = on_shell_exit,

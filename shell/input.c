@@ -341,6 +341,7 @@ static void on_shell_exit(struct shell *shell)
 
 const struct shell_plugin plugin_input = {
     .name = "input",
+    .options = "input.stdin.path input.stdin.ranks input.stdin.type",
     .shell_init = on_shell_init,
     .task_init = on_task_init,
     .task_exit = on_task_exit,

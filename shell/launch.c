@@ -50,6 +50,7 @@ static void launch_exit(struct shell *shell)
 
 const struct shell_plugin plugin_launch = {
     .name = "launch",
+    .options = "nosetpgrp rlimit.* stop-tasks-in-exec",
     .shell_init = launch_init,
     .shell_exit = launch_exit,
 };

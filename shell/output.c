@@ -76,12 +76,12 @@ static const char *string_option(const struct shell *shell, int which, const cha
     return shell_info_option_string(&shell->info, path);
 }
 
-static bool label_option(const struct shell *shell, int which)
+static int label_option(const struct shell *shell, int which, bool *ret, flux_error_t *error)
 {
     char path[64];
 
     (void)snprintf(path, sizeof(path), "output.%s.label", stream_names[which]);
-    return json_is_true(shell_info_option(&shell->info, path));
+    return option_flag(&shell->info, path, ret, error);
 }
 
 static int read_options(struct output *o, int which, flux_error_t *error)
@@ -91,8 +91,12 @@ static int read_options(struct output *o, int which, flux_error_t *error)
     const char *buffer = string_option(o->shell, which, "buffer.type");
     struct output_option *opt = &o->option[which];
 
+    if (buffer && strcmp(buffer, "none") != 0 && strcmp(buffer, "line") != 0)
+        return errorx_fail(error, EINVAL, "-o output.%s.buffer.type=%s: must be line or none",
+                           stream_names[which], buffer);
     opt->by_line = buffer ? strcmp(buffer, "none") != 0 : which == STDOUT;
-    opt->label = label_option(o->shell, which);
+    if (label_option(o->shell, which, &opt->label, error) < 0)
+        return -EINVAL;
     if (!type && which == STDERR) {
         opt->path = path ? path : o->option[STDOUT].path;
         opt->label = opt->label || (!path && o->option[STDOUT].label);
@@ -428,6 +432,10 @@ static void on_shell_exit(struct shell *shell)
 
 const struct shell_plugin plugin_output = {
     .name = "output",
+    .options = "output.batch-timeout output.limit output.mode"
+               " output.stdout.buffer.type output.stdout.label output.stdout.path"
+               " output.stdout.type output.stderr.buffer.type output.stderr.label"
+               " output.stderr.path output.stderr.type",
     .shell_init = on_shell_init,
     .task_init = on_task_init,
     .task_fork = on_task_fork,

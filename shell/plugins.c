@@ -1,12 +1,42 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* The plugin table. Freeing goes backwards. */
+#include <string.h>
+
 #include "plugins.h"
+
+/* Those of the shell proper: shell.c, info.c. */
+#define SHELL_OPTIONS "taskmap verbose"
 
 static const struct shell_plugin *const plugins[] = {
     &plugin_tmpdir,  &plugin_environment, &plugin_affinity, &plugin_gpu,
     &plugin_output,  &plugin_launch,      &plugin_input,    &plugin_pmi,
-    &plugin_service, &plugin_exits,       &plugin_warning,
+    &plugin_service, &plugin_exits,       &plugin_warning,  &plugin_unknown,
 };
+
+static bool is_among(const char *options, const char *path)
+{
+    const size_t len = strlen(path);
+
+    while (options && *options) {
+        const size_t n = strcspn(options, " ");
+
+        if (strncmp(options, path, len) == 0 && len <= n && strchr(". ", options[len]))
+            return true; /* strchr finds the NUL as well */
+        if (n > 1 && options[n - 1] == '*' && strncmp(path, options, n - 1) == 0)
+            return true;
+        options += n;
+        options += strspn(options, " ");
+    }
+    return false;
+}
+
+bool plugins_know_option(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
+        if (is_among(plugins[i]->options, path))
+            return true;
+    return is_among(SHELL_OPTIONS, path);
+}
 
 int plugins_shell_init(struct shell *shell, flux_error_t *error)
 {

@@ -8,6 +8,7 @@
 
 struct shell_plugin {
     const char *name;
+    const char *options; /* the shell options it reads: "a b.c d.*"; may be NULL */
     /* Any may be NULL. int: 0, or negative errno with a sentence, which ends the job. */
     int (*shell_init)(struct shell *shell, flux_error_t *error);
     int (*task_init)(struct task *task, flux_error_t *error); /* before the start */
@@ -30,6 +31,10 @@ extern const struct shell_plugin plugin_pmi;
 extern const struct shell_plugin plugin_service;
 extern const struct shell_plugin plugin_exits;
 extern const struct shell_plugin plugin_warning;
+extern const struct shell_plugin plugin_unknown;
+
+/* Does anybody read the option at this path ("output.mode"), or one below it ("output")? */
+bool plugins_know_option(const char *path);
 
 int plugins_shell_init(struct shell *shell, flux_error_t *error);
 int plugins_task_init(struct task *task, flux_error_t *error);

@@ -167,13 +167,13 @@ static void on_readable(flux_reactor_t *r, flux_watcher_t *w, int revents, void 
         broken(t, error.text[0] ? error.text : strerror(-rc));
 }
 
-/* 1: on, 0: off. */
+/* 1: on, 0: off. What is below (pmi.kvs, pmi.exchange.k) is for exchanges of another kind. */
 static int read_option(const struct shell_info *info, flux_error_t *error)
 {
     json_t *o = shell_info_option(info, "pmi");
     const char *value = json_string_value(o);
 
-    if (!o || (value && strcmp(value, "simple") == 0))
+    if (!o || json_is_object(o) || (value && strcmp(value, "simple") == 0))
         return 1;
     if (value && (strcmp(value, "off") == 0 || strcmp(value, "none") == 0))
         return 0;
@@ -259,6 +259,7 @@ static void on_shell_exit(struct shell *shell)
 
 const struct shell_plugin plugin_pmi = {
     .name = "pmi",
+    .options = "pmi",
     .shell_init = on_shell_init,
     .task_init = on_task_init,
     .task_fork = on_task_fork,

@@ -130,6 +130,7 @@ static void on_shell_exit(struct shell *shell)
 
 const struct shell_plugin plugin_warning = {
     .name = "warning",
+    .options = "signal signal.signum signal.timeleft",
     .shell_init = on_shell_init,
     .shell_start = on_shell_start,
     .shell_finish = on_shell_finish,
