@@ -23,7 +23,8 @@ static const struct family {
     { "Services", cmd_ping },       { "Services", cmd_overlay },
     { "Data", cmd_content },        { "Data", cmd_kvs },
     { "Data", cmd_kvs_namespace },  { "Data", cmd_kvs_list },
-    { "Data", cmd_kvs_eventlog },   { "Events and logs", cmd_event },
+    { "Data", cmd_kvs_eventlog },   { "Data", cmd_dump },
+    { "Data", cmd_restore },        { "Events and logs", cmd_event },
     { "Events and logs", cmd_log }, { "Help", cmd_help },
 };
 

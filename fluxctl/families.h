@@ -8,6 +8,7 @@
 extern const struct command cmd_attr[];
 extern const struct command cmd_bulksubmit[];
 extern const struct command cmd_content[];
+extern const struct command cmd_dump[];
 extern const struct command cmd_event[];
 extern const struct command cmd_exec[];
 extern const struct command cmd_help[];
@@ -29,6 +30,7 @@ extern const struct command cmd_overlay[];
 extern const struct command cmd_ping[];
 extern const struct command cmd_queue[];
 extern const struct command cmd_resource[];
+extern const struct command cmd_restore[];
 extern const struct command cmd_run[];
 extern const struct command cmd_start[];
 extern const struct command cmd_submit[];

@@ -15,7 +15,7 @@ PAGES = sorted((TOP / "man").glob("man[0-9]/*.[0-9]"))
 ELSEWHERE = re.compile(  # of the system, not ours
     r"^(systemd|journalctl|loginctl|sd[-_]|syslog|man\b|ls\b|glob|poll|signal|execve?|unix|memfd_create|sqlite3|hwloc|jansson|"
     r"kill|getrlimit|hostname|pkg-config|prctl|capabilities|cgroups|credentials|environ|strftime|printf|stat|libev|ev\b|fcntl|socket|"
-    r"pidfd_open|date|wait|rename|fsync|sched_setaffinity|lstopo|taskset|bash|runuser|su|sudo|logger|xargs|toml|fnmatch|free\b|exit\b|inotify|strerror|waitpid)")
+    r"pidfd_open|tar\b|date|wait|rename|fsync|sched_setaffinity|lstopo|taskset|bash|runuser|su|sudo|logger|xargs|toml|fnmatch|free\b|exit\b|inotify|strerror|waitpid)")
 
 # Examples that cannot run in one embedded instance: what they need instead.
 NOT_HERE = {

@@ -31,19 +31,54 @@ const char *digest_algorithm_name(enum digest_algorithm alg)
     return names[alg];
 }
 
+/* Selects the implementation for this processor; without it hashing works, slower. */
+static void digest_init(void)
+{
+    static bool initialised; /* sodium_init() is idempotent and thread-safe: a race is harmless */
+
+    if (!initialised)
+        initialised = sodium_init() >= 0;
+}
+
 void digest_compute(enum digest_algorithm alg, const void *data, size_t size,
                     uint8_t ret_digest[DIGEST_SIZE])
 {
-    static bool
-        initialised; /* sodium_init() is idempotent and thread-safe, so a race is harmless */
-
-    /* Selects the implementation for this processor; without it hashing works, slower. */
-    if (!initialised)
-        initialised = sodium_init() >= 0;
+    digest_init();
     if (alg == DIGEST_SHA256)
         (void)crypto_hash_sha256(ret_digest, data, size);
     else
         (void)crypto_generichash(ret_digest, DIGEST_SIZE, data, size, NULL, 0);
+}
+
+_Static_assert(sizeof(crypto_generichash_state) <= sizeof(((struct digest_stream *)0)->state) &&
+                   sizeof(crypto_hash_sha256_state) <= sizeof(((struct digest_stream *)0)->state),
+               "there is room for libsodium's state");
+
+void digest_stream_begin(struct digest_stream *ds, enum digest_algorithm alg)
+{
+    digest_init();
+    ds->alg = alg;
+    if (alg == DIGEST_SHA256)
+        (void)crypto_hash_sha256_init((crypto_hash_sha256_state *)ds->state);
+    else
+        (void)crypto_generichash_init((crypto_generichash_state *)ds->state, NULL, 0, DIGEST_SIZE);
+}
+
+void digest_stream_add(struct digest_stream *ds, const void *data, size_t size)
+{
+    if (ds->alg == DIGEST_SHA256)
+        (void)crypto_hash_sha256_update((crypto_hash_sha256_state *)ds->state, data, size);
+    else
+        (void)crypto_generichash_update((crypto_generichash_state *)ds->state, data, size);
+}
+
+void digest_stream_end(struct digest_stream *ds, uint8_t ret_digest[DIGEST_SIZE])
+{
+    if (ds->alg == DIGEST_SHA256)
+        (void)crypto_hash_sha256_final((crypto_hash_sha256_state *)ds->state, ret_digest);
+    else
+        (void)crypto_generichash_final((crypto_generichash_state *)ds->state, ret_digest,
+                                       DIGEST_SIZE);
 }
 
 void blobref_format(enum digest_algorithm alg, const uint8_t digest[DIGEST_SIZE],
