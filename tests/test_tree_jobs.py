@@ -100,6 +100,58 @@ def test_a_job_outlives_a_restart_of_flux_exec_anywhere(tree, rank, sig):
     wait_until("the tasks to be gone", lambda: tasks(tree, SLEEP) == {})
 
 
+def submit_sleep_elsewhere(tree):
+    """On all nodes but rank 0, which another job has."""
+    tree.say(0, "submit", "-N1", "--exclusive", "sleep", "2000")
+    job = submit_sleep(tree, 3)
+    assert set(tasks(tree, SLEEP)) == {1, 2, 3}
+    return job
+
+
+def back(tree, name, rank, old):
+    wait_until(f"flux-{name} to be back", lambda: tree.at(rank, "ping", "-c1", "-r", rank, {"exec": "rexec"}.get(name, name)).returncode == 0
+               and daemon(tree, name, rank) not in (None, old))
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_a_job_without_a_shell_on_rank_0_outlives_a_restart_of_its_leader(tree, sig):
+    job = submit_sleep_elsewhere(tree)
+    before = tasks(tree, SLEEP)
+    for name in ("exec", "job-manager", "exec"):
+        old = daemon(tree, name, 0)
+        os.kill(old, sig)
+        back(tree, name, 0, old)
+        assert tree.at(0, "job", "wait-event", "-t0.3", job, "finish").returncode != 0
+    assert tasks(tree, SLEEP) == before
+    tree.say(0, "cancel", job)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    assert tasks(tree, SLEEP) == {}
+
+
+def test_a_job_that_is_canceled_while_its_leader_restarts_leaves_no_task_on_other_nodes(tree):
+    job = submit_sleep_elsewhere(tree)
+    supervise = int(open(f"/proc/{tree.pid(0)}/stat").read().rsplit(")", 1)[1].split()[1])
+    os.kill(supervise, signal.SIGSTOP)  # nobody starts it again, until the exception is in the eventlog
+    os.kill(daemon(tree, "exec", 0), signal.SIGKILL)
+    tree.say(0, "cancel", job)
+    os.kill(supervise, signal.SIGCONT)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    assert tasks(tree, SLEEP) == {}
+
+
+def test_the_tasks_of_other_nodes_end_with_the_shell_of_rank_0_although_nobody_saw_it_go(tree):
+    job = submit_sleep(tree)
+    (shell,) = tasks(tree, [b"flux-shell", tree.say(0, "job", "id", "--to=dec", job).encode()])[0]
+    supervise = int(open(f"/proc/{tree.pid(0)}/stat").read().rsplit(")", 1)[1].split()[1])
+    os.kill(supervise, signal.SIGSTOP)
+    os.kill(daemon(tree, "exec", 0), signal.SIGKILL)
+    os.kill(shell, signal.SIGKILL)
+    os.kill(supervise, signal.SIGCONT)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    assert tasks(tree, SLEEP) == {}
+    assert "vanished" in tree.say(0, "job", "eventlog", job)
+
+
 def test_a_job_outlives_a_router_that_is_killed(tree):
     job = submit_sleep(tree)
     before = tasks(tree, SLEEP)

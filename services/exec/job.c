@@ -354,13 +354,32 @@ static void launch(struct job *job)
     }
 }
 
+/* There is no shell on this node, any more; those on other nodes may go on, and say so themselves.
+ * Without the first of them the job is lost, and they are ended. */
+static void rejoin(struct job *job, enum adopt_outcome outcome)
+{
+    if (!job->facts.started && !job->canceled) /* it did start, but nobody heard of it */
+        answers_start(job->jobs->answers, job->id);
+    job->launched = job->facts.started || !job->canceled;
+    job->local_ended = true;
+    job_set_state(job, JOB_RUN);
+    if (outcome == ADOPT_VANISHED && job->here)
+        job_fail(job, "exec", "the job shell vanished: it is gone and left no exit status");
+    job_want_namespace(job);
+    job_want_jobspec(job);
+    job_arm_expiration(job);
+    job_provided(job);
+    if (job->canceled)
+        job_cancel(job);
+}
+
 /* What became of a job that may have run before. */
 void job_attach(struct job *job, int status, enum adopt_outcome outcome)
 {
     switch (outcome) {
     case ADOPT_LAUNCH:
-        if (!job->canceled) {
-            launch(job);
+        if (!job->canceled || job->parts) {
+            job->canceled ? rejoin(job, outcome) : launch(job);
             return;
         }
         job->has_status = job->facts.started; /* a shell that was never told what to run */
@@ -383,6 +402,9 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
             job_cancel(job);
         return;
     case ADOPT_VANISHED:
+        if (job->facts.record)
+            (void)launcher_sweep(job->jobs->launcher, job->id);
+        break;
     case ADOPT_ARCHIVE:
     case ADOPT_FINISHED:
         break;
@@ -390,6 +412,10 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
     if (job->is_part) { /* it ended while nobody watched */
         job->has_status = false;
         job_done(job);
+        return;
+    }
+    if (job->parts && outcome != ADOPT_FINISHED) {
+        rejoin(job, outcome);
         return;
     }
     if (!job->facts.started && !job->canceled) /* it did start, but nobody heard of it */

@@ -336,9 +336,14 @@ static int purge_by_record(struct launcher *l, flux_jobid_t id)
     return 0;
 }
 
+int launcher_sweep(struct launcher *l, flux_jobid_t id)
+{
+    return l->backend->purge ? l->backend->purge(l, id) : purge_by_record(l, id);
+}
+
 int launcher_purge(struct launcher *l, flux_jobid_t id)
 {
-    const int rc = l->backend->purge ? l->backend->purge(l, id) : purge_by_record(l, id);
+    const int rc = launcher_sweep(l, id);
 
     (void)record_remove(l->records, id);
     return rc;

@@ -64,7 +64,9 @@ int launch_signal(struct launch *p, int signum);
  * that belong to no job. The spawn back end goes by the records. */
 typedef void (*launcher_list_f)(flux_jobid_t id, void *arg);
 int launcher_list(struct launcher *l, launcher_list_f cb, void *arg);
-/* SIGKILL everything of that job and drop its record. */
+/* SIGKILL everything of that job, also what a shell that is gone has left behind. */
+int launcher_sweep(struct launcher *l, flux_jobid_t id);
+/* The same, and drop its record. */
 int launcher_purge(struct launcher *l, flux_jobid_t id);
 
 #endif

@@ -38,11 +38,12 @@ int rpc_part_start(struct request *req, void *arg)
     struct job_request jr = { .jobspec = NULL };
     const char *R = "", *jobspec = "";
     json_int_t id = 0, userid = 0;
-    int reattach = 0, cleanup = 0;
+    int reattach = 0, started = 0, cleanup = 0;
     struct job *job;
 
-    (void)request_unpack(req, "{s:I s:I s:s s:s s:b s:b}", "id", &id, "userid", &userid, "R", &R,
-                         "jobspec", &jobspec, "reattach", &reattach, "cleanup", &cleanup);
+    (void)request_unpack(req, "{s:I s:I s:s s:s s:b s?b s:b}", "id", &id, "userid", &userid, "R",
+                         &R, "jobspec", &jobspec, "reattach", &reattach, "started", &started,
+                         "cleanup", &cleanup);
     if (m->leader)
         return request_explain(req, EINVAL, "rank 0 starts its shells itself");
     job = jobs_find(&m->jobs, (flux_jobid_t)id);
@@ -59,6 +60,7 @@ int rpc_part_start(struct request *req, void *arg)
     jr.userid = (uint32_t)userid;
     jr.R = json_string(R);
     jr.reattach = reattach;
+    jr.started = started;
     jr.cleanup = cleanup;
     jobs_start_part(&m->jobs, &jr, jobspec, req);
     json_decref(jr.R);

@@ -120,10 +120,11 @@ static void start_part(struct part *p, bool reattach)
 {
     const struct job *job = p->parts->job;
 
-    p->f = flux_rpc_pack(
-        job->jobs->h, "rexec.job-start", p->rank, FLUX_RPC_STREAMING, "{s:I s:I s:s s:s s:b s:b}",
-        "id", (json_int_t)job->id, "userid", (json_int_t)job->userid, "R", job->R, "jobspec",
-        job->jobspec ? job->jobspec : "", "reattach", reattach, "cleanup", job->canceled);
+    p->f = flux_rpc_pack(job->jobs->h, "rexec.job-start", p->rank, FLUX_RPC_STREAMING,
+                         "{s:I s:I s:s s:s s:b s:b s:b}", "id", (json_int_t)job->id, "userid",
+                         (json_int_t)job->userid, "R", job->R, "jobspec",
+                         job->jobspec ? job->jobspec : "", "reattach", reattach, "started",
+                         p->started || job->facts.started, "cleanup", job->canceled);
     if (!p->f || flux_future_then(p->f, -1., on_response, p) < 0)
         job->jobs->on_fatal(job->jobs->fatal_arg, strerror(errno));
 }
@@ -155,8 +156,7 @@ void parts_signal(struct parts *p, int signum)
 void parts_forget(struct parts *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->begun)
-            tell(p, &p->all[i], "rexec.job-forget", 0);
+        tell(p, &p->all[i], "rexec.job-forget", 0);
 }
 
 bool parts_started(const struct parts *p)
