@@ -10,7 +10,8 @@
  *
  * Every byte is delivered once: LIVE counts what it has seen, ARCHIVED skips as much. A user who
  * may not read the primary namespace (EPERM) is served by job-info instead, which checks whose job
- * it is. */
+ * it is. So is one whose node has not heard of the job or of its archive yet: nodes that were cut
+ * off for a moment show an older state than the one that others have told of. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,7 @@ struct jobwatch {
     size_t skip;        /* bytes of the next value that are known already */
     char *partial;      /* the begin of a line */
     size_t partial_len;
+    bool asked; /* job-info, which knows the latest */
     bool ended;
     char path[];
 };
@@ -232,7 +234,7 @@ static void on_value(struct jobwatch *w, const json_t *o)
 
 static void on_log_end(struct jobwatch *w, int errnum, const char *errstr)
 {
-    if (errnum == EPERM)
+    if ((errnum == EPERM || errnum == ENOENT) && !w->asked)
         start_job_info(w);
     else if (errnum == ENOENT)
         end(w, errnum, "there is no such job");
@@ -360,8 +362,12 @@ static void on_archived(struct jobwatch *w, const json_t *o)
 
 static void on_archived_end(struct jobwatch *w, int errnum, const char *errstr)
 {
-    /* A job that never wrote the log has none. */
-    end(w, errnum == ENOENT || errnum == ENOTDIR ? ENODATA : errnum, errstr);
+    const bool absent = errnum == ENOENT || errnum == ENOTDIR || errnum == ENOTSUP;
+
+    if (absent && !w->asked)
+        start_job_info(w);
+    else /* a job that never wrote the log has none */
+        end(w, absent ? ENODATA : errnum, errstr);
 }
 
 static void start_archived(struct jobwatch *w)
@@ -383,7 +389,23 @@ static void start_archived(struct jobwatch *w)
                 NULL);
 }
 
-/* --- for guests --- */
+/* --- by job-info --- */
+
+/* Its events come with or without their newlines. */
+static int deliver_event(struct jobwatch *w, const char *text, size_t len)
+{
+    const size_t skip = w->skip < len ? w->skip : len;
+    const bool newline = len == 0 || text[len - 1] != '\n';
+
+    w->skip -= skip;
+    if (deliver_text(w, text + skip, len - skip) < 0)
+        return -1;
+    if (newline && w->skip > 0)
+        w->skip--;
+    else if (newline && !w->ended)
+        return deliver_line(w, "", 0);
+    return 0;
+}
 
 static void on_info(struct jobwatch *w, const json_t *o)
 {
@@ -395,17 +417,20 @@ static void on_info(struct jobwatch *w, const json_t *o)
         return;
     }
     (void)future_ref(w->f);
-    /* One event a response, with or without its newline. */
-    if (deliver_text(w, text, len) < 0 ||
-        (w->partial_len > 0 && !w->ended && deliver_line(w, "", 0) < 0))
+    if (deliver_event(w, text, len) < 0)
         end(w, ENOMEM, NULL);
     future_unref(w->f);
 }
 
+/* What was delivered is not delivered again. */
 static void start_job_info(struct jobwatch *w)
 {
+    const bool is_archived = w->data.on_end == on_archived_end;
+
+    w->asked = true;
+    w->skip = w->seen;
     w->data.on_response = on_info;
-    w->data.on_end = end;
+    w->data.on_end = is_archived ? on_archived_end : on_log_end;
     stream_open(&w->data,
                 flux_rpc_pack(w->h, "job-info.eventlog-watch", FLUX_NODEID_ANY, FLUX_RPC_STREAMING,
                               "{s:I s:s s:i}", "id", (int64_t)w->id, "path", w->path, "flags",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Watching eventlogs of jobs, with the KVS played by the test. */
 #include "base/base64.h"
+#include "base/jsonx.h"
 #include "rpc/test-router.h"
 
 #define ID   0x0001000200030004ull
@@ -91,6 +92,27 @@ static void eventlog_is_delivered_line_by_line_until_clean(void **state)
     flux_msg_destroy(req);
 }
 
+static flux_msg_t *expect_info(struct router *rt, const char *path)
+{
+    flux_msg_t *msg = router_expect(rt, "job-info.eventlog-watch");
+    const char *p;
+    int64_t id;
+
+    assert_int_equal(flux_request_unpack(msg, NULL, "{s:I s:s}", "id", &id, "path", &p), 0);
+    assert_true((uint64_t)id == ID);
+    assert_string_equal(p, path);
+    return msg;
+}
+
+static void send_event(struct router *rt, const flux_msg_t *request, const char *line)
+{
+    CLEANUP(json_decrefp) json_t *o = json_pack("{s:s}", "event", line);
+    char *json = json_dumps(o, 0);
+
+    router_answer(rt, request, 0, json);
+    free(json);
+}
+
 static void a_job_that_is_unknown_ends_the_watch_with_a_sentence(void **state)
 {
     static const char *const paths[] = { "eventlog", "guest.output" };
@@ -105,6 +127,12 @@ static void a_job_that_is_unknown_ends_the_watch_with_a_sentence(void **state)
 
         assert_int_equal(flux_request_unpack(req, NULL, "{s:i}", "flags", &flags), 0);
         assert_false(flags & FLUX_KVS_WAITCREATE);
+        router_answer(rt, req, ENOENT, NULL);
+        assert_int_equal(flux_future_wait_for(f, 0.001), -1);
+        if (link)
+            flux_msg_destroy(router_expect(rt, "kvs-watch.cancel"));
+        flux_msg_destroy(req);
+        req = expect_info(rt, paths[i]);
         router_answer(rt, req, ENOENT, NULL);
         assert_int_equal(flux_future_wait_for(f, 5.), 0);
         assert_int_equal(flux_job_event_watch_get(f, &s), -1);
@@ -220,7 +248,7 @@ static void a_job_that_ends_without_having_run_has_no_guest_log(void **state)
     flux_future_t *f = flux_job_event_watch(rt->h, ID, "guest.output", 0);
     flux_msg_t *link = expect_watch(rt, "primary", LINK);
     flux_msg_t *life = expect_watch(rt, "primary", MAIN);
-    flux_msg_t *arch;
+    flux_msg_t *arch, *info;
 
     send_value(rt, life, A "\n" NO "\n" END "\n");
     assert_int_equal(flux_future_wait_for(f, 0.001), -1);
@@ -228,11 +256,70 @@ static void a_job_that_ends_without_having_run_has_no_guest_log(void **state)
     flux_msg_destroy(router_expect(rt, "kvs-watch.cancel"));
     arch = expect_lookup(rt, "kvs.lookup", "primary", LINK ".output");
     router_answer(rt, arch, ENOENT, NULL);
+    assert_int_equal(flux_future_wait_for(f, 0.001), -1);
+    info = expect_info(rt, "guest.output");
+    router_answer(rt, info, ENODATA, NULL);
     assert_error(f, ENODATA);
     flux_future_destroy(f);
     flux_msg_destroy(link);
     flux_msg_destroy(life);
     flux_msg_destroy(arch);
+    flux_msg_destroy(info);
+}
+
+static void a_job_that_this_node_does_not_know_yet_is_asked_for_where_all_are_known(void **state)
+{
+    struct router *rt = *state;
+    flux_future_t *f = flux_job_event_watch(rt->h, ID, "eventlog", 0);
+    flux_msg_t *info;
+
+    router_answer_next(rt, "kvs-watch.lookup", ENOENT, NULL);
+    assert_int_equal(flux_future_wait_for(f, 0.001), -1);
+    info = expect_info(rt, "eventlog");
+    send_event(rt, info, A);
+    assert_event(f, A);
+    send_event(rt, info, END "\n");
+    assert_event(f, END);
+    assert_error(f, ENODATA);
+    flux_future_destroy(f);
+    flux_msg_destroy(router_expect(rt, "job-info.eventlog-watch-cancel"));
+    flux_msg_destroy(info);
+}
+
+static void an_archive_that_this_node_does_not_know_yet_loses_and_repeats_nothing(void **state)
+{
+    struct router *rt = *state;
+    flux_future_t *f = flux_job_event_watch(rt->h, ID, "guest.output", 0);
+    flux_msg_t *link = expect_watch(rt, "primary", LINK);
+    flux_msg_t *life = expect_watch(rt, "primary", MAIN);
+    flux_msg_t *live, *arch, *info;
+
+    send_link(rt, link, "symlink");
+    assert_int_equal(flux_future_wait_for(f, 0.001), -1);
+    flux_msg_destroy(router_expect(rt, "kvs-watch.cancel"));
+    flux_msg_destroy(router_expect(rt, "kvs-watch.cancel"));
+    live = expect_watch(rt, "job-281483566841860", "output");
+    send_value(rt, live, A "\n{\"timestamp\":2.0,");
+    router_answer(rt, live, ENOTSUP, NULL);
+    assert_event(f, A);
+    assert_int_equal(flux_future_wait_for(f, 0.001), -1);
+    arch = expect_lookup(rt, "kvs.lookup", "primary", LINK ".output");
+    router_answer(rt, arch, ENOTSUP, NULL); /* still a link, to a namespace that is gone */
+    assert_int_equal(flux_future_wait_for(f, 0.001), -1);
+    info = expect_info(rt, "guest.output");
+    send_event(rt, info, A);
+    send_event(rt, info, B);
+    send_event(rt, info, C "\n");
+    assert_event(f, B);
+    assert_event(f, C);
+    router_answer(rt, info, ENODATA, NULL);
+    assert_error(f, ENODATA);
+    flux_future_destroy(f);
+    flux_msg_destroy(link);
+    flux_msg_destroy(life);
+    flux_msg_destroy(live);
+    flux_msg_destroy(arch);
+    flux_msg_destroy(info);
 }
 
 static void who_may_not_read_the_kvs_is_served_by_job_info(void **state)
@@ -240,19 +327,11 @@ static void who_may_not_read_the_kvs_is_served_by_job_info(void **state)
     struct router *rt = *state;
     flux_future_t *f = flux_job_event_watch(rt->h, ID, "eventlog", 0);
     flux_msg_t *req;
-    const char *path;
-    int64_t id;
 
     router_answer_next(rt, "kvs-watch.lookup", EPERM, NULL);
     assert_int_equal(flux_future_wait_for(f, 0.001), -1);
-    req = router_expect(rt, "job-info.eventlog-watch");
-    assert_int_equal(flux_request_unpack(req, NULL, "{s:I s:s}", "id", &id, "path", &path), 0);
-    assert_true((uint64_t)id == ID);
-    assert_string_equal(path, "eventlog");
-    router_answer(rt, req, 0,
-                  "{\"event\":\""
-                  "{\\\"timestamp\\\":1.0,\\\"name\\\":\\\"a\\\"}"
-                  "\\n\"}");
+    req = expect_info(rt, "eventlog");
+    send_event(rt, req, A "\n");
     assert_event(f, A);
     router_answer(rt, req, ENODATA, NULL);
     assert_error(f, ENODATA);
@@ -378,6 +457,8 @@ int main(void)
         ROUTER_TEST(a_line_may_be_split_between_namespace_and_archive),
         ROUTER_TEST(a_past_jobs_guest_log_is_read_from_its_archive),
         ROUTER_TEST(a_job_that_ends_without_having_run_has_no_guest_log),
+        ROUTER_TEST(a_job_that_this_node_does_not_know_yet_is_asked_for_where_all_are_known),
+        ROUTER_TEST(an_archive_that_this_node_does_not_know_yet_loses_and_repeats_nothing),
         ROUTER_TEST(who_may_not_read_the_kvs_is_served_by_job_info),
         ROUTER_TEST(errors_come_with_their_sentence),
         ROUTER_TEST(hostile_values_are_EPROTO),
