@@ -17,8 +17,9 @@ SIZE = 7
 
 
 class Tree(Instance):
-    def __init__(self, build, workdir, size=SIZE, args=()):
-        super().__init__(build, workdir, args=[f"--test-size={size}", "-Stbon.topo=kary:2", *args])
+    def __init__(self, build, workdir, size=SIZE, args=(), topo="kary:2"):
+        shape = [f"-Stbon.topo={topo}"] if topo else []
+        super().__init__(build, workdir, args=[f"--test-size={size}", *shape, *args])
 
     def node(self, rank):
         return os.path.join(os.path.dirname(self.rundir), str(rank))

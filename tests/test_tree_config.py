@@ -5,6 +5,7 @@ Nodes of this host under other names (--test-hosts), joined by TCP on the loopba
 import socket
 import subprocess
 
+import pytest
 from embedded import wait_until
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
@@ -118,4 +119,85 @@ def test_parents_and_another_shape_are_a_contradiction(build, tmp_path):  # noqa
                      extra='[tbon]\ntopo = "kary:2"\n')
     done = start(build, conf, ["a0"], "true")
     assert done.returncode != 0
-    assert "parent= has no effect with the tree shape 'kary:2'" in done.stderr
+    assert "parent= has no effect with the tree shape of tbon.topo ('kary:2')" in done.stderr
+
+
+def test_without_a_shape_all_are_below_rank_0_whatever_their_number(build, tmp_path):  # noqa: F811
+    (a,) = free_ports(1)
+    conf = configure(build, tmp_path / "conf", '{ host = "a[0-39]" }',
+                     extra=f'default_bind = "tcp://127.0.0.1:{a}"\ndefault_connect = "tcp://127.0.0.1:{a}"\n')
+    with Tree(build, tmp_path, size=1, args=["--test-hosts=a0", "-c", conf], topo=None) as t:
+        assert (t.say(0, "getattr", "tbon.maxlevel"), t.say(0, "getattr", "tbon.fanout")) == ("1", "0")
+        assert t.say(0, "getattr", "config.hostlist") == "a[0-39]"
+
+
+def test_the_table_counts_without_hosts_too_and_the_command_line_wins(build, tmp_path):  # noqa: F811
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "t.toml").write_text('[tbon]\nfanout = 1\ntorpid_max = "7s"\nconnect_timeout = 9\n')
+    with Tree(build, tmp_path, size=3, args=["-c", conf, "-Stbon.torpid_max=8s"], topo=None) as t:
+        names = ("tbon.topo", "tbon.maxlevel", "tbon.torpid_max", "tbon.connect_timeout", "tbon.tcp_user_timeout", "tbon.zmqdebug")
+        assert [t.say(2, "getattr", n) for n in names] == ["kary:1", "2", "8s", "9s", "20s", "0"]
+    with Tree(build, tmp_path, size=3, args=["-c", conf, "-Stbon.topo=kary:2", "-Stbon.zmqdebug=1"], topo=None) as t:
+        assert (t.say(2, "getattr", "tbon.topo"), t.say(2, "getattr", "tbon.maxlevel")) == ("kary:2", "1")
+        wait_until("the connections to be logged", lambda: "zmq: " in t.say(0, "dmesg") and "accepted" in t.say(0, "dmesg"))
+
+
+@pytest.mark.parametrize("option,sentence", [
+    ("-Stbon.fanuot=2", "--setattr=tbon.fanuot=2: no such attribute of the tree"),
+    ("-Stbon.level=2", "attribute tbon.level cannot be set"),
+    ("-Stbon.torpid_max=soon", "tbon.torpid_max: expected a duration"),
+])
+def test_a_misspelt_attribute_of_the_tree_is_refused_with_a_sentence(build, tmp_path, option, sentence):  # noqa: F811
+    done = subprocess.run([build / "fluxctl" / "fluxctl", "start", "--embedded", option, "true"], text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode != 0 and sentence in done.stderr, done.stderr
+
+
+def test_a_uri_that_is_none_and_a_name_that_is_too_long_are_refused(build, tmp_path):  # noqa: F811
+    conf = configure(build, tmp_path / "conf", '{ host = "a0" }, { host = "a1", connect = "tcp://a1:80500" }')
+    done = start(build, conf, ["a0"], "true")
+    assert done.returncode != 0 and "connect of a1: 'tcp://a1:80500' has no port from 1 to 65535" in done.stderr
+    name = "a" * 100
+    configure(build, conf, f'{{ host = "{name}" }}')
+    done = start(build, conf, [name], build / "fluxctl" / "fluxctl", "getattr", "hostname")
+    assert done.stdout == name + "\n", done.stderr
+    done = start(build, conf, ["a" * 254], "true")
+    assert done.returncode != 0 and "which is no name of a host" in done.stderr
+
+
+def test_a_node_whose_key_is_removed_is_cut_off_when_the_configuration_is_reloaded(build, tmp_path):  # noqa: F811
+    a, b = free_ports(2)
+    conf, keys = tmp_path / "conf", tmp_path / "keys"
+    conf.mkdir()
+    keys.mkdir()
+    for h in ("a0", "a1", "a2"):
+        subprocess.run([build / "fluxctl" / "fluxctl", "keygen", f"--public={keys}/{h}.pub", tmp_path / f"{h}.cert"], check=True)
+    (conf / "b.toml").write_text(f'''[bootstrap]
+curve_cert = "{tmp_path}/%h.cert"
+keydir = "{keys}"
+hosts = [{{ host = "a0", bind = "tcp://127.0.0.1:{a}", connect = "tcp://127.0.0.1:{a}" }},
+         {{ host = "a1", bind = "tcp://127.0.0.1:{b}", connect = "tcp://127.0.0.1:{b}" }}, {{ host = "a2", parent = "a1" }}]
+''')
+    with Tree(build, tmp_path, size=3, args=["--test-hosts=a[0-2]", "-c", conf], topo=None) as t:
+        wait_until("all to join", lambda: t.say(0, "overlay", "status", "-s") == "full")
+        public = (keys / "a2.pub").read_bytes()
+        (keys / "a2.pub").unlink()
+        t.say(1, "config", "reload")
+        wait_until("it to be shut out", lambda: "does not accept our key" in open(f"{t.node(2)}/log/broker.log").read())
+        log = open(f"{t.node(1)}/log/broker.log").read()
+        assert "a2 (rank 2) and what is below it are lost: its key is not good any more" in log
+        assert t.at(0, "ping", "-c1", "-r", 2, "broker").returncode != 0
+        assert "1!broker.ping" in t.say(0, "ping", "-c1", "-r", 1, "broker")  # nobody else
+        (keys / "a2.pub").write_bytes(public)
+        t.say(1, "config", "reload")
+        wait_until("it to join again", lambda: t.say(0, "overlay", "status", "-s") == "full")
+        # from below: the node above is not trusted any more
+        public = (keys / "a0.pub").read_bytes()
+        (keys / "a0.pub").unlink()
+        t.say(1, "config", "reload")
+        wait_until("the node above to be left", lambda: "there is no good key of it" in
+                   t.at(1, "ping", "-c1", "-r", 0, "broker").stderr)
+        (keys / "a0.pub").write_bytes(public)
+        t.say(1, "config", "reload")
+        wait_until("all to be back", lambda: t.say(0, "overlay", "status", "-s") == "full")

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "base/errorx.h"
-#include "base/number.h"
 #include "broker/boot.h"
 #include "pmi/client.h"
 
-#define FANOUT_DEFAULT "32"
+#define SHAPE_DEFAULT "kary:32"
 
 static int find_host(struct boot *b, flux_error_t *error)
 {
@@ -18,24 +17,32 @@ static int find_host(struct boot *b, flux_error_t *error)
 
     if (gethostname(name, sizeof(name) - 1) < 0)
         return errorx_fail(error, errno, "this host has no name");
-    (void)snprintf(b->host, sizeof(b->host), "%.*s", BOOT_HOST_SIZE - 1,
-                   fake && *fake ? fake : name);
+    if (!fake || !*fake)
+        fake = name;
+    if (!endpoint_host_valid(fake, strlen(fake)))
+        return errorx_fail(error, EINVAL,
+                           "this host is called '%.100s', which is no name of a host: letters, "
+                           "digits, '-', '_' and '.', at most %d",
+                           fake, BOOT_HOST_SIZE - 1);
+    (void)snprintf(b->host, sizeof(b->host), "%s", fake);
     return 0;
 }
 
-int boot_shape(struct boot *b, const char *topo, const char *fanout, flux_error_t *error)
+int boot_set_shape(struct boot *b, const char *spec, flux_error_t *error)
 {
-    int n = 0;
-
-    if (topo)
-        b->topo_spec = strdup(topo);
-    else if (number_parse_int(fanout ? fanout : FANOUT_DEFAULT, 0, 1 << 24, &n) < 0)
-        return errorx_fail(error, EINVAL, "tbon.fanout: '%s' is not a number of children", fanout);
-    else if (asprintf(&b->topo_spec, "kary:%d", n) < 0)
-        b->topo_spec = NULL;
+    b->topo_spec = strdup(spec);
     if (!b->topo_spec)
         return errorx_fail(error, ENOMEM, "out of memory");
     return topology_new(b->topo_spec, b->size, b->parents, &b->topo, error);
+}
+
+int boot_shape(struct boot *b, const struct tbonconf *tbon, const char *fallback,
+               flux_error_t *error)
+{
+    char kary[24];
+
+    (void)snprintf(kary, sizeof(kary), "kary:%d", tbon->fanout);
+    return boot_set_shape(b, tbon->topo ? tbon->topo : tbon->fanout >= 0 ? kary : fallback, error);
 }
 
 static int boot_single(struct boot *b, flux_error_t *error)
@@ -44,14 +51,14 @@ static int boot_single(struct boot *b, flux_error_t *error)
     b->rank = 0;
     b->size = 1;
     b->hostlist = strdup(b->host);
-    return boot_shape(b, NULL, NULL, error);
+    return boot_set_shape(b, SHAPE_DEFAULT, error);
 }
 
 int boot_begin(struct boot *b, const struct boot_options *opts, flux_error_t *error)
 {
     int rc;
 
-    *b = (struct boot){ .connect_timeout = 30., .tcp_user_timeout = 20., .torpid_max = 30. };
+    *b = (struct boot){ .method = NULL };
     rc = find_host(b, error);
     if (rc < 0)
         return rc;
@@ -84,6 +91,7 @@ void boot_deinit(struct boot *b)
     free(b->children);
     free(b->hostlist);
     free(b->topo_spec);
+    free(b->keydir);
 }
 
 /* --- keys */
@@ -100,14 +108,15 @@ const char *boot_key_owner(const char *public_key, void *arg)
     return NULL;
 }
 
-bool boot_key_matches(const char *owner, uint32_t rank, void *arg)
+/* A key that two hosts were given is that of the first. */
+bool boot_key_matches(const char *public_key, uint32_t rank, void *arg)
 {
     const struct boot *b = arg;
 
     if (b->nchildren == 0)
         return true;
     for (size_t i = 0; i < b->nchildren; i++)
-        if (b->children[i].rank == rank)
-            return !b->children[i].key[0] || strcmp(b->children[i].host, owner) == 0;
-    return false;
+        if (strcmp(b->children[i].key, public_key) == 0)
+            return b->children[i].rank == rank;
+    return !public_key[0]; /* no CURVE: unix sockets of our own */
 }

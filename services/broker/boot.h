@@ -8,21 +8,21 @@
 #include <jansson.h>
 #include <flux/types.h>
 #include "base/cleanup.h"
+#include "broker/endpoint.h"
 #include "broker/overlay.h"
+#include "broker/tbonconf.h"
 #include "broker/topology.h"
 
 #define BOOT_KEY_SIZE  41 /* Z85, with its NUL */
-#define BOOT_HOST_SIZE 65
-#define BOOT_URI_SIZE  256
+#define BOOT_HOST_SIZE ENDPOINT_HOST_SIZE
+#define BOOT_URI_SIZE  ENDPOINT_SIZE
 
 struct pmi_client;
 
 struct boot_options {
     const json_t *config;
     const char *rundir;
-    const char *topo;   /* tbon.topo, or NULL */
-    const char *fanout; /* tbon.fanout, or NULL */
-    bool prefer_tcp;    /* tbon.prefertcp */
+    const struct tbonconf *tbon;
 };
 
 struct boot_neighbour {
@@ -45,9 +45,9 @@ struct boot {
     struct boot_neighbour parent;
     struct boot_neighbour *children; /* whose keys are good; with one key for all: none */
     size_t nchildren;
+    char *keydir; /* [bootstrap] keydir; NULL: none */
     bool ipv6;
-    double connect_timeout, tcp_user_timeout, torpid_max; /* seconds */
-    struct pmi_client *pmi;                               /* until boot_finish() */
+    struct pmi_client *pmi; /* until boot_finish() */
 };
 
 /* Everything but, with PMI, the neighbours. 0 or -errno with a sentence. */
@@ -55,6 +55,9 @@ int boot_begin(struct boot *b, const struct boot_options *opts, flux_error_t *er
 /* uri: where the overlay listens, or NULL. Afterwards the neighbours are known. */
 int boot_finish(struct boot *b, const char *uri, const char *rundir, flux_error_t *error);
 void boot_deinit(struct boot *b);
+/* Read the keys of the neighbours again, if each host has one of its own. A neighbour whose file is
+ * gone or bad has no good key afterwards (logged); parent.key is "" then. */
+void boot_reload_keys(struct boot *b);
 
 /* --- the ways. 0; -ENOENT: this is not the way; other errors with a sentence. */
 int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *error);
@@ -64,12 +67,14 @@ int boot_saved_load(struct boot *b, const char *rundir, flux_error_t *error);
 int boot_saved_store(const struct boot *b, const char *uri, const char *rundir,
                      flux_error_t *error);
 
-/* The shape that the words ask for. */
-int boot_shape(struct boot *b, const char *topo, const char *fanout, flux_error_t *error);
+/* The shape that tbon asks for, or fallback. */
+int boot_shape(struct boot *b, const struct tbonconf *tbon, const char *fallback,
+               flux_error_t *error);
+int boot_set_shape(struct boot *b, const char *spec, flux_error_t *error);
 int boot_make_keys(struct boot *b);
 
 /* For overlay_config. arg: the struct boot. */
 const char *boot_key_owner(const char *public_key, void *arg);
-bool boot_key_matches(const char *owner, uint32_t rank, void *arg);
+bool boot_key_matches(const char *public_key, uint32_t rank, void *arg);
 
 #endif

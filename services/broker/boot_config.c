@@ -9,6 +9,8 @@
 #include "broker/bootconf.h"
 #include "service/log.h"
 
+#define SHAPE_DEFAULT "kary:0"
+
 static int load_keys(struct boot *b, const struct bootconf *c, flux_error_t *error)
 {
     char path[BOOTCONF_URI_SIZE];
@@ -29,17 +31,13 @@ static int load_keys(struct boot *b, const struct bootconf *c, flux_error_t *err
 }
 
 /* A node whose file is not there has no key that is good. */
-static int load_public(const struct bootconf *c, uint32_t rank, struct boot_neighbour *ret,
-                       flux_error_t *error)
+static int load_public(const struct boot *b, struct boot_neighbour *ret, flux_error_t *error)
 {
-    const char *host = hostlist_nth(c->hosts, (int)rank);
     CLEANUP(freep) char *path = NULL;
     struct cert cert;
     int rc;
 
-    ret->rank = rank;
-    (void)snprintf(ret->host, sizeof(ret->host), "%s", host);
-    if (asprintf(&path, "%s/%s.pub", c->keydir, host) < 0) {
+    if (asprintf(&path, "%s/%s.pub", b->keydir, ret->host) < 0) {
         path = NULL;
         return -ENOMEM;
     }
@@ -49,46 +47,67 @@ static int load_public(const struct bootconf *c, uint32_t rank, struct boot_neig
     return rc;
 }
 
+static void load_child(const struct boot *b, struct boot_neighbour *child)
+{
+    flux_error_t why = { .text = "out of memory" };
+
+    if (load_public(b, child, &why) == 0)
+        return;
+    (void)snprintf(child->key, sizeof(child->key), "none");
+    log_warning("%s (rank %u) cannot join: %s", child->host, child->rank, why.text);
+}
+
 /* Each host has a key of its own: those of the children are good, for their ranks. */
 static int load_neighbours(struct boot *b, const struct bootconf *c, flux_error_t *error)
 {
     const uint32_t *ranks;
     const size_t n = topology_children(b->topo, b->rank, &ranks);
-    flux_error_t why = { .text = "" };
 
     if (!c->keydir)
         return 0;
+    b->keydir = strdup(c->keydir);
     b->children = calloc(n + 1, sizeof(*b->children));
-    if (!b->children)
+    if (!b->keydir || !b->children)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         struct boot_neighbour *child = &b->children[b->nchildren++];
 
-        if (load_public(c, ranks[i], child, &why) < 0) {
-            (void)snprintf(child->key, sizeof(child->key), "none");
-            log_warning("%s (rank %u) cannot join: %s", child->host, child->rank, why.text);
-        }
+        child->rank = ranks[i];
+        (void)snprintf(child->host, sizeof(child->host), "%s",
+                       hostlist_nth(c->hosts, (int)ranks[i]));
+        load_child(b, child);
     }
-    return b->rank > 0 ? load_public(c, topology_parent(b->topo, b->rank), &b->parent, error) : 0;
+    return b->rank > 0 ? load_public(b, &b->parent, error) : 0;
 }
 
-static int shape(struct boot *b, const struct boot_options *opts, const struct bootconf *c,
+void boot_reload_keys(struct boot *b)
+{
+    flux_error_t why = { .text = "out of memory" };
+
+    if (!b->keydir)
+        return;
+    for (size_t i = 0; i < b->nchildren; i++)
+        load_child(b, &b->children[i]);
+    if (b->rank > 0 && load_public(b, &b->parent, &why) < 0) {
+        b->parent.key[0] = '\0';
+        log_warning("the parent %s (rank %u) is not trusted any more: %s", b->parent.host,
+                    b->parent.rank, why.text);
+    }
+}
+
+/* Without a word on it all are below rank 0, as the administrator's guide says. */
+static int shape(struct boot *b, const struct tbonconf *tbon, const struct bootconf *c,
                  flux_error_t *error)
 {
-    const char *topo = opts->topo ? opts->topo : c->topo;
-    char fanout[16];
-
-    if (c->parents && topo && strcmp(topo, "custom") != 0)
+    if (c->parents && !tbon->shape_is_argument && (tbon->topo || tbon->fanout >= 0) &&
+        !(tbon->topo && strcmp(tbon->topo, "custom") == 0))
         return errorx_fail(error, EINVAL,
-                           "bootstrap.hosts: parent= has no effect with the tree shape '%s': leave "
-                           "one of them out",
-                           topo);
-
-    (void)snprintf(fanout, sizeof(fanout), "%d", c->fanout);
+                           "bootstrap.hosts: parent= has no effect with the tree shape of "
+                           "tbon.%s%s%s%s: leave one of them out",
+                           tbon->topo ? "topo" : "fanout", tbon->topo ? " ('" : "",
+                           tbon->topo ? tbon->topo : "", tbon->topo ? "')" : "");
     b->parents = c->parents;
-    if (!topo && c->parents)
-        topo = "custom";
-    return boot_shape(b, topo, opts->fanout ? opts->fanout : c->fanout >= 0 ? fanout : NULL, error);
+    return boot_shape(b, tbon, c->parents ? "custom" : SHAPE_DEFAULT, error);
 }
 
 static int need_key(const struct boot *b, const char *uri, flux_error_t *error)
@@ -119,16 +138,6 @@ static int find_uris(struct boot *b, const struct bootconf *c, flux_error_t *err
     return rc < 0 ? rc : need_key(b, b->parent.uri, error);
 }
 
-static void take_timeouts(struct boot *b, const struct bootconf *c)
-{
-    if (c->connect_timeout > 0)
-        b->connect_timeout = c->connect_timeout;
-    if (c->tcp_user_timeout > 0)
-        b->tcp_user_timeout = c->tcp_user_timeout;
-    if (c->torpid_max > 0)
-        b->torpid_max = c->torpid_max;
-}
-
 int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *error)
 {
     CLEANUP(bootconf_freep) struct bootconf *c = NULL;
@@ -141,8 +150,7 @@ int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *e
     b->size = c->size;
     b->ipv6 = c->enable_ipv6;
     b->hostlist = hostlist_encode(c->hosts);
-    take_timeouts(b, c);
-    rc = shape(b, opts, c, error);
+    rc = shape(b, opts->tbon, c, error);
     b->parents = NULL;
     if (rc == 0)
         rc = load_keys(b, c, error);

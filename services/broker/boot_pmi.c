@@ -51,7 +51,7 @@ static void find_address(const char *host, char *buf, size_t size)
 
 static int choose_bind(struct boot *b, const struct boot_options *opts, flux_error_t *error)
 {
-    const bool is_test = getenv("FLUX_TEST_NODE") && !opts->prefer_tcp;
+    const bool is_test = getenv("FLUX_TEST_NODE") && !opts->tbon->prefertcp;
     char address[INET_ADDRSTRLEN];
     const uint32_t *children;
     int n;
@@ -80,7 +80,7 @@ int boot_pmi_begin(struct boot *b, const struct boot_options *opts, flux_error_t
     b->method = "pmi";
     b->rank = (uint32_t)pmi_client_rank(b->pmi);
     b->size = (uint32_t)pmi_client_size(b->pmi);
-    rc = boot_shape(b, opts->topo, opts->fanout, error);
+    rc = boot_shape(b, opts->tbon, "kary:32", error);
     return rc < 0 || b->size == 1 ? rc : choose_bind(b, opts, error);
 }
 

@@ -98,7 +98,7 @@ static int decode(struct boot *b, const json_t *o, flux_error_t *error)
     json_array_foreach (children, i, value)
         if (decode_neighbour(value, &b->children[b->nchildren++]) < 0)
             return errorx_fail(error, EPROTO, FILE_NAME ": not what a router has written");
-    return boot_shape(b, topo, NULL, error);
+    return boot_set_shape(b, topo, error);
 }
 
 int boot_saved_load(struct boot *b, const char *rundir, flux_error_t *error)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Every mistake is an error that names the key: an instance must not start with half of what its
- * administrator meant. Only the URIs that are asked for are made. */
+ * administrator meant. Only the URIs that are asked for must be there. */
 #include <string.h>
 
 #include "base/errorx.h"
-#include "base/fsd.h"
 #include "base/hash.h"
 #include "broker/bootconf.h"
 
@@ -29,21 +28,6 @@ static int get_string(const json_t *table, const char *where, const char *key, c
     return 0;
 }
 
-static int get_duration(const json_t *table, const char *key, double *ret, flux_error_t *error)
-{
-    const json_t *v = json_object_get(table, key);
-
-    if (!v)
-        return 0;
-    if (json_is_number(v))
-        *ret = json_number_value(v);
-    else if (!json_is_string(v) || fsd_parse(json_string_value(v), ret) < 0)
-        *ret = -1.;
-    if (!(*ret > 0 && *ret <= 86400))
-        return errorx_fail(error, EINVAL, "tbon.%s: expected a duration, such as \"20s\"", key);
-    return 0;
-}
-
 static int check_keys(const json_t *table, const char *where, const char *const *known,
                       flux_error_t *error)
 {
@@ -61,39 +45,7 @@ static int check_keys(const json_t *table, const char *where, const char *const 
     return 0;
 }
 
-static int check_uri(const char *where, const char *uri, flux_error_t *error)
-{
-    if (strncmp(uri, "tcp://", 6) != 0 && strncmp(uri, "ipc://", 6) != 0)
-        return errorx_fail(error, EINVAL, "%s: '%s' does not begin with tcp:// or ipc://", where,
-                           uri);
-    return 0;
-}
-
 /* --- tables */
-
-static int read_tbon(struct bootconf *b, const json_t *table, flux_error_t *error)
-{
-    static const char *const known[] = {
-        "fanout", "topo", "connect_timeout", "tcp_user_timeout", "torpid_max", "torpid_min", NULL
-    };
-    const json_t *fanout = json_object_get(table, "fanout");
-    double torpid_min = 1.;
-    int rc;
-
-    if (table && !json_is_object(table))
-        return errorx_fail(error, EINVAL, "tbon: must be a table");
-    if (fanout && (!json_is_integer(fanout) || json_integer_value(fanout) < 0 ||
-                   json_integer_value(fanout) > 1 << 24))
-        return errorx_fail(error, EINVAL, "tbon.fanout: expected a number of children, 0 for all");
-    b->fanout = fanout ? (int)json_integer_value(fanout) : -1;
-    if ((rc = check_keys(table, "tbon", known, error)) < 0 ||
-        (rc = get_string(table, "tbon", "topo", &b->topo, error)) < 0 ||
-        (rc = get_duration(table, "connect_timeout", &b->connect_timeout, error)) < 0 ||
-        (rc = get_duration(table, "tcp_user_timeout", &b->tcp_user_timeout, error)) < 0 ||
-        (rc = get_duration(table, "torpid_min", &torpid_min, error)) < 0)
-        return rc;
-    return get_duration(table, "torpid_max", &b->torpid_max, error);
-}
 
 static int read_defaults(struct bootconf *b, const json_t *table, flux_error_t *error)
 {
@@ -111,11 +63,7 @@ static int read_defaults(struct bootconf *b, const json_t *table, flux_error_t *
     if ((rc = get_string(table, "bootstrap", "curve_cert", &b->curve_cert, error)) < 0 ||
         (rc = get_string(table, "bootstrap", "keydir", &b->keydir, error)) < 0 ||
         (rc = get_string(table, "bootstrap", "default_bind", &b->default_bind, error)) < 0 ||
-        (rc = get_string(table, "bootstrap", "default_connect", &b->default_connect, error)) < 0 ||
-        (b->default_bind &&
-         (rc = check_uri("bootstrap.default_bind", b->default_bind, error)) < 0) ||
-        (b->default_connect &&
-         (rc = check_uri("bootstrap.default_connect", b->default_connect, error)) < 0))
+        (rc = get_string(table, "bootstrap", "default_connect", &b->default_connect, error)) < 0)
         return rc;
     if (b->keydir && !b->curve_cert)
         return errorx_fail(error, EINVAL,
@@ -140,9 +88,7 @@ static int add_entry(struct bootconf *b, const json_t *entry, size_t i, flux_err
     if ((rc = check_keys(entry, where, known, error)) < 0 ||
         (rc = get_string(entry, where, "bind", &bind, error)) < 0 ||
         (rc = get_string(entry, where, "connect", &connect, error)) < 0 ||
-        (rc = get_string(entry, where, "parent", &parent, error)) < 0 ||
-        (bind && (rc = check_uri(where, bind, error)) < 0) ||
-        (connect && (rc = check_uri(where, connect, error)) < 0))
+        (rc = get_string(entry, where, "parent", &parent, error)) < 0)
         return rc;
     hl = hostlist_decode(host);
     if (!hl)
@@ -151,6 +97,11 @@ static int add_entry(struct bootconf *b, const json_t *entry, size_t i, flux_err
         if (b->size == BOOTCONF_SIZE_MAX)
             rc =
                 errorx_fail(error, E2BIG, "bootstrap.hosts: more than %u hosts", BOOTCONF_SIZE_MAX);
+        else if (!endpoint_host_valid(hostlist_nth(hl, k), strlen(hostlist_nth(hl, k))))
+            rc = errorx_fail(error, EINVAL,
+                             "%s.host: '%.100s' is no name of a host: letters, digits, '-', '_' "
+                             "and '.', at most %d",
+                             where, hostlist_nth(hl, k), ENDPOINT_HOST_SIZE - 1);
         else if (hostlist_append(b->hosts, hostlist_nth(hl, k)) < 0)
             rc = errorx_fail(error, ENOMEM, "out of memory");
         else
@@ -245,51 +196,16 @@ static int find_ranks(struct bootconf *b, const char *hostname, flux_error_t *er
     return rc;
 }
 
-/* --- */
-
-int bootconf_new(const json_t *config, const char *hostname, struct bootconf **ret,
-                 flux_error_t *error)
-{
-    static const char *const known[] = { "curve_cert",      "default_bind",
-                                         "default_connect", "default_port",
-                                         "enable_ipv6",     "hosts",
-                                         "keydir",          NULL };
-    CLEANUP(bootconf_freep) struct bootconf *b = calloc(1, sizeof(*b));
-    const json_t *table = json_object_get(config, "bootstrap");
-    const json_t *hosts;
-    int rc;
-
-    if (!b)
-        return -ENOMEM;
-    if (table && !json_is_object(table))
-        return errorx_fail(error, EINVAL, "bootstrap: must be a table");
-    hosts = json_object_get(table, "hosts");
-    if ((rc = read_tbon(b, json_object_get(config, "tbon"), error)) < 0 ||
-        (rc = check_keys(table, "bootstrap", known, error)) < 0 ||
-        (rc = read_defaults(b, table, error)) < 0)
-        return rc;
-    if (!hosts || json_array_size(hosts) == 0)
-        return hosts && !json_is_array(hosts)
-                   ? errorx_fail(error, EINVAL, "bootstrap.hosts: expected an array of tables")
-                   : -ENOENT;
-    if ((rc = read_hosts(b, hosts, error)) < 0 || (rc = find_ranks(b, hostname, error)) < 0)
-        return rc;
-    *ret = TAKE(b);
-    return 0;
-}
-
-struct bootconf *bootconf_free(struct bootconf *b)
-{
-    if (b) {
-        hostlist_destroy(b->hosts);
-        free(b->entries);
-        free(b->parents);
-        free(b);
-    }
-    return NULL;
-}
-
 /* --- URIs */
+
+struct use {
+    const char *key, *fallback, *example;
+    enum endpoint_use endpoint;
+};
+
+static const struct use use_bind = { "bind", "default_bind", "tcp://*:%p", ENDPOINT_BIND };
+static const struct use use_connect = { "connect", "default_connect", "tcp://%h:%p",
+                                        ENDPOINT_CONNECT };
 
 static int expand(const struct bootconf *b, const char *what, const char *from, uint32_t rank,
                   char ret[BOOTCONF_URI_SIZE], flux_error_t *error)
@@ -319,37 +235,113 @@ static int expand(const struct bootconf *b, const char *what, const char *from, 
     return 0;
 }
 
+static int make_uri(const struct bootconf *b, const struct use *use, const char *from,
+                    uint32_t rank, char ret[BOOTCONF_URI_SIZE], flux_error_t *error)
+{
+    char what[ENDPOINT_HOST_SIZE + 32];
+    int rc = expand(b, use->key, from, rank, ret, error);
+
+    (void)snprintf(what, sizeof(what), "bootstrap: %s of %s", use->key,
+                   hostlist_nth(b->hosts, (int)rank));
+    return rc < 0 ? rc : endpoint_check(what, ret, use->endpoint, b->enable_ipv6, error);
+}
+
+static int find_uri(const struct bootconf *b, const struct use *use, const char *fallback,
+                    uint32_t rank, char ret[BOOTCONF_URI_SIZE], flux_error_t *error)
+{
+    const char *uri = json_string_value(json_object_get(b->entries[rank], use->key));
+
+    if (!uri)
+        uri = fallback;
+    if (!uri)
+        return errorx_fail(error, EINVAL,
+                           "bootstrap: %s (rank %u) has nodes below it and needs %s or %s, such as "
+                           "\"%s\"",
+                           hostlist_nth(b->hosts, (int)rank), rank, use->key, use->fallback,
+                           use->example);
+    return make_uri(b, use, uri, rank, ret, error);
+}
+
 int bootconf_bind(const struct bootconf *b, uint32_t rank, char ret[BOOTCONF_URI_SIZE],
                   flux_error_t *error)
 {
-    const char *uri = json_string_value(json_object_get(b->entries[rank], "bind"));
-
-    if (!uri)
-        uri = b->default_bind;
-    if (!uri)
-        return errorx_fail(error, EINVAL,
-                           "bootstrap: %s (rank %u) has nodes below it and needs bind or "
-                           "default_bind, such as \"tcp://*:%%p\"",
-                           hostlist_nth(b->hosts, (int)rank), rank);
-    return expand(b, "bind", uri, rank, ret, error);
+    return find_uri(b, &use_bind, b->default_bind, rank, ret, error);
 }
 
 int bootconf_connect(const struct bootconf *b, uint32_t rank, char ret[BOOTCONF_URI_SIZE],
                      flux_error_t *error)
 {
-    const char *uri = json_string_value(json_object_get(b->entries[rank], "connect"));
-
-    if (!uri)
-        uri = b->default_connect;
-    if (!uri)
-        return errorx_fail(error, EINVAL,
-                           "bootstrap: %s (rank %u) has nodes below it and needs connect or "
-                           "default_connect, such as \"tcp://%%h:%%p\"",
-                           hostlist_nth(b->hosts, (int)rank), rank);
-    return expand(b, "connect", uri, rank, ret, error);
+    return find_uri(b, &use_connect, b->default_connect, rank, ret, error);
 }
 
 int bootconf_cert(const struct bootconf *b, char ret[BOOTCONF_URI_SIZE], flux_error_t *error)
 {
     return expand(b, "curve_cert", b->curve_cert, b->rank, ret, error);
+}
+
+/* Those of all, not of this node and its parent alone: a mistake shows where the file is written.
+ */
+static int check_uris(const struct bootconf *b, flux_error_t *error)
+{
+    char uri[BOOTCONF_URI_SIZE];
+    int rc = 0;
+
+    if (b->default_bind)
+        rc = make_uri(b, &use_bind, b->default_bind, b->rank, uri, error);
+    if (rc == 0 && b->default_connect)
+        rc = make_uri(b, &use_connect, b->default_connect, b->rank, uri, error);
+    for (uint32_t r = 0; r < b->size && rc == 0; r++) {
+        const char *bind = json_string_value(json_object_get(b->entries[r], "bind"));
+        const char *connect = json_string_value(json_object_get(b->entries[r], "connect"));
+
+        if (bind)
+            rc = make_uri(b, &use_bind, bind, r, uri, error);
+        if (rc == 0 && connect)
+            rc = make_uri(b, &use_connect, connect, r, uri, error);
+    }
+    return rc;
+}
+
+/* --- */
+
+int bootconf_new(const json_t *config, const char *hostname, struct bootconf **ret,
+                 flux_error_t *error)
+{
+    static const char *const known[] = { "curve_cert",      "default_bind",
+                                         "default_connect", "default_port",
+                                         "enable_ipv6",     "hosts",
+                                         "keydir",          NULL };
+    CLEANUP(bootconf_freep) struct bootconf *b = calloc(1, sizeof(*b));
+    const json_t *table = json_object_get(config, "bootstrap");
+    const json_t *hosts;
+    int rc;
+
+    if (!b)
+        return -ENOMEM;
+    if (table && !json_is_object(table))
+        return errorx_fail(error, EINVAL, "bootstrap: must be a table");
+    hosts = json_object_get(table, "hosts");
+    if ((rc = check_keys(table, "bootstrap", known, error)) < 0 ||
+        (rc = read_defaults(b, table, error)) < 0)
+        return rc;
+    if (!hosts || json_array_size(hosts) == 0)
+        return hosts && !json_is_array(hosts)
+                   ? errorx_fail(error, EINVAL, "bootstrap.hosts: expected an array of tables")
+                   : -ENOENT;
+    if ((rc = read_hosts(b, hosts, error)) < 0 || (rc = find_ranks(b, hostname, error)) < 0 ||
+        (rc = check_uris(b, error)) < 0)
+        return rc;
+    *ret = TAKE(b);
+    return 0;
+}
+
+struct bootconf *bootconf_free(struct bootconf *b)
+{
+    if (b) {
+        hostlist_destroy(b->hosts);
+        free(b->entries);
+        free(b->parents);
+        free(b);
+    }
+    return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* [bootstrap] and [tbon] of the configuration, see flux-config-bootstrap(5). No I/O. */
+/* [bootstrap] of the configuration, see flux-config-bootstrap(5). No I/O. */
 #ifndef BROKER_BOOTCONF_H
 #define BROKER_BOOTCONF_H
 
@@ -7,9 +7,10 @@
 #include <flux/types.h>
 #include <flux/hostlist.h>
 #include "base/cleanup.h"
+#include "broker/endpoint.h"
 
 #define BOOTCONF_SIZE_MAX 100000u
-#define BOOTCONF_URI_SIZE 256
+#define BOOTCONF_URI_SIZE ENDPOINT_SIZE
 
 struct bootconf_entry;
 
@@ -20,10 +21,7 @@ struct bootconf {
     const char *keydir;     /* likewise: public certificates HOST.pub */
     bool enable_ipv6;
     const char *default_bind, *default_connect;
-    int default_port;                                     /* 0: none */
-    const char *topo;                                     /* tbon.topo; NULL: not given */
-    int fanout;                                           /* tbon.fanout; -1: not given */
-    double connect_timeout, tcp_user_timeout, torpid_max; /* seconds; 0: not given */
+    int default_port;       /* 0: none */
     uint32_t *parents;      /* by parent= of the hosts; NULL: nobody has one */
     const json_t **entries; /* of each rank, lent */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/fsd.h"
 #include "base/monotime.h"
 #include "base/number.h"
 #include "broker/manager.h"
@@ -79,6 +80,30 @@ static int add_instance(struct manager *m)
     return attr_add(a, "log-level", log_level(), 0);
 }
 
+static int add_duration(struct attrs *a, const char *name, double seconds)
+{
+    char text[32];
+    const int rc = fsd_format(text, sizeof(text), seconds);
+
+    return rc < 0 ? rc : attr_add(a, name, text, ATTR_IMMUTABLE);
+}
+
+/* What was asked for; the rest is what was found. */
+static int add_tbonconf(struct manager *m)
+{
+    const struct tbonconf *c = &m->tbon;
+    struct attrs *a = &m->attrs;
+    int rc;
+
+    if ((rc = add_duration(a, "tbon.connect_timeout", c->connect_timeout)) < 0 ||
+        (rc = add_duration(a, "tbon.tcp_user_timeout", c->tcp_user_timeout)) < 0 ||
+        (rc = add_duration(a, "tbon.torpid_min", c->torpid_min)) < 0 ||
+        (rc = add_duration(a, "tbon.torpid_max", c->torpid_max)) < 0 ||
+        (rc = attr_addf(a, "tbon.zmqdebug", ATTR_IMMUTABLE, "%d", c->zmqdebug)) < 0)
+        return rc;
+    return attr_addf(a, "tbon.prefertcp", ATTR_IMMUTABLE, "%d", c->prefertcp);
+}
+
 static int add_tree(struct manager *m)
 {
     const struct boot *b = &m->boot;
@@ -95,7 +120,10 @@ static int add_tree(struct manager *m)
         (rc = attr_addf(a, "tbon.descendants", ATTR_IMMUTABLE, "%u",
                         topology_descendants(b->topo, b->rank))) < 0 ||
         (rc = attr_add(a, "tbon.endpoint", o ? overlay_uri(o) : NULL, ATTR_IMMUTABLE)) < 0 ||
-        (rc = attr_add(a, "hostlist", b->hostlist, ATTR_IMMUTABLE)) < 0)
+        (rc = attr_add(a, "hostlist", b->hostlist, ATTR_IMMUTABLE)) < 0 ||
+        (rc = attr_add(a, "config.hostlist", strcmp(b->method, "config") == 0 ? b->hostlist : NULL,
+                       ATTR_IMMUTABLE)) < 0 ||
+        (rc = add_tbonconf(m)) < 0)
         return rc;
     if (strncmp(b->topo_spec, "kary:", 5) == 0 &&
         (rc = attr_add(a, "tbon.fanout", b->topo_spec + 5, ATTR_IMMUTABLE)) < 0)

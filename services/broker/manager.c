@@ -37,6 +37,14 @@ static void apply_config(struct manager *m)
         heartbeat_set_period(&m->heartbeat, period);
 }
 
+/* A neighbour whose key is not good any more is cut off at once. */
+static void reload_keys(struct manager *m)
+{
+    boot_reload_keys(&m->boot);
+    if (m->router.overlay)
+        overlay_check_keys(m->router.overlay, m->boot.keydir ? m->boot.parent.key : NULL);
+}
+
 int manager_reload(struct manager *m, flux_error_t *error)
 {
     const int rc = broker_config_reload(&m->config, error);
@@ -51,6 +59,7 @@ int manager_reload(struct manager *m, flux_error_t *error)
         return rc;
     }
     apply_config(m);
+    reload_keys(m);
     router_notify_all(&m->router, "config-reload", m->config.o);
     log_info("the configuration was reloaded");
     return 0;
@@ -250,15 +259,14 @@ static int set_quorum(struct manager *m)
 
 static int find_place(struct manager *m)
 {
-    const char *tcp = broker_options_value(&m->options, "tbon.prefertcp");
     const struct boot_options opts = { .config = m->config.o,
                                        .rundir = service_rundir(m->svc),
-                                       .topo = broker_options_value(&m->options, "tbon.topo"),
-                                       .fanout = broker_options_value(&m->options, "tbon.fanout"),
-                                       .prefer_tcp = tcp && strcmp(tcp, "0") != 0 };
+                                       .tbon = &m->tbon };
     flux_error_t error = { .text = "" };
-    const int rc = boot_begin(&m->boot, &opts, &error);
+    int rc = tbonconf_read(&m->tbon, m->config.o, &m->options, &error);
 
+    if (rc == 0)
+        rc = boot_begin(&m->boot, &opts, &error);
     if (rc < 0)
         log_err("cannot find out the place of this node in the instance: %s",
                 error.text[0] ? error.text : strerror(-rc));
@@ -279,9 +287,11 @@ static int listen_in_tree(struct manager *m, flux_error_t *error)
                                          .public_key = b->public_key[0] ? b->public_key : NULL,
                                          .secret_key = b->secret_key,
                                          .ipv6 = b->ipv6,
-                                         .connect_timeout = b->connect_timeout,
-                                         .tcp_user_timeout = b->tcp_user_timeout,
-                                         .torpid_max = b->torpid_max,
+                                         .connect_timeout = m->tbon.connect_timeout,
+                                         .tcp_user_timeout = m->tbon.tcp_user_timeout,
+                                         .torpid_min = m->tbon.torpid_min,
+                                         .torpid_max = m->tbon.torpid_max,
+                                         .debug = m->tbon.zmqdebug,
                                          .key_owner = boot_key_owner,
                                          .key_matches = boot_key_matches,
                                          .arg = &m->boot };

@@ -17,6 +17,7 @@ struct manager {
     struct broker_config config;
     struct broker_options options;
     struct attrs attrs;
+    struct tbonconf tbon; /* its strings are good until the configuration is read again */
     struct boot boot;
     struct router router;
     struct heartbeat heartbeat;

@@ -32,11 +32,13 @@ struct overlay_config {
     const char *secret_key;
     const char *parent_key;
     bool ipv6;
-    double connect_timeout, tcp_user_timeout, torpid_max; /* seconds */
+    double connect_timeout, tcp_user_timeout; /* seconds */
+    double torpid_min, torpid_max; /* a sign of life so often; silent too long, 0: never */
+    bool debug;                    /* log what happens to connections */
     /* The name of the host that a public key belongs to, "" if it may be any, NULL: unknown key. */
     const char *(*key_owner)(const char *public_key, void *arg);
     /* May the host of that key be this rank? NULL: any may. */
-    bool (*key_matches)(const char *owner, uint32_t rank, void *arg);
+    bool (*key_matches)(const char *public_key, uint32_t rank, void *arg);
     void *arg;
 };
 
@@ -55,6 +57,10 @@ struct overlay *overlay_free(struct overlay *o);
 const char *overlay_uri(const struct overlay *o);
 /* Begin to connect to the parent. Strings are copied. */
 int overlay_connect(struct overlay *o, const char *uri, const char *key, const char *host);
+
+/* Keys have changed: sessions of those that do not match any more end. parent_key: NULL: as it was,
+ * "": none is good. */
+void overlay_check_keys(struct overlay *o, const char *parent_key);
 
 /* Who is next on the way to a rank (FLUX_NODEID_ANY, FLUX_NODEID_UPSTREAM: the parent). NULL: not
  * connected; overlay_why() tells more. */

@@ -96,15 +96,33 @@ static void on_disconnect(struct zsock *s, bool failed, void *arg)
                         cs->uri, (unsigned long long)limit.dropped + 1);
         return;
     }
+    if (cs->probes <= 0) /* else strangers could make us send without end */
+        probe_all(cs);
     cs->probes = PROBES;
-    probe_all(cs);
     flux_watcher_start(cs->probe);
 }
 
 /* --- its beginning */
 
-static int check_hello(struct children *cs, struct child *c, const struct hello *h,
-                       const char *user, flux_error_t *error)
+static bool key_is_good(const struct children *cs, const char *key, uint32_t rank)
+{
+    const struct overlay_config *conf = &cs->overlay->conf;
+
+    return !conf->key_matches || conf->key_matches(key, rank, conf->arg);
+}
+
+static int refuse_key(const struct children *cs, const char *key, uint32_t rank,
+                      flux_error_t *error)
+{
+    const struct overlay_config *conf = &cs->overlay->conf;
+    const char *owner = conf->key_owner ? conf->key_owner(key, conf->arg) : NULL;
+
+    return errorx_fail(error, EPERM, "the key of %s does not belong to rank %u",
+                       owner && *owner ? owner : "nobody we know", rank);
+}
+
+static int check_hello(struct children *cs, struct child *c, const struct hello *h, const char *key,
+                       flux_error_t *error)
 {
     const struct overlay_config *conf = &cs->overlay->conf;
     struct hello ours;
@@ -123,9 +141,8 @@ static int check_hello(struct children *cs, struct child *c, const struct hello 
                            "rank %u is not directly below rank %u: is the tree's "
                            "shape configured alike on both?",
                            h->rank, conf->rank);
-    if (conf->key_matches && !conf->key_matches(user, h->rank, conf->arg))
-        return errorx_fail(error, EPERM, "the key of %s does not belong to rank %u",
-                           user[0] ? user : "nobody", h->rank);
+    if (!key_is_good(cs, key, h->rank))
+        return refuse_key(cs, key, h->rank, error);
     if (c->node && strcmp(c->uuid, h->uuid) != 0 && !is_gone(c))
         return errorx_fail(error, EADDRINUSE, "rank %u is connected already, by %s", h->rank,
                            c->host);
@@ -170,7 +187,8 @@ static int welcome(struct children *cs, struct node *n, const struct hello *thei
     return rc;
 }
 
-static int begin(struct children *cs, struct child *c, const uint8_t *id, const struct hello *h)
+static int begin(struct children *cs, struct child *c, const struct zframe *f,
+                 const struct hello *h)
 {
     struct node *n;
     int rc;
@@ -179,7 +197,7 @@ static int begin(struct children *cs, struct child *c, const uint8_t *id, const 
         overlay_lose(cs->overlay, c->node, "it began a new session");
         child_lost(cs, c);
     }
-    rc = node_new(cs->sock, h->rank, h->host, id, &n);
+    rc = node_new(cs->sock, h->rank, h->host, f->id, &n);
     if (rc < 0)
         return rc;
     c->online = idset_create(0, IDSET_FLAG_AUTOGROW);
@@ -192,6 +210,7 @@ static int begin(struct children *cs, struct child *c, const uint8_t *id, const 
     c->node = n;
     c->error[0] = '\0';
     (void)snprintf(c->uuid, sizeof(c->uuid), "%s", h->uuid);
+    (void)snprintf(c->key, sizeof(c->key), "%s", f->key);
     (void)snprintf(c->host, sizeof(c->host), "%s", h->host);
     HASH_ADD_KEYPTR(hh, cs->by_id, n->id, ZSOCK_ID_SIZE, c);
     log_info("%s (rank %u) has joined%s", h->host, h->rank, c->lost_usec ? " again" : "");
@@ -212,11 +231,11 @@ static void handle_hello(struct children *cs, const struct zframe *f)
         hello_decode(control.data, control.size, &h) < 0)
         return;
     c = children_find(cs, h.rank);
-    rc = check_hello(cs, c, &h, f->user, &error);
+    rc = check_hello(cs, c, &h, f->key, &error);
     if (rc < 0)
         refuse(cs, f->id, &h, c, -rc, error.text);
     else
-        (void)begin(cs, c, f->id, &h);
+        (void)begin(cs, c, f, &h);
 }
 
 /* --- what they say */
@@ -308,7 +327,8 @@ void children_tell_epoch(struct children *cs)
 static void check_torpid(struct children *cs, struct child *c, uint64_t now_usec)
 {
     const double seconds = (double)(now_usec - c->node->rx_usec) * 1e-6;
-    const bool torpid = seconds > cs->overlay->conf.torpid_max;
+    const double limit = cs->overlay->conf.torpid_max;
+    const bool torpid = limit > 0 && seconds > limit;
 
     if (torpid == c->node->torpid)
         return;
@@ -334,6 +354,16 @@ void children_tick(struct children *cs, uint64_t now_usec)
     }
 }
 
+void children_check_keys(struct children *cs)
+{
+    for (size_t i = 0; i < cs->count; i++) {
+        struct child *c = &cs->all[i];
+
+        if (c->node && !c->node->lost && !key_is_good(cs, c->key, c->rank))
+            overlay_lose(cs->overlay, c->node, "its key is not good any more");
+    }
+}
+
 /* --- */
 
 static int listen_at(struct children *cs)
@@ -343,6 +373,7 @@ static int listen_at(struct children *cs)
     const struct zsock_options opts = { .public_key = o->conf.public_key,
                                         .secret_key = o->conf.secret_key,
                                         .ipv6 = o->conf.ipv6,
+                                        .debug = o->conf.debug,
                                         .tcp_user_timeout_msec =
                                             (int)(o->conf.tcp_user_timeout * 1000) };
     int rc = zsock_new(o->zmq, o->reactor, &opts, &ops, cs, &cs->sock);

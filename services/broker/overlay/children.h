@@ -13,9 +13,10 @@ struct child {
     struct idset *online; /* its subtree, itself included; NULL: not connected */
     char uuid[HELLO_UUID_SIZE];
     char host[NODE_NAME_SIZE];
-    uint64_t lost_usec; /* when it was lost; 0: it was not */
-    char error[192];    /* why it was lost, or refused last */
-    UT_hash_handle hh;  /* in children.by_id while connected */
+    uint64_t lost_usec;       /* when it was lost; 0: it was not */
+    char key[ZSOCK_KEY_SIZE]; /* that it joined with; "" without CURVE */
+    char error[192];          /* why it was lost, or refused last */
+    UT_hash_handle hh;        /* in children.by_id while connected */
 };
 
 struct children {
@@ -37,6 +38,8 @@ void children_multicast(struct children *cs, const flux_msg_t *msg);
 void children_tell_epoch(struct children *cs);
 /* Now and then: who has been silent; and a sign of life to each. */
 void children_tick(struct children *cs, uint64_t now_usec);
+/* Those whose keys are not good any more are lost. */
+void children_check_keys(struct children *cs);
 /* Drop those that were marked. */
 void children_reap(struct children *cs);
 

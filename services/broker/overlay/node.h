@@ -11,7 +11,7 @@
 
 #define NODE_QUEUE_BYTES    (256u << 20)
 #define NODE_QUEUE_MESSAGES 262144u
-#define NODE_NAME_SIZE      65
+#define NODE_NAME_SIZE      254
 
 /* What routers say to one another themselves (ours: RFC 3's control messages carry no payload): a
  * frame of NODE_CONTROL_MAGIC, which no message begins with, this type in one byte, and data. */

@@ -14,7 +14,8 @@
 #include "broker/topology.h"
 #include "service/log.h"
 
-#define TICK_SECONDS 2.
+#define TICK_SECONDS     2.
+#define TICK_SECONDS_MIN 0.05
 
 void overlay_hello(const struct overlay *o, struct hello *ret)
 {
@@ -313,16 +314,27 @@ static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg
 
 /* --- */
 
-static const char *on_key(const char *public_key, void *arg)
+static bool on_key(const char *public_key, void *arg)
 {
     struct overlay *o = arg;
 
-    return o->conf.key_owner ? o->conf.key_owner(public_key, o->conf.arg) : NULL;
+    return o->conf.key_owner && o->conf.key_owner(public_key, o->conf.arg);
+}
+
+/* Often enough for what is to be seen. */
+static double tick_seconds(const struct overlay_config *conf)
+{
+    double tick = conf->torpid_min / 2 < TICK_SECONDS ? conf->torpid_min / 2 : TICK_SECONDS;
+
+    if (conf->torpid_max > 0 && conf->torpid_max / 2 < tick)
+        tick = conf->torpid_max / 2;
+    return tick > TICK_SECONDS_MIN ? tick : TICK_SECONDS_MIN;
 }
 
 static int init(struct overlay *o, flux_error_t *error)
 {
     uint8_t uuid[(HELLO_UUID_SIZE - 1) / 2];
+    double tick;
     int rc;
 
     if (sodium_init() < 0)
@@ -333,7 +345,8 @@ static int init(struct overlay *o, flux_error_t *error)
         memcpy(o->epoch, o->uuid, sizeof(o->epoch));
         o->history.first = o->history.next = 1;
     }
-    o->tick = flux_timer_watcher_create(o->reactor, TICK_SECONDS, TICK_SECONDS, on_tick, o);
+    tick = tick_seconds(&o->conf);
+    o->tick = flux_timer_watcher_create(o->reactor, tick, tick, on_tick, o);
     o->reap = flux_idle_watcher_create(o->reactor, on_reap, o);
     o->tell = flux_idle_watcher_create(o->reactor, on_tell, o);
     if (!o->tick || !o->reap || !o->tell || sum_up(o) < 0)
@@ -382,6 +395,13 @@ int overlay_connect(struct overlay *o, const char *uri, const char *key, const c
     if (host)
         (void)snprintf(o->parent.host, sizeof(o->parent.host), "%s", host);
     return parent_connect(&o->parent);
+}
+
+void overlay_check_keys(struct overlay *o, const char *parent_key)
+{
+    children_check_keys(&o->children);
+    if (parent_key)
+        parent_set_key(&o->parent, parent_key);
 }
 
 const char *overlay_uri(const struct overlay *o)

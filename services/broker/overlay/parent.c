@@ -215,6 +215,7 @@ static int open_socket(struct parent *p)
                                         .secret_key = conf->secret_key,
                                         .server_key = p->key,
                                         .ipv6 = conf->ipv6,
+                                        .debug = conf->debug,
                                         .tcp_user_timeout_msec =
                                             (int)(conf->tcp_user_timeout * 1000),
                                         .connect_timeout_msec =
@@ -256,11 +257,12 @@ static int attempt(struct parent *p)
 static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct parent *p = arg;
-    const int rc = attempt(p);
+    const bool trusted = !p->key || p->key[0];
+    const int rc = trusted ? attempt(p) : -EKEYREJECTED;
 
     if (rc < 0) {
         p->state = PARENT_CONNECTING;
-        give_up(p, strerror(-rc));
+        give_up(p, trusted ? strerror(-rc) : "there is no good key of it in bootstrap.keydir");
     }
 }
 
@@ -297,8 +299,24 @@ int parent_connect(struct parent *p)
 
 void parent_tick(struct parent *p, uint64_t now_usec)
 {
-    if (p->state == PARENT_ONLINE && !p->node->lost)
+    const double idle = (double)(now_usec - (p->node ? p->node->tx_usec : now_usec)) * 1e-6;
+
+    if (p->state == PARENT_ONLINE && !p->node->lost && idle >= p->overlay->conf.torpid_min / 2)
         (void)node_send_control(p->node, NODE_ALIVE, NULL, 0);
+}
+
+void parent_set_key(struct parent *p, const char *key)
+{
+    char *copy;
+
+    if (!p->key || strcmp(p->key, key) == 0)
+        return;
+    copy = strdup(key);
+    if (!copy)
+        return; /* the old one is not good there either */
+    free(p->key);
+    p->key = copy;
+    give_up(p, "its key was changed");
 }
 
 void parent_reap(struct parent *p)

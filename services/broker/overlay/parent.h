@@ -34,6 +34,8 @@ void parent_deinit(struct parent *p);
 int parent_connect(struct parent *p);
 void parent_tick(struct parent *p, uint64_t now_usec);
 void parent_reap(struct parent *p);
+/* Another key is good now, or none (""). */
+void parent_set_key(struct parent *p, const char *key);
 const char *parent_state_name(enum parent_state state);
 
 #endif

@@ -8,6 +8,7 @@
 #include <zmq.h>
 
 #include "broker/overlay/zsock.h"
+#include "service/log.h"
 
 #define HEARTBEAT_MSEC         5000
 #define HEARTBEAT_TIMEOUT_MSEC 15000
@@ -17,9 +18,9 @@
 #define HIGH_WATER             512 /* frames of up to OVERLAY_FRAME_MAX that libzmq may hold */
 #define RETRY_SECONDS          0.001
 #define BACKLOG                1024
-#define MONITOR_EVENTS                                               \
-    (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | \
-     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+#define FAILURES                                                                  \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
 struct zcontext {
     void *ctx;
@@ -36,6 +37,7 @@ struct zsock {
     flux_watcher_t *fd, *prepare, *idle, *monitor_fd;
     flux_watcher_t *retry; /* there was no room: room for whom is not told */
     bool look;             /* an edge may have been swallowed */
+    bool debug;
     zmq_msg_t in;
     bool in_used;
     bool more; /* the frame received last has parts that were not read */
@@ -127,40 +129,83 @@ static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *
 
 /* --- the monitor */
 
+struct monitor_event {
+    uint16_t type;
+    uint32_t value;
+    char address[128];
+};
+
 /* One event: a frame with its number and value, and one with the address. false: none. */
-static bool monitor_recv(struct zsock *s, uint16_t *ret_event)
+static bool monitor_recv(struct zsock *s, struct monitor_event *ret)
 {
-    zmq_msg_t part;
-    bool first = true;
+    const size_t head = sizeof(ret->type) + sizeof(ret->value);
     int more = 1;
 
-    while (more) {
+    *ret = (struct monitor_event){ .type = 0 };
+    for (int i = 0; more; i++) {
+        zmq_msg_t part;
+
         (void)zmq_msg_init(&part);
         if (zmq_msg_recv(&part, s->monitor, ZMQ_DONTWAIT) < 0) {
             (void)zmq_msg_close(&part);
             return false;
         }
-        if (first && zmq_msg_size(&part) >= sizeof(*ret_event))
-            memcpy(ret_event, zmq_msg_data(&part), sizeof(*ret_event));
-        first = false;
+        if (i == 0 && zmq_msg_size(&part) >= head) {
+            memcpy(&ret->type, zmq_msg_data(&part), sizeof(ret->type));
+            memcpy(&ret->value, (uint8_t *)zmq_msg_data(&part) + sizeof(ret->type),
+                   sizeof(ret->value));
+        } else if (i == 1) {
+            (void)snprintf(ret->address, sizeof(ret->address), "%.*s", (int)zmq_msg_size(&part),
+                           (const char *)zmq_msg_data(&part));
+        }
         more = zmq_msg_more(&part);
         (void)zmq_msg_close(&part);
     }
     return true;
 }
 
+static void log_event(const struct monitor_event *e)
+{
+    static const struct {
+        int type;
+        const char *text;
+    } names[] = {
+        { ZMQ_EVENT_CONNECTED, "connected" },
+        { ZMQ_EVENT_CONNECT_DELAYED, "connecting" },
+        { ZMQ_EVENT_CONNECT_RETRIED, "will connect again in a moment" },
+        { ZMQ_EVENT_LISTENING, "listening" },
+        { ZMQ_EVENT_BIND_FAILED, "cannot listen" },
+        { ZMQ_EVENT_ACCEPTED, "accepted" },
+        { ZMQ_EVENT_ACCEPT_FAILED, "cannot accept" },
+        { ZMQ_EVENT_CLOSED, "closed" },
+        { ZMQ_EVENT_CLOSE_FAILED, "cannot close" },
+        { ZMQ_EVENT_DISCONNECTED, "disconnected" },
+        { ZMQ_EVENT_MONITOR_STOPPED, "not watched any more" },
+        { ZMQ_EVENT_HANDSHAKE_SUCCEEDED, "handshake done" },
+        { ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, "handshake failed" },
+        { ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, "handshake failed: not ZeroMQ as it should be" },
+        { ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, "handshake failed: the key was not accepted" },
+    };
+    const char *text = "something else";
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i].type == e->type)
+            text = names[i].text;
+    log_info("zmq: %s: %s (%u)", e->address, text, e->value);
+}
+
 static void on_monitor(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct zsock *s = arg;
     bool ended = false, failed = false;
-    uint16_t event = 0;
+    struct monitor_event e;
 
     (void)events_of(s->monitor);
-    while (monitor_recv(s, &event)) {
-        if (event == ZMQ_EVENT_DISCONNECTED)
-            ended = true;
-        else
-            failed = true;
+    while (monitor_recv(s, &e)) {
+        ended = ended || e.type == ZMQ_EVENT_DISCONNECTED;
+        failed = failed || (e.type & FAILURES);
+        if (s->debug)
+            log_event(&e);
     }
     if (failed)
         s->ops->on_disconnect(s, true, s->arg); /* must not free s */
@@ -176,7 +221,9 @@ static int monitor_open(struct zsock *s)
     (void)snprintf(uri, sizeof(uri), "inproc://monitor-%u", s->z->serial++);
     s->monitor = zmq_socket(s->z->ctx, ZMQ_PAIR);
     if (!s->monitor || zmq_setsockopt(s->monitor, ZMQ_LINGER, &none, sizeof(none)) < 0 ||
-        zmq_socket_monitor(s->sock, uri, MONITOR_EVENTS) < 0 || zmq_connect(s->monitor, uri) < 0)
+        zmq_socket_monitor(s->sock, uri,
+                           s->debug ? ZMQ_EVENT_ALL : ZMQ_EVENT_DISCONNECTED | FAILURES) < 0 ||
+        zmq_connect(s->monitor, uri) < 0)
         return -errno;
     s->monitor_fd = flux_fd_watcher_create(s->r, fd_of(s->monitor), FLUX_POLLIN, on_monitor, s);
     if (!s->monitor_fd)
@@ -269,7 +316,9 @@ int zsock_new(struct zcontext *z, flux_reactor_t *r, const struct zsock_options 
 
     if (!s)
         return -ENOMEM;
-    *s = (struct zsock){ .z = z, .r = r, .ops = ops, .arg = arg, .is_router = !opts->id };
+    *s = (struct zsock){
+        .z = z, .r = r, .ops = ops, .arg = arg, .is_router = !opts->id, .debug = opts->debug
+    };
     s->sock = zmq_socket(z->ctx, s->is_router ? ZMQ_ROUTER : ZMQ_DEALER);
     if (!s->sock)
         return -errno;
@@ -396,9 +445,9 @@ int zsock_recv(struct zsock *s, struct zframe *ret)
         return skip_rest(s);
     ret->data = zmq_msg_data(&s->in);
     ret->size = zmq_msg_size(&s->in);
-    ret->user = zmq_msg_gets(&s->in, "User-Id");
-    if (!ret->user)
-        ret->user = "";
+    ret->key = zmq_msg_gets(&s->in, "User-Id");
+    if (!ret->key)
+        ret->key = "";
     return 0;
 }
 
@@ -418,7 +467,7 @@ enum {
 struct zap {
     void *sock;
     flux_watcher_t *fd;
-    const char *(*allowed)(const char *public_key, void *arg);
+    bool (*allowed)(const char *public_key, void *arg);
     void *arg;
 };
 
@@ -451,14 +500,13 @@ static int zap_recv(struct zap *zap, struct zap_request *req)
     return 0;
 }
 
-static const char *zap_judge(struct zap *zap, const struct zap_request *req)
+/* The key is the name of its owner from here on: who else it may be for changes. */
+static bool zap_judge(struct zap *zap, const struct zap_request *req, char key[ZSOCK_KEY_SIZE])
 {
-    char key[41];
-
     if (req->count != ZAP_PARTS || strcmp(req->parts[ZAP_MECHANISM], "CURVE") != 0 ||
         req->sizes[ZAP_KEY] != 32 ||
         !zmq_z85_encode(key, (const uint8_t *)req->parts[ZAP_KEY], req->sizes[ZAP_KEY]))
-        return NULL;
+        return false;
     return zap->allowed(key, zap->arg);
 }
 
@@ -469,12 +517,13 @@ static void on_zap(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 
     (void)events_of(zap->sock);
     while (zap_recv(zap, &req) == 0) {
-        const char *user = zap_judge(zap, &req);
+        char key[ZSOCK_KEY_SIZE] = "";
+        const bool good = zap_judge(zap, &req, key);
         const char *reply[] = { "1.0",
                                 req.parts[ZAP_ID],
-                                user ? "200" : "400",
-                                user ? "OK" : "no such key here",
-                                user ? user : "",
+                                good ? "200" : "400",
+                                good ? "OK" : "no such key here",
+                                good ? key : "",
                                 "" };
 
         for (size_t i = 0; i < ARRAY_SIZE(reply); i++) {
@@ -486,7 +535,7 @@ static void on_zap(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 }
 
 int zap_new(struct zcontext *z, flux_reactor_t *r,
-            const char *(*allowed)(const char *public_key, void *arg), void *arg, struct zap **ret)
+            bool (*allowed)(const char *public_key, void *arg), void *arg, struct zap **ret)
 {
     struct zap *zap = calloc(1, sizeof(*zap));
     int rc = 0;

@@ -15,6 +15,7 @@
 
 #define OVERLAY_FRAME_MAX (MSG_INLINE_MAX + MSG_HEAD_MAX + 4096u)
 #define ZSOCK_ID_SIZE     16
+#define ZSOCK_KEY_SIZE    41 /* Z85, with its NUL */
 
 struct zcontext;
 struct zsock;
@@ -29,6 +30,7 @@ struct zsock_options {
     const char *secret_key;
     const char *server_key; /* child: the parent's public key */
     bool ipv6;
+    bool debug; /* log what happens to connections */
     int tcp_user_timeout_msec;
     int connect_timeout_msec;
 };
@@ -62,15 +64,15 @@ struct zframe {
     uint8_t id[ZSOCK_ID_SIZE]; /* from whom (parent's side) */
     const void *data;          /* lent until the next call */
     size_t size;
-    const char *user; /* who the key belongs to, as zap.c said; "" without CURVE */
+    const char *key; /* public, of the sender; "" without CURVE */
 };
 /* 0, -EAGAIN, -EPROTO (something that no router sends: ignored). */
 int zsock_recv(struct zsock *s, struct zframe *ret);
 
-/* --- ZAP: who may connect. allowed: a name for the owner of the key, or NULL. */
+/* --- ZAP: who may connect. */
 struct zap;
 int zap_new(struct zcontext *z, flux_reactor_t *r,
-            const char *(*allowed)(const char *public_key, void *arg), void *arg, struct zap **ret);
+            bool (*allowed)(const char *public_key, void *arg), void *arg, struct zap **ret);
 struct zap *zap_free(struct zap *zap);
 
 #endif
