@@ -231,10 +231,12 @@ static bool job_has_started(const struct job *job)
 /* All shells run: say so, once all do. */
 static void tell_started(struct job *job)
 {
-    if (job->is_part)
+    if (job->is_part) {
         part_answer(job, "start", -1, NULL);
-    else if (job_has_started(job))
+    } else if (job_has_started(job) && !job->told) {
+        job->told = true;
         answers_start(job->jobs->answers, job->id);
+    }
 }
 
 /* The job manager asks about a job that we have: it was restarted, or we answered a dead one. */
@@ -497,6 +499,8 @@ void job_part_ended(struct job *job)
     if (!job->local_ended || (job->parts && !parts_ended(job->parts)) ||
         (job->state != JOB_LAUNCH && job->state != JOB_RUN))
         return;
+    if (job->parts && !job->failed && !job->canceled)
+        tell_started(job); /* a part may have ended before it could say that it runs */
     if (job->parts && parts_started(job->parts))
         job->has_status = parts_status(job->parts, &job->status) && (job->has_status || !job->here);
     if (job->is_part || (job->has_status && job->status == 0) || !job->launched)

@@ -77,6 +77,7 @@ struct job {
     bool killed;             /* a signal of ours may be why the shell ends */
     bool failed;             /* an exception of severity 0 was sent */
     bool launched;           /* there is, or was, a shell */
+    bool told;               /* the job manager was: it has started */
     bool namespace_ready;
     bool has_status;
     int status; /* wait status */
