@@ -9,6 +9,7 @@ import time
 
 
 DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
+EVERYWHERE = ["broker", "content", "kvs", "exec", "resource"]  # of these there is one on each node
 
 
 def wait_until(what, condition, timeout=30.0):
@@ -36,10 +37,18 @@ def copy_units(build, to, **keys):
     return to
 
 
-class Instance:
-    """units: a directory to use instead of the build's (flux-supervise is then run as fluxctl would)."""
+def is_child_of_a_supervisor(pid):
+    ppid = int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    return os.path.basename(os.readlink(f"/proc/{ppid}/exe")) == "flux-supervise"
 
-    def __init__(self, build, workdir, args=(), env=None, units=None):
+
+class Instance:
+    """units: a directory to use instead of the build's (flux-supervise is then run as fluxctl would). size: how many nodes."""
+
+    def __init__(self, build, workdir, args=(), env=None, units=None, size=1):
+        self.size = size
+        if size > 1:
+            args = [f"--test-size={size}", *args]
         self.fluxctl = str(build / "fluxctl" / "fluxctl")
         self.workdir = workdir
         self.command = [self.fluxctl, "start", "--embedded", *map(str, args)]
@@ -77,6 +86,10 @@ class Instance:
                 self.proc.kill()
                 self.proc.wait()
 
+    def node(self, rank):
+        """The run-time directory of a node."""
+        return self.rundir if self.size == 1 else os.path.join(os.path.dirname(self.rundir), str(rank))
+
     def environ(self, **extra):
         return {**self.env, "FLUX_URI": self.uri, **extra}
 
@@ -106,9 +119,9 @@ class Instance:
             stdin=kw.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw
         )
 
-    def daemon_pids(self, name):
-        """Pids of flux-NAME of this instance, told apart by FLUX_RUNDIR in their environment. Children of the supervisor
-        only: what a daemon forks is flux-NAME too, until it executes something."""
+    def daemon_pids(self, name, rank=0):
+        """Pids of flux-NAME of a node, told apart by FLUX_RUNDIR in their environment. Children of a supervisor only: what
+        a daemon forks is flux-NAME too, until it executes something."""
         pids = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -116,16 +129,20 @@ class Instance:
                 if exe != f"flux-{name}":
                     continue
                 env = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
-                ppid = int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+                if f"FLUX_RUNDIR={self.node(rank)}".encode() in env and is_child_of_a_supervisor(pid):
+                    pids.append(int(pid))
             except OSError:
                 continue
-            if ppid == self.proc.pid and f"FLUX_RUNDIR={self.rundir}".encode() in env:
-                pids.append(int(pid))
         return pids
 
+    def all_daemons(self):
+        """(name, rank) of each that there may be."""
+        return [(name, 0) for name in DAEMONS] + [(name, rank) for rank in range(1, self.size) for name in EVERYWHERE]
+
     def all_pids(self):
-        """{name: pid} of the daemons that run."""
-        return {name: pid for name in DAEMONS for pid in self.daemon_pids(name)}
+        """{name: pid} of the daemons that run, {(name, rank): pid} where there are several nodes."""
+        return {name if self.size == 1 else (name, rank): pid for name, rank in self.all_daemons()
+                for pid in self.daemon_pids(name, rank)}
 
     def kill_daemon(self, name, sig=signal.SIGKILL):
         (pid,) = self.daemon_pids(name)
@@ -153,13 +170,14 @@ class Instance:
     def processes(self):
         """Pids of all processes whose environment names this instance, daemons excluded."""
         pids = []
+        uris = [f"FLUX_URI=local://{self.node(rank)}/local".encode() for rank in range(self.size)]
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 env = open(f"/proc/{pid}/environ", "rb").read().split(b"\0")
                 stat = open(f"/proc/{pid}/stat").read()
             except OSError:
                 continue
-            if f"FLUX_URI={self.uri}".encode() in env and stat.rsplit(")", 1)[1].split()[0] not in "ZX":
+            if any(uri in env for uri in uris) and stat.rsplit(")", 1)[1].split()[0] not in "ZX":
                 pids.append(int(pid))
         return pids
 

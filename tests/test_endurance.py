@@ -15,7 +15,8 @@ import time
 import pytest
 from embedded import DAEMONS, Instance, copy_units, wait_until
 from rawclient import EVENT, STREAMING
-from soak import NCORES, check_events, connect, decimal, eventlogs, open_fds, reader_of, rss, sign, soak
+from soak import sign, soak
+from soak_checks import NCORES, check_events, connect, decimal, eventlogs, open_fds, reader_of, rss
 
 pytestmark = pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
 
@@ -74,6 +75,17 @@ def test_many_random_ends_under_load_lose_and_repeat_nothing(fresh_instance, tmp
     out = tmp_path / "out"
     out.mkdir()
     report = soak(fresh_instance, out, kills=60, seed=60, signum=getattr(signal, f"SIG{name}"))
+    print(report.summary())
+    assert not report.problems
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_many_random_ends_on_four_nodes_lose_and_repeat_nothing(build, tmp_path, name):
+    """Routers too; no core is given to two jobs. After SIGTERM clients hear of other nodes at most that they are away."""
+    out = tmp_path / "out"
+    out.mkdir()
+    with Instance(build, tmp_path, ["-Stbon.topo=kary:2"], size=4) as instance:
+        report = soak(instance, out, kills=80, seed=80, signum=getattr(signal, f"SIG{name}"), rate=30)
     print(report.summary())
     assert not report.problems
 
