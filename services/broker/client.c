@@ -209,6 +209,7 @@ static int client_enter(struct clients *cs, struct client *c)
     inflight_client_init(&c->inflight, cs->next_id);
     link_end_init(&c->links, cs->next_id++);
     subscriber_init(&c->events);
+    memberships_init(&c->memberships);
     HASH_ADD_STR(cs->by_name, name, c);
     if (!c->hh.tbl) {
         client_free(c);

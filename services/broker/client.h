@@ -4,6 +4,7 @@
 #define BROKER_CLIENT_H
 
 #include "broker/events.h"
+#include "broker/groups.h"
 #include "broker/inflight.h"
 #include "broker/links.h"
 #include "broker/registry.h"
@@ -39,6 +40,7 @@ struct client {
     struct inflight_client inflight;
     struct link_end links;
     struct subscriber events;
+    struct memberships memberships;
     size_t ntargets;   /* services behind it: one if dialled, any number if registered */
     bool served;       /* a request was forwarded to it */
     json_t *announced; /* names of services that this is the daemon of, or NULL */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Stored are: one descriptor per connection, named "client-NAME" by its route, and a sealed memfd
  * named "state" with what the router knows: event sequence, attributes that were set, and for each
- * connection its subscriptions, the services behind it, whom it has asked and what is in flight. So
- * answers that arrive later find their way, and a service sees the same client as before.
+ * connection its subscriptions, the groups it is in, the services behind it, whom it has asked and
+ * what is in flight. So answers that arrive later find their way, and a service sees the same
+ * client as before. Requests to the router itself that wait are begun again by the next process.
  *
  * Before that, every message that was already read is handled and every queue flushed; a connection
  * that does not take its output in time is left out and ends with the process.
@@ -16,6 +17,7 @@
 #include "broker/handover.h"
 #include "service/fdstore.h"
 #include "service/log.h"
+#include "service/requests.h"
 #include "service/state.h"
 #include "wire/message.h"
 
@@ -72,11 +74,13 @@ static json_t *encode_targets(const struct router *r, const struct client *c)
 
 static json_t *encode_client(const struct router *r, const struct client *c)
 {
-    return json_pack("{s:s s:I s:b s:b s:i s:b s:O? s:o s:o s:o s:o}", "name", c->name, "userid",
-                     (json_int_t)c->cred.uid, "guest", client_is_guest(c), "service",
+    return json_pack("{s:s s:I s:b s:b s:i s:b s:O? s:o s:o s:o s:o s:o s:o*}", "name", c->name,
+                     "userid", (json_int_t)c->cred.uid, "guest", client_is_guest(c), "service",
                      c->kind == CLIENT_SERVICE, "pid", (int)c->pid, "served", c->served,
                      "announced", c->announced, "events", encode_subscriptions(c), "inflight",
-                     encode_inflight(c), "links", encode_links(c), "targets", encode_targets(r, c));
+                     encode_inflight(c), "links", encode_links(c), "targets", encode_targets(r, c),
+                     "groups", groups_names(&c->memberships), "requests",
+                     requests_encode(&c->origin));
 }
 
 static json_t *encode_attrs(const struct attrs *a)
@@ -146,11 +150,23 @@ static void settle(struct router *r)
     HASH_ITER (hh, r->clients.by_name, c, tmp)
         if (client_is_local(c))
             conn_handle_fetched(&c->conn);
+    HASH_ITER (hh, r->clients.by_name, c, tmp)
+        if (client_is_local(c))
+            requests_refuse(&c->origin);
     flush_all(r);
     HASH_ITER (hh, r->clients.by_name, c, tmp)
         if (client_is_local(c) && c->conn.ended)
             router_client_gone(r, c);
     flush_all(r);
+}
+
+static void give_up_requests(struct router *r)
+{
+    struct client *c, *tmp;
+
+    HASH_ITER (hh, r->clients.by_name, c, tmp)
+        if (client_is_local(c) && !c->conn.ended)
+            requests_hand_on(&c->origin);
 }
 
 int handover_save(struct manager *m)
@@ -167,6 +183,7 @@ int handover_save(struct manager *m)
     if (rc < 0)
         return rc;
     fdstore_settle();
+    give_up_requests(&m->router);
     return n;
 }
 
@@ -194,15 +211,15 @@ static int restore_client(struct manager *m, const json_t *o)
 {
     struct router *r = &m->router;
     const char *name, *topic;
-    json_t *targets, *events, *announced = NULL, *value;
+    json_t *targets, *events, *groups = NULL, *announced = NULL, *value;
     char fdname[FDNAME_SIZE + 1];
     struct client *c;
     int service, pid, served, times, fd, rc;
     size_t i;
 
-    if (json_unpack((json_t *)o, "{s:s s:b s:i s:b s?o s:o s:o}", "name", &name, "service",
+    if (json_unpack((json_t *)o, "{s:s s:b s:i s:b s?o s:o s:o s?o}", "name", &name, "service",
                     &service, "pid", &pid, "served", &served, "announced", &announced, "targets",
-                    &targets, "events", &events) < 0 ||
+                    &targets, "events", &events, "groups", &groups) < 0 ||
         strlen(name) >= CLIENT_NAME_SIZE)
         return -EPROTO;
     (void)snprintf(fdname, sizeof(fdname), "client-%s", name);
@@ -220,6 +237,8 @@ static int restore_client(struct manager *m, const json_t *o)
             while (times-- > 0)
                 (void)events_subscribe(&r->events, &c->events, topic);
     }
+    json_array_foreach (groups, i, value)
+        (void)groups_join(&m->groups, &c->memberships, json_string_value(value));
     return restore_targets(r, c, targets);
 }
 
@@ -320,6 +339,21 @@ static void restore_attrs(struct manager *m, const json_t *o)
             (void)attr_set(&m->attrs, name, json_string_value(value));
 }
 
+void handover_resume(struct manager *m)
+{
+    CLEANUP(json_decrefp) json_t *clients = TAKE(m->taken_up);
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach (clients, i, value) {
+        const char *name = json_string_value(json_object_get(value, "name"));
+        struct client *c = name ? clients_find(&m->router.clients, name) : NULL;
+
+        if (c)
+            requests_resume(m->svc, &c->origin, json_object_get(value, "requests"));
+    }
+}
+
 int handover_restore(struct manager *m)
 {
     CLEANUP(json_decrefp) json_t *o = fdstore_take_json(m->svc, "state");
@@ -338,6 +372,7 @@ int handover_restore(struct manager *m)
         n += restore_client(m, value) == 0;
     json_array_foreach (clients, i, value)
         restore_requests(&m->router, value);
+    m->taken_up = json_incref(clients);
     log_info("took up %d connections of the process before", n);
     return n;
 }

@@ -13,6 +13,9 @@ int handover_save(struct manager *m);
  * crashed). Returns the number of connections taken up. */
 int handover_restore(struct manager *m);
 
+/* Once requests can be handled: those that were left to this process. */
+void handover_resume(struct manager *m);
+
 /* What is stored, as JSON; for tests, and the inside of the two above. */
 json_t *handover_encode(struct manager *m);
 

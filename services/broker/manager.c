@@ -20,9 +20,8 @@
 #define STOP_SECONDS  2.
 #define DRAIN_SECONDS 0.02
 
-static const char *const own_services[] = { "attr", "broker",  "config", "event",
-                                            "log",  "overlay", "service" };
-static const char *const leader_services[] = { "groups" };
+static const char *const own_services[] = { "attr",   "barrier", "broker",  "config", "event",
+                                            "groups", "log",     "overlay", "service" };
 static const char *const woken_services[] = { "job-manager", "resource" };
 
 static void apply_config(struct manager *m)
@@ -120,8 +119,16 @@ static void on_tree(const struct idset *online, void *arg)
 static void on_parent(bool connected, void *arg)
 {
     struct manager *m = arg;
+    char why[256];
 
     show_status(m, idset_count(overlay_online(m->router.overlay)));
+    if (connected) {
+        groups_on_parent(&m->groups);
+        barriers_on_parent(&m->barriers);
+    } else {
+        overlay_why(m->router.overlay, FLUX_NODEID_UPSTREAM, why, sizeof(why));
+        barriers_abort(&m->barriers, EHOSTUNREACH, why);
+    }
 }
 
 static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -129,6 +136,7 @@ static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     struct manager *m = arg;
 
     on_tree(m->router.overlay ? overlay_online(m->router.overlay) : NULL, m);
+    handover_resume(m);
 }
 
 static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -144,6 +152,8 @@ static void leave_tree(struct manager *m)
 {
     struct overlay *o = m->router.overlay;
 
+    if (o)
+        barriers_abort(&m->barriers, EHOSTUNREACH, "a router on the way is being restarted");
     m->router.overlay = NULL;
     (void)overlay_free(o);
 }
@@ -199,8 +209,6 @@ static int add_own_services(struct manager *m)
 
     for (size_t i = 0; i < ARRAY_SIZE(own_services) && rc == 0; i++)
         rc = registry_add(&m->router.registry, own_services[i], TARGET_OWN, NULL, NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(leader_services) && rc == 0 && m->router.rank == 0; i++)
-        rc = registry_add(&m->router.registry, leader_services[i], TARGET_OWN, NULL, NULL);
     return rc;
 }
 
@@ -329,10 +337,11 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     if (!m)
         return -ENOMEM;
     m->svc = svc;
-    groups_init(&m->groups);
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
         (rc = find_place(m)) < 0 || (rc = set_quorum(m)) < 0 ||
         (rc = router_init(&m->router, svc, m->boot.rank, m->boot.size)) < 0 ||
+        (rc = groups_init(&m->groups, &m->router, m->boot.topo, service_reactor(svc))) < 0 ||
+        (rc = barriers_init(&m->barriers, &m->router, service_reactor(svc))) < 0 ||
         (rc = heartbeat_init(&m->heartbeat, &m->router, service_reactor(svc))) < 0 ||
         (rc = add_own_services(m)) < 0 || (rc = join_tree(m)) < 0 || (rc = set_attributes(m)) < 0 ||
         (rc = make_watchers(m)) < 0) {
@@ -355,11 +364,13 @@ struct manager *manager_free(struct manager *m)
         flux_watcher_destroy(m->start);
         flux_watcher_destroy(m->hangup);
         attrs_deinit(&m->attrs);
-        groups_deinit(&m->groups);
         heartbeat_deinit(&m->heartbeat);
         leave_tree(m);
-        boot_deinit(&m->boot);
         router_deinit(&m->router);
+        barriers_deinit(&m->barriers);
+        groups_deinit(&m->groups);
+        boot_deinit(&m->boot);
+        json_decref(m->taken_up);
         broker_config_deinit(&m->config);
         broker_options_deinit(&m->options);
         free(m);

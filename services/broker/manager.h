@@ -4,6 +4,7 @@
 #define BROKER_MANAGER_H
 
 #include "broker/attr.h"
+#include "broker/barrier.h"
 #include "broker/boot.h"
 #include "broker/config.h"
 #include "broker/groups.h"
@@ -21,7 +22,9 @@ struct manager {
     struct boot boot;
     struct router router;
     struct heartbeat heartbeat;
-    struct groups groups;   /* rank 0 */
+    struct groups groups;
+    struct barriers barriers;
+    json_t *taken_up;       /* requests of the process before, or NULL */
     flux_watcher_t *hangup; /* SIGHUP: reload */
     flux_watcher_t *start;  /* first pass of the loop */
     uint32_t quorum;        /* nodes that make the instance run (rank 0) */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "broker/collective.h"
 #include "broker/manager.h"
 #include "service/log.h"
 #include "service/request.h"
@@ -162,16 +163,7 @@ static int rpc_event_publish(struct request *req, void *arg)
     return rc;
 }
 
-/* --- groups and overlay */
-
-static int rpc_groups_get(struct request *req, void *arg)
-{
-    struct manager *m = arg;
-    const char *name = "";
-
-    (void)request_unpack(req, "{s:s}", "name", &name);
-    return groups_get(&m->groups, req, name);
-}
+/* --- overlay */
 
 static int rpc_overlay_status(struct request *req, void *arg)
 {
@@ -382,6 +374,7 @@ static void on_stats(json_t *stats, void *arg)
         (json_int_t)r->stats.events, "inflight", (json_int_t)inflight_count(r->inflight));
 
     (void)json_object_set_new(stats, "router", o);
+    (void)json_object_set_new(stats, "barrier", barriers_stats(&m->barriers));
 }
 
 static void on_stats_clear(void *arg)
@@ -408,6 +401,21 @@ static const struct rpc_method methods[] = {
     { .topic = "attr.list", .roles = ROLE_USER, .fn = rpc_attr_list },
     { .topic = "attr.rm", .roles = ROLE_OWNER, .in = "name:s", .fn = rpc_attr_rm },
     { .topic = "attr.set", .roles = ROLE_OWNER, .in = "name:s value:s", .fn = rpc_attr_set },
+    { .topic = "barrier.enter",
+      .roles = ROLE_USER,
+      .in = "name:s nprocs:I",
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_barrier_enter },
+    { .topic = "barrier.exit",
+      .roles = ROLE_OWNER,
+      .in = "exit:a",
+      .flags = RPC_METHOD_NORESPONSE,
+      .fn = rpc_barrier_exit },
+    { .topic = "barrier.update",
+      .roles = ROLE_OWNER,
+      .in = "enter:a fail:a",
+      .flags = RPC_METHOD_NORESPONSE,
+      .fn = rpc_barrier_update },
     { .topic = "broker.service-list", .roles = ROLE_USER, .fn = rpc_service_list },
     { .topic = "config.get", .roles = ROLE_USER, .fn = rpc_config_get },
     { .topic = "config.reload", .roles = ROLE_OWNER, .fn = rpc_config_reload },
@@ -420,7 +428,18 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_USER,
       .in = "topic:s",
       .fn = rpc_event_unsubscribe },
-    { .topic = "groups.get", .roles = ROLE_USER, .in = "name:s", .fn = rpc_groups_get },
+    { .topic = "groups.get",
+      .roles = ROLE_USER,
+      .in = "name:s",
+      .flags = RPC_METHOD_RESUME,
+      .fn = rpc_groups_get },
+    { .topic = "groups.join", .roles = ROLE_OWNER, .in = "name:s", .fn = rpc_groups_join },
+    { .topic = "groups.leave", .roles = ROLE_OWNER, .in = "name:s", .fn = rpc_groups_leave },
+    { .topic = "groups.update",
+      .roles = ROLE_OWNER,
+      .in = "groups:o",
+      .flags = RPC_METHOD_NORESPONSE,
+      .fn = rpc_groups_update },
     { .topic = "overlay.disconnect",
       .roles = ROLE_OWNER,
       .in = "rank:I",

@@ -324,10 +324,15 @@ static const char *request_tree(struct router *r, struct client *c, const char *
     return reason;
 }
 
-/* Services of the router that rank 0 alone offers a part of. */
+/* What rank 0 alone offers of the router's own services. */
 static bool is_of_leader(const flux_msg_t *msg)
 {
-    return strcmp(msg_topic(msg), "event.publish") == 0;
+    static const char *const topics[] = { "event.publish", "groups.disconnect", "groups.get" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(topics); i++)
+        if (strcmp(msg_topic(msg), topics[i]) == 0)
+            return true;
+    return false;
 }
 
 static bool may_go_up(const struct router *r, const flux_msg_t *msg)
@@ -598,6 +603,30 @@ int router_notify(struct router *r, const char *service, const char *method, con
     return rc < 0 ? rc : notify_target(r, t, method, payload);
 }
 
+void router_route_name(uint32_t rank, char ret[CLIENT_NAME_SIZE])
+{
+    (void)snprintf(ret, CLIENT_NAME_SIZE, "rank%u", rank);
+}
+
+int router_notify_node(struct router *r, uint32_t nodeid, const char *service, const char *method,
+                       const json_t *payload)
+{
+    struct client *next = r->overlay ? overlay_next_hop(r->overlay, nodeid) : NULL;
+    flux_msg_t *msg = next ? notice_new(r, service, method, payload) : NULL;
+    char name[CLIENT_NAME_SIZE];
+    int rc;
+
+    if (!next)
+        return -EHOSTUNREACH;
+    if (!msg)
+        return -ENOMEM;
+    router_route_name(r->rank, name);
+    msg_proto_mut(msg)->aux1 = overlay_node_rank(next->node);
+    rc = flux_msg_route_push(msg, name) < 0 ? -errno : client_send(next, msg);
+    flux_msg_destroy(msg);
+    return rc;
+}
+
 void router_notify_all(struct router *r, const char *method, const json_t *payload)
 {
     struct target *t, *tmp;
@@ -724,6 +753,7 @@ static void client_gone(struct router *r, struct client *c, bool tell)
         release_tree_target(r, linked);
     }
     events_forget(&r->events, &c->events);
+    groups_forget(&c->memberships);
     if (c->ntargets == 0)
         return;
     HASH_ITER (hh, r->registry.all, t, tmp) {

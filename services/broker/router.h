@@ -65,6 +65,12 @@ int router_notify(struct router *r, const char *service, const char *method, con
 /* To every service that is connected. */
 void router_notify_all(struct router *r, const char *method, const json_t *payload);
 
+/* A message of this router to that of a neighbour, no response: FLUX_NODEID_UPSTREAM or the rank of
+ * a child. There it comes from a client whose only route is router_route_name(). 0 or -errno. */
+int router_notify_node(struct router *r, uint32_t nodeid, const char *service, const char *method,
+                       const json_t *payload);
+void router_route_name(uint32_t rank, char ret[CLIENT_NAME_SIZE]);
+
 /* Run-time registration. 0, -EINVAL, -EPERM, -EEXIST, -ENOENT, -ENOMEM. */
 int router_service_add(struct router *r, struct client *c, const char *name);
 int router_service_remove(struct router *r, struct client *c, const char *name);

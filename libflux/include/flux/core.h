@@ -16,6 +16,7 @@
 #include <flux/dispatch.h>
 #include <flux/service.h>
 #include <flux/attr.h>
+#include <flux/barrier.h>
 #include <flux/content.h>
 #include <flux/kvs.h>
 #include <flux/log.h>
