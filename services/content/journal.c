@@ -43,18 +43,6 @@ static char *segment_path(const struct journal *j, uint64_t number)
     return asprintf(&path, "%s-journal.%" PRIu64, j->path, number) < 0 ? NULL : path;
 }
 
-/* The directory, so that a new or deleted file is in it after a power cut. */
-static int sync_directory(const struct journal *j)
-{
-    CLEANUP(freep) char *path = strdup(j->path);
-    CLEANUP(closep) int fd = -EBADF;
-
-    if (!path)
-        return -ENOMEM;
-    fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) < 0 ? -EIO : 0;
-}
-
 static void list_append(struct journal *j, struct segment *s)
 {
     TAILQ_INSERT_TAIL(&j->segments, s, link);
@@ -121,11 +109,10 @@ static int take_file(struct journal *j, uint64_t number, uint64_t folded,
     if (!path)
         return -ENOMEM;
     if (number <= folded) {
-        (void)unlink(path);
+        (void)j->params.io->unlink(path);
         return 0;
     }
-    if ((rc = segment_open(path, number, j->params.hash, j->params.sync == STORE_SYNC_FULL, &scan,
-                           &s)) < 0)
+    if ((rc = segment_open(path, number, j->params.hash, &scan, &s)) < 0)
         return rc;
     total->dropped += scan.dropped;
     total->damaged += scan.damaged;
@@ -195,18 +182,23 @@ struct journal *journal_close(struct journal *j)
 static int current_open(struct journal *j)
 {
     CLEANUP(freep) char *path = NULL;
-    struct segment *s;
+    struct segment *s = TAILQ_LAST(&j->segments, segment_list);
     int rc;
 
     if (j->current)
         return 0;
+    /* A power cut must not keep the new file and lose the end of the last one. */
+    if (s && s->synced < s->seq && j->params.sync == STORE_SYNC_NORMAL && segment_sync(s) < 0)
+        return -EIO;
     if (!(path = segment_path(j, j->next_number)))
         return -ENOMEM;
     if ((rc = segment_create(path, j->next_number, j->params.io, &s)) < 0)
         return rc;
     list_append(j, s);
     j->current = s;
-    return j->params.sync == STORE_SYNC_FULL ? sync_directory(j) : 0;
+    if (j->params.sync == STORE_SYNC_OFF)
+        return 0;
+    return j->params.io->sync_directory(s->path) < 0 ? -EIO : 0;
 }
 
 static int append_all(struct journal *j, struct change_list *changes, uint64_t *ret_kept)
@@ -462,7 +454,7 @@ static void segment_done(struct journal *j, struct segment *s)
     j->stats.folded += s->count;
     j->fold_pos = 0;
     (void)pthread_mutex_unlock(&j->mutex);
-    (void)unlink(s->path);
+    (void)j->params.io->unlink(s->path);
     segment_close(s);
 }
 

@@ -1,45 +1,42 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Records: head, payload of content.commit. Numbers are the host's: the file never leaves it.
+/* Records are written at the end, and searched for when the file is opened.
  *
  * What is in memory (entries, roots, checkpoints) changes only after the record is written, and
  * room for it is made before, so that a record that was written is never forgotten.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "content/segment.h"
 
-#define RECORD_MAGIC 0x31726a66u /* fjr1 */
-#define RECORD_CHECK 16
 #define TABLE_MIN    1024u
-
-struct record_head {
-    uint32_t magic;
-    uint32_t prefix; /* bytes of payload before the blobs */
-    uint64_t size;   /* of payload */
-    uint64_t seq;
-    uint8_t check[RECORD_CHECK];
-};
-#define HEAD_CHECKED offsetof(struct record_head, check)
-
-/* What is to be written, or was read. */
-struct record {
-    struct record_head head;
-    const void *prefix;
-    const char *data;
-    struct segment_entry *entries; /* offsets count from the beginning of data */
-    size_t count;
-};
+#define SEARCH_BYTES (1u << 20)
 
 static ssize_t real_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 {
     return pwritev(fd, iov, count, offset);
 }
 
-const struct segment_io segment_io_real = { .pwritev = real_pwritev, .fdatasync = fdatasync };
+/* So that a new file is in it after a power cut. */
+static int real_sync_directory(const char *file)
+{
+    CLEANUP(freep) char *path = strdup(file);
+    CLEANUP(closep) int fd = -EBADF;
+
+    if (!path)
+        return -1;
+    fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -1 : fsync(fd);
+}
+
+const struct segment_io segment_io_real = { .pwritev = real_pwritev,
+                                            .fdatasync = fdatasync,
+                                            .unlink = unlink,
+                                            .sync_directory = real_sync_directory };
 
 /* --- in memory */
 
@@ -142,45 +139,31 @@ static void remember_record(struct segment *s, const struct record *r)
     s->seq++;
 }
 
-/* --- records */
+/* --- writing */
 
-static int digest_blobs(struct record *r, enum digest_algorithm hash, const struct change *ch)
+static int write_all(struct segment *s, struct iovec *iov, int count, size_t left)
 {
-    size_t pos = 0;
+    uint64_t offset = s->end;
 
-    r->count = change_nblobs(ch);
-    if (r->count > 0 && !(r->entries = calloc(r->count, sizeof(r->entries[0]))))
-        return -ENOMEM;
-    for (size_t i = 0; i < r->count; i++) {
-        size_t size = change_blob_size(ch, i);
+    while (left > 0) {
+        ssize_t n = s->io->pwritev(s->fd, iov, count, (off_t)offset);
 
-        if (size > UINT32_MAX)
-            return -EFBIG;
-        digest_compute(hash, size ? r->data + pos : "", size, r->entries[i].digest);
-        r->entries[i].offset = pos;
-        r->entries[i].size = (uint32_t)size;
-        pos += size;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG ? -EIO : -ENOSPC;
+        offset += (size_t)n;
+        left -= (size_t)n;
+        while (count > 0 && (size_t)n >= iov->iov_len) {
+            n -= (ssize_t)iov->iov_len;
+            iov++;
+            count--;
+        }
+        if (count > 0) {
+            iov->iov_base = (char *)iov->iov_base + n;
+            iov->iov_len -= (size_t)n;
+        }
     }
-    return 0;
-}
-
-static int compute_check(const struct record *r, uint8_t check[RECORD_CHECK])
-{
-    size_t size = HEAD_CHECKED + r->head.prefix + r->count * DIGEST_SIZE;
-    CLEANUP(freep) char *buf = malloc(size);
-    uint8_t digest[DIGEST_SIZE];
-    char *p = buf;
-
-    if (!buf)
-        return -ENOMEM;
-    memcpy(p, &r->head, HEAD_CHECKED);
-    p += HEAD_CHECKED;
-    memcpy(p, r->prefix, r->head.prefix);
-    p += r->head.prefix;
-    for (size_t i = 0; i < r->count; i++, p += DIGEST_SIZE)
-        memcpy(p, r->entries[i].digest, DIGEST_SIZE);
-    digest_compute(DIGEST_BLAKE2B, buf, size, digest);
-    memcpy(check, digest, RECORD_CHECK);
     return 0;
 }
 
@@ -190,49 +173,30 @@ static int write_record(struct segment *s, const struct record *r)
     struct iovec iov[] = { { (void *)&r->head, sizeof(r->head) },
                            { (void *)r->prefix, r->head.prefix },
                            { (void *)r->data, data_size } };
-    int count = data_size > 0 ? 3 : 2;
-    size_t left = sizeof(r->head) + r->head.size;
-    struct iovec *p = iov;
-    uint64_t offset = s->end;
 
-    while (left > 0) {
-        ssize_t n = s->io->pwritev(s->fd, p, count, (off_t)offset);
+    return write_all(s, iov, data_size > 0 ? 3 : 2, sizeof(r->head) + r->head.size);
+}
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EFBIG ? -EIO : -ENOSPC;
-        offset += (size_t)n;
-        left -= (size_t)n;
-        while (count > 0 && (size_t)n >= p->iov_len) {
-            n -= (ssize_t)p->iov_len;
-            p++;
-            count--;
-        }
-        if (count > 0) {
-            p->iov_base = (char *)p->iov_base + n;
-            p->iov_len -= (size_t)n;
-        }
-    }
-    return 0;
+static const uint8_t *key_of(const struct segment *s)
+{
+    return s->keyed ? s->key : NULL;
 }
 
 int segment_append(struct segment *s, enum digest_algorithm hash, struct change *ch)
 {
     CLEANUP(freep) void *prefix = NULL;
-    CLEANUP(freep) struct segment_entry *entries = NULL;
-    struct record r = { .head = { .magic = RECORD_MAGIC, .seq = s->seq }, .data = ch->data };
+    CLEANUP(record_deinit)
+    struct record r = {
+        .head = { .magic = record_magic(key_of(s)), .seq = s->seq, .synced = s->synced }
+    };
     size_t prefix_size = ch->raw_size - ch->data_size;
     int rc;
 
     if (!ch->raw && (rc = change_encode(ch, &prefix, &prefix_size)) < 0)
         return rc;
-    r.prefix = ch->raw ? ch->raw : prefix;
     r.head.prefix = (uint32_t)prefix_size;
     r.head.size = prefix_size + ch->data_size;
-    rc = digest_blobs(&r, hash, ch);
-    entries = r.entries;
-    if (rc < 0 || (rc = compute_check(&r, r.head.check)) < 0 ||
+    if ((rc = record_encode(&r, key_of(s), hash, ch, ch->raw ? ch->raw : prefix)) < 0 ||
         (rc = entries_reserve(s, r.count)) < 0)
         return rc;
     if ((rc = write_record(s, &r)) < 0) {
@@ -247,7 +211,10 @@ int segment_append(struct segment *s, enum digest_algorithm hash, struct change 
 
 int segment_sync(struct segment *s)
 {
-    return s->io->fdatasync(s->fd) < 0 ? -EIO : 0;
+    if (s->io->fdatasync(s->fd) < 0)
+        return -EIO;
+    s->synced = s->seq;
+    return 0;
 }
 
 /* --- files */
@@ -270,14 +237,37 @@ static int segment_new(const char *path, uint64_t number, int flags, struct segm
     return 0;
 }
 
+static int write_file_head(struct segment *s)
+{
+    struct file_head head = { .magic = FILE_MAGIC };
+    struct iovec iov = { &head, sizeof(head) };
+
+    do {
+        if (getrandom(s->key, sizeof(s->key), 0) != sizeof(s->key))
+            return -EIO;
+    } while (!record_key_valid(s->key));
+    memcpy(head.keys[0], s->key, sizeof(s->key));
+    memcpy(head.keys[1], s->key, sizeof(s->key));
+    s->keyed = true;
+    return write_all(s, &iov, 1, sizeof(head));
+}
+
 int segment_create(const char *path, uint64_t number, const struct segment_io *io,
                    struct segment **ret)
 {
-    int rc = segment_new(path, number, O_CREAT | O_EXCL, ret);
+    CLEANUP(segment_closep) struct segment *s = NULL;
+    int rc = segment_new(path, number, O_CREAT | O_EXCL, &s);
 
-    if (rc == 0)
-        (*ret)->io = io;
-    return rc;
+    if (rc < 0)
+        return rc;
+    s->io = io;
+    if ((rc = write_file_head(s)) < 0) {
+        (void)io->unlink(path);
+        return rc;
+    }
+    s->end = sizeof(struct file_head);
+    *ret = TAKE(s);
+    return 0;
 }
 
 struct segment *segment_close(struct segment *s)
@@ -313,115 +303,237 @@ int segment_read(const struct segment *s, const struct segment_entry *e, void *b
     return read_all(s->fd, buf, e->size, e->offset);
 }
 
-/* Where a record of this size would end; 0: not within the file. */
-static uint64_t record_end(const struct record_head *head, uint64_t offset, uint64_t size)
-{
-    uint64_t room = size - offset - sizeof(*head);
+/* --- scanning */
 
-    if (head->magic != RECORD_MAGIC || head->size > room || head->prefix > head->size)
-        return 0;
-    return offset + sizeof(*head) + head->size;
-}
+struct scanner {
+    struct segment *s;
+    enum digest_algorithm hash;
+    uint64_t size; /* of the file */
+    bool asked;    /* durable is known */
+    uint32_t durable;
+};
 
-/* Checks a payload that was read against its head and takes what is in it. -EBADMSG. */
-static int take_record(struct segment *s, struct record *r, const void *payload,
-                       enum digest_algorithm hash)
-{
-    CLEANUP(json_decrefp) json_t *header = NULL;
-    CLEANUP(freep) struct segment_entry *entries = NULL;
-    uint8_t check[RECORD_CHECK];
-    flux_error_t error;
-    struct change ch;
-    json_t *cp;
-    int rc;
-
-    if ((rc = change_decode(payload, r->head.size, UINT32_MAX, &ch, &header, &error)) < 0 ||
-        (const char *)ch.data - (const char *)payload != (ptrdiff_t)r->head.prefix)
-        return -EBADMSG;
-    r->prefix = payload;
-    r->data = ch.data;
-    rc = digest_blobs(r, hash, &ch);
-    entries = r->entries;
-    if (rc < 0 || (rc = compute_check(r, check)) < 0)
-        return rc;
-    if (memcmp(check, r->head.check, sizeof(check)) != 0)
-        return -EBADMSG;
-    if ((rc = entries_reserve(s, r->count)) < 0)
-        return rc;
-    remember_record(s, r);
-    cp = json_object_get(header, "checkpoint");
-    return remember_names(s, ch.roots, json_string_value(json_object_get(cp, "key")),
-                          json_string_value(json_object_get(cp, "value")));
-}
-
-/* The record at s->end. 0: taken; -EBADMSG: not whole (*ret_next: where the next one would be, 0:
- * unknown). */
-static int scan_record(struct segment *s, uint64_t size, enum digest_algorithm hash,
+/* Looks for a record at pos: -EBADMSG if there is none that is whole. *ret_next, if there might be
+ * one: its end. The payload that r lends from is *ret_payload. */
+static int read_record(const struct scanner *sc, uint64_t pos, struct record *r, void **ret_payload,
                        uint64_t *ret_next)
 {
-    CLEANUP(freep) void *payload = NULL;
-    struct record r = { 0 };
+    const struct segment *s = sc->s;
     int rc;
 
     *ret_next = 0;
-    if (size - s->end < sizeof(r.head))
+    if (pos > sc->size || sc->size - pos < sizeof(r->head))
         return -EBADMSG;
-    if ((rc = read_all(s->fd, &r.head, sizeof(r.head), s->end)) < 0)
+    if ((rc = read_all(s->fd, &r->head, sizeof(r->head), pos)) < 0)
         return rc;
-    if (r.head.seq != s->seq || !(*ret_next = record_end(&r.head, s->end, size)))
+    if (r->head.seq < s->seq || !record_fits(&r->head, record_magic(key_of(s)), sc->size - pos))
         return -EBADMSG;
-    if (!(payload = malloc(r.head.size + 1)))
+    *ret_next = pos + sizeof(r->head) + r->head.size;
+    if (!(*ret_payload = malloc(r->head.size + 1)))
         return -ENOMEM;
-    if ((rc = read_all(s->fd, payload, r.head.size, s->end + sizeof(r.head))) < 0)
+    if ((rc = read_all(s->fd, *ret_payload, r->head.size, pos + sizeof(r->head))) < 0)
         return rc;
-    return take_record(s, &r, payload, hash);
+    return record_decode(r, key_of(s), sc->hash, *ret_payload);
 }
 
-static int scan(struct segment *s, enum digest_algorithm hash, bool synced,
-                struct segment_scan *ret)
+/* Is there a whole one? Of this sequence number at least; *ret: its head. */
+static int probe_record(const struct scanner *sc, uint64_t pos, struct record_head *ret,
+                        uint64_t *ret_next)
 {
-    uint64_t whole = 0; /* bytes up to the last record that is */
-    size_t skipped = 0;
-    uint64_t pos = 0;
-    struct stat st;
-    uint64_t size;
+    CLEANUP(record_deinit) struct record r = { 0 };
+    CLEANUP(freep) void *payload = NULL;
+    int rc = read_record(sc, pos, &r, &payload, ret_next);
 
-    if (fstat(s->fd, &st) < 0)
-        return -errno;
-    size = (uint64_t)st.st_size;
-    while (pos < size) {
-        uint64_t next;
-        int rc;
+    *ret = r.head;
+    return rc;
+}
 
-        s->end = pos;
-        rc = scan_record(s, size, hash, &next);
-        if (rc == 0) {
-            ret->damaged += skipped;
-            skipped = 0;
-            pos = whole = s->end;
-        } else if (rc == -EBADMSG && synced && next > 0) {
-            skipped++;
-            s->seq++;
-            pos = next;
-        } else if (rc == -EBADMSG) {
-            break;
-        } else {
+/* Where the file has the magic of its records, at pos or later; sc->size: nowhere. */
+static int find_magic(const struct scanner *sc, uint64_t pos, uint64_t *ret_pos)
+{
+    uint32_t magic = record_magic(key_of(sc->s));
+    CLEANUP(freep) char *buf = malloc(SEARCH_BYTES);
+
+    if (!buf)
+        return -ENOMEM;
+    *ret_pos = sc->size;
+    while (pos + sizeof(magic) <= sc->size) {
+        size_t n = sc->size - pos < SEARCH_BYTES ? (size_t)(sc->size - pos) : SEARCH_BYTES;
+        const char *p;
+        int rc = read_all(sc->s->fd, buf, n, pos);
+
+        if (rc < 0)
             return rc;
+        if ((p = memmem(buf, n, &magic, sizeof(magic)))) {
+            *ret_pos = pos + (uint64_t)(p - buf);
+            return 0;
         }
+        pos += n - (sizeof(magic) - 1);
+        if (n < SEARCH_BYTES)
+            break;
     }
-    s->end = whole;
-    ret->dropped = size - whole;
     return 0;
 }
 
-int segment_open(const char *path, uint64_t number, enum digest_algorithm hash, bool synced,
+/* The next whole record behind one that is not; -ENOENT. A file of a former build has no key:
+ * anything could look like a record in it, so nothing is searched for. */
+static int find_record(const struct scanner *sc, uint64_t pos, uint64_t hint, uint64_t *ret_pos,
+                       struct record_head *ret_head)
+{
+    uint64_t next;
+    int rc;
+
+    if (hint > 0 && (rc = probe_record(sc, hint, ret_head, &next)) != -EBADMSG) {
+        *ret_pos = hint;
+        return rc;
+    }
+    if (!sc->s->keyed)
+        return -ENOENT;
+    for (;;) {
+        if ((rc = find_magic(sc, pos + 1, &pos)) < 0)
+            return rc;
+        if (pos == sc->size)
+            return -ENOENT;
+        if ((rc = probe_record(sc, pos, ret_head, &next)) != -EBADMSG) {
+            *ret_pos = pos;
+            return rc;
+        }
+    }
+}
+
+/* How many records the whole ones from pos on say were on the disk. */
+static int ask_durable(struct scanner *sc, uint64_t pos)
+{
+    struct record_head head;
+    uint64_t next;
+    int rc = 0;
+
+    if (sc->asked)
+        return 0;
+    sc->asked = true;
+    while ((rc = probe_record(sc, pos, &head, &next)) == 0 ||
+           (rc == -EBADMSG && (rc = find_record(sc, pos, next, &pos, &head)) == 0)) {
+        if (head.synced > sc->durable)
+            sc->durable = head.synced;
+        pos += sizeof(head) + head.size;
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int take_record(struct scanner *sc, uint64_t pos, uint64_t *ret_next)
+{
+    CLEANUP(record_deinit) struct record r = { 0 };
+    CLEANUP(freep) void *payload = NULL;
+    struct segment *s = sc->s;
+    const json_t *cp;
+    int rc = read_record(sc, pos, &r, &payload, ret_next);
+
+    if (rc < 0)
+        return rc;
+    if (r.head.seq != s->seq)
+        return -EBADMSG;
+    if ((rc = entries_reserve(s, r.count)) < 0)
+        return rc;
+    s->end = pos;
+    remember_record(s, &r);
+    cp = json_object_get(r.header, "checkpoint");
+    return remember_names(s, r.change.roots, json_string_value(json_object_get(cp, "key")),
+                          json_string_value(json_object_get(cp, "value")));
+}
+
+/* The record at *pos is not whole. 0: *pos is where to go on, s->seq the number there; -ENOENT:
+ * what follows does not count. */
+static int skip_damage(struct scanner *sc, uint64_t *pos, uint64_t hint, struct segment_scan *ret)
+{
+    struct segment *s = sc->s;
+    struct record_head head;
+    uint64_t found;
+    int rc;
+
+    if ((rc = find_record(sc, *pos, hint, &found, &head)) < 0 || (rc = ask_durable(sc, found)) < 0)
+        return rc;
+    if (s->seq >= sc->durable)
+        return -ENOENT;
+    ret->damaged += (head.seq < sc->durable ? head.seq : sc->durable) - s->seq;
+    if (head.seq > sc->durable)
+        return -ENOENT;
+    s->seq = head.seq;
+    *pos = found;
+    return 0;
+}
+
+static int scan_records(struct scanner *sc, struct segment_scan *ret)
+{
+    uint64_t pos = sc->s->end;
+    uint64_t next;
+    int rc = 0;
+
+    while (rc == 0 && pos < sc->size) {
+        rc = take_record(sc, pos, &next);
+        if (rc == 0)
+            pos = next;
+        else if (rc == -EBADMSG)
+            rc = skip_damage(sc, &pos, next, ret);
+    }
+    ret->dropped = sc->size - sc->s->end;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* One copy of the key may be damaged: the right one is the one that a record is made with. -ENOENT:
+ * there is no record. */
+static int try_keys(struct scanner *sc, const struct file_head *head)
+{
+    struct segment *s = sc->s;
+
+    s->keyed = true;
+    for (int i = 0; i < 2; i++) {
+        struct record_head found;
+        uint64_t pos;
+        int rc;
+
+        memcpy(s->key, head->keys[i], sizeof(s->key));
+        if (!record_key_valid(s->key))
+            continue;
+        rc = find_record(sc, sizeof(*head) - 1, sizeof(*head), &pos, &found);
+        if (rc != -ENOENT)
+            return rc;
+    }
+    return -ENOENT;
+}
+
+static int scan(struct segment *s, enum digest_algorithm hash, struct segment_scan *ret)
+{
+    struct scanner sc = { .s = s, .hash = hash };
+    struct file_head head;
+    struct stat st;
+    int rc;
+
+    if (fstat(s->fd, &st) < 0)
+        return -errno;
+    sc.size = (uint64_t)st.st_size;
+    if (sc.size >= sizeof(head)) {
+        if ((rc = read_all(s->fd, &head, sizeof(head), 0)) < 0)
+            return rc;
+        if (head.magic != RECORD_MAGIC_1) {
+            s->end = sizeof(head);
+            rc = try_keys(&sc, &head);
+            if (rc == -ENOENT)
+                ret->dropped = sc.size - s->end;
+            if (rc < 0)
+                return rc == -ENOENT ? 0 : rc;
+        }
+    }
+    return scan_records(&sc, ret);
+}
+
+int segment_open(const char *path, uint64_t number, enum digest_algorithm hash,
                  struct segment_scan *ret_scan, struct segment **ret)
 {
     CLEANUP(segment_closep) struct segment *s = NULL;
     int rc = segment_new(path, number, 0, &s);
 
     memset(ret_scan, 0, sizeof(*ret_scan));
-    if (rc < 0 || (rc = scan(s, hash, synced, ret_scan)) < 0)
+    if (rc < 0 || (rc = scan(s, hash, ret_scan)) < 0)
         return rc;
     *ret = TAKE(s);
     return 0;

@@ -417,13 +417,12 @@ int store_get_folded(struct store *st, uint64_t *ret_number)
     return rc < 0 ? rc : number_parse_u64(text, UINT64_MAX - 1, ret_number);
 }
 
-/* With synchronous=NORMAL only a checkpoint waits for the disk. */
+/* From SQLite's log into its file. So nothing is in the log alone, where what a damaged one lost
+ * would not even be noticed. */
 int store_settle(struct store *st)
 {
-    int rc = SQLITE_OK;
+    int rc = sqlite3_wal_checkpoint_v2(st->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
 
-    if (st->sync == STORE_SYNC_NORMAL)
-        rc = sqlite3_wal_checkpoint_v2(st->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : store_failed(st, rc);
 }
 

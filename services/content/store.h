@@ -46,7 +46,7 @@ int store_set_folded(struct store *st, uint64_t number);
 int store_commit(struct store *st);
 void store_rollback(struct store *st);
 
-/* After a commit: makes it as durable as it will be, where store_commit() leaves that open. */
+/* After a commit: makes it as durable as it will be, and independent of SQLite's log. */
 int store_settle(struct store *st);
 int store_get_folded(struct store *st, uint64_t *ret_number); /* 0: none */
 

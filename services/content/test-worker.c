@@ -26,7 +26,12 @@ static ssize_t faulty_pwritev(int fd, const struct iovec *iov, int count, off_t 
     return broken ? -1 : pwritev(fd, iov, count, offset);
 }
 
-static const struct segment_io faulty_io = { faulty_pwritev, fdatasync };
+static int no_sync_directory(const char *path)
+{
+    return 0;
+}
+
+static const struct segment_io faulty_io = { faulty_pwritev, fdatasync, unlink, no_sync_directory };
 
 static int setup_with(void **state, enum store_sync sync)
 {
