@@ -191,6 +191,13 @@ int parse_signal(const char *s, int *ret)
     return -1;
 }
 
+json_t *parse_value(const char *s)
+{
+    json_t *v = json_loads(s, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+    return v ? v : json_string(s);
+}
+
 int parse_user(const char *s, uint32_t *ret)
 {
     struct passwd *pw;

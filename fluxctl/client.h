@@ -42,6 +42,7 @@ int parse_jobid(const char *s, flux_jobid_t *ret);
 int parse_count(const char *s, const char *what, int min, int *ret);
 int parse_duration(const char *s, const char *what, double *ret);
 int parse_signal(const char *s, int *ret);    /* "TERM", "SIGTERM", "15" */
+json_t *parse_value(const char *s);           /* JSON, else the text itself; NULL ENOMEM, EILSEQ */
 int parse_user(const char *s, uint32_t *ret); /* a name, a number, or "all": unknown */
 /* At most one of two options may be given. */
 int refuse_both(const struct cmdline *c, const char *a, const char *b);

@@ -139,10 +139,7 @@ static int run_eventlog(const struct cmdline *c)
         return EXIT_FAILURE;
     if (cmdline_has(c, "follow"))
         return follow_log(h, id, path, &p, -1.);
-    answer =
-        client_call(h, "job-info.lookup",
-                    json_pack("{s:I s:[s] s:i}", "id", (json_int_t)id, "keys", path, "flags", 0),
-                    "read the eventlog");
+    answer = fetch_job_keys(h, id, json_pack("[s]", path), path);
     if (!answer)
         return EXIT_FAILURE;
     text = json_string_value(json_object_get(answer, path));

@@ -212,9 +212,7 @@ static int run_info(const struct cmdline *c)
     keys = json_array();
     for (int i = 1; i < c->argc; i++)
         (void)json_array_append_new(keys, json_string(original ? "J" : c->argv[i]));
-    answer = client_call(h, "job-info.lookup",
-                         json_pack("{s:I s:o s:i}", "id", (json_int_t)id, "keys", keys, "flags", 0),
-                         "read the data of the job");
+    answer = fetch_job_keys(h, id, keys, "the data");
     if (!answer)
         return EXIT_FAILURE;
     if (original)

@@ -48,3 +48,13 @@ json_t *fetch_job(flux_t *h, flux_jobid_t id)
                          json_pack("{s:I s:[s]}", "id", (json_int_t)id, "attrs", "all"), what);
     return json_incref(json_object_get(answer, "job"));
 }
+
+json_t *fetch_job_keys(flux_t *h, flux_jobid_t id, json_t *keys, const char *what)
+{
+    char doing[256];
+
+    snprintf(doing, sizeof(doing), "read %s of job %s", what, jobid_text(id));
+    return client_call(h, "job-info.lookup",
+                       json_pack("{s:I s:o s:i}", "id", (json_int_t)id, "keys", keys, "flags", 0),
+                       doing);
+}

@@ -16,4 +16,8 @@ int parse_states(const char *s, const char *option, int *ret);
  * complained. */
 json_t *fetch_job(flux_t *h, flux_jobid_t id);
 
+/* What the KVS has of a job under these keys ("R", "guest.output"); keys is stolen. NULL: has
+ * complained that it cannot read `what`. */
+json_t *fetch_job_keys(flux_t *h, flux_jobid_t id, json_t *keys, const char *what);
+
 #endif

@@ -143,14 +143,6 @@ static int build_base(struct builder *b, bool set_cc)
     return b->jobspec ? 0 : -1;
 }
 
-/* JSON if it is JSON, else a string. */
-static json_t *value_from_text(const char *s)
-{
-    json_t *v = json_loads(s, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-
-    return v ? v : json_string(s);
-}
-
 static int set(const struct builder *b, const char *option, const char *path, json_t *value)
 {
     if (!value || jobspec_set(b->jobspec, path, value) < 0) {
@@ -176,7 +168,7 @@ static int set_shell_option(const struct builder *b, char *arg)
     if (equals)
         *equals = '\0';
     snprintf(path, sizeof(path), "attributes.system.shell.options.%s", arg);
-    return set(b, "setopt", path, equals ? value_from_text(equals + 1) : json_integer(1));
+    return set(b, "setopt", path, equals ? parse_value(equals + 1) : json_integer(1));
 }
 
 /* --setattr=KEY=VAL; KEY is taken from attributes.system unless it says system, user or attributes
@@ -201,7 +193,7 @@ static int set_attribute(const struct builder *b, char *arg)
     else if (strncmp(key, "system.", 7) == 0 || strncmp(key, "user.", 5) == 0)
         prefix = "attributes.";
     if (!from_file) {
-        value = value_from_text(equals + 1);
+        value = parse_value(equals + 1);
     } else if (!(value = json_load_file(equals + 1, JSON_DECODE_ANY, &e))) {
         complain("--setattr: %s: %s", equals + 1, e.line < 0 ? strerror(errno) : e.text);
         return -1;

@@ -361,3 +361,135 @@ def test_watch_says_what_it_cannot_do(instance, args, why):
 def test_watch_says_how_jobs_ended_unless_quiet(instance, canceled):
     assert "was canceled" in instance.run("watch", canceled, check=False).stderr
     assert instance.run("watch", "-q", canceled, check=False).stderr == ""
+
+
+# --- taskmap
+
+
+VECTORS = [("0", [[0, 1, 1, 1]]), ("0;1", [[0, 2, 1, 1]]), ("0-1", [[0, 1, 2, 1]]), ("0-1;2-3", [[0, 2, 2, 1]]), ("0,2;1,3", [[0, 2, 1, 2]]), ("1;0", [[1, 1, 1, 1], [0, 1, 1, 1]]),
+           ("0-3;4-7;8-11;12-15", [[0, 4, 4, 1]]), ("0,4,8,12;1,5,9,13;2,6,10,14;3,7,11,15", [[0, 4, 1, 4]]), ("0-1,8-9;2-3,10-11;4-5,12-13;6-7,14-15", [[0, 4, 2, 2]]),
+           ("0-1;2-3;4-5;6-7;8-11;12-15", [[0, 4, 2, 1], [4, 2, 4, 1]]), ("0,6;1,7;2,8;3,9;4,10,12,14;5,11,13,15", [[0, 6, 1, 2], [4, 2, 1, 2]]),
+           ("14-15;12-13;10-11;8-9;4-7;0-3", [[5, 1, 4, 1], [4, 1, 4, 1], [3, 1, 2, 1], [2, 1, 2, 1], [1, 1, 2, 1], [0, 1, 2, 1]]),
+           ("0-1;2-3;4-5;6-7;8-9;12-13;10-11;14-15", [[0, 5, 2, 1], [6, 1, 2, 1], [5, 1, 2, 1], [7, 1, 2, 1]]),
+           ("12-15;8-11;4-7;0-3", [[3, 1, 4, 1], [2, 1, 4, 1], [1, 1, 4, 1], [0, 1, 4, 1]])]
+
+
+@pytest.mark.parametrize("raw, map", VECTORS, ids=[v[0] for v in VECTORS])
+def test_task_maps_are_converted_as_the_rfc_has_them(instance, raw, map):
+    assert json.loads(instance.flux("job", "taskmap", raw)) == {"version": 1, "map": map}
+    for given in (json.dumps(map), json.dumps({"version": 1, "map": map})):
+        assert instance.flux("job", "taskmap", "--to=raw", given) == raw
+    pmi = instance.flux("job", "taskmap", "--to=pmi", raw)
+    assert pmi.startswith("(vector,(") and instance.flux("job", "taskmap", "--to=raw", pmi) == raw
+
+
+def test_a_task_map_answers_questions(instance):
+    def ask(option, map="0-1,8-9;2-3,10-11;4-5;6-7"):
+        return instance.flux("job", "taskmap", option, map)
+
+    assert (ask("--taskids=1"), ask("--ntasks=2"), ask("--nodeid=9"), ask("--hostname=10")) == ("2-3,10-11", "2", "0", "1")
+    assert ask("--to=hosts", "0-1;2") == "0: 0-1\n1: 2" and ask("--to=multiline", "0-1;2") == "0: 0\n1: 0\n2: 1"
+
+
+def test_the_task_map_of_a_job_names_its_host(instance, failed):
+    host = instance.flux("getattr", "hostname")
+    assert instance.flux("job", "taskmap", failed) == '{"version":1,"map":[[0,1,2,1]]}'
+    assert instance.flux("job", "taskmap", "--to=hosts", failed) == f"{host}: 0-1" and instance.flux("job", "taskmap", "--to=multiline", failed) == f"0: {host}\n1: {host}"
+    assert instance.flux("job", "taskmap", f"--taskids={host}", failed) == "0-1" and instance.flux("job", "taskmap", "--hostname=1", failed) == host
+
+
+@pytest.mark.parametrize("args, why", [(["--to=xml", "0"], "--to must be"), (["--taskids=1", "0"], "no node '1', only 0"), (["--nodeid=4", "0-3"], "no task '4', only 0 to 3"), (["{}"], "version 1"),
+                                       (["x"], "neither a job id nor a task map"), (["--nodeid=0", "--ntasks=0", "0"], "exclude each other"), (["0;0"], "'0;0'"), (["1234"], "no such job"), ([], "too few")])
+def test_taskmap_says_what_is_wrong(instance, args, why):
+    r = instance.run("job", "taskmap", *args, check=False)
+    assert r.returncode == 1 and r.stdout == "" and why in r.stderr and r.stderr.startswith("flux-job: "), r
+
+
+def test_a_job_without_tasks_has_no_task_map(instance, canceled):
+    r = instance.run("job", "taskmap", canceled, check=False)
+    assert r.returncode == 1 and f"cannot read the task map of job {canceled}" in r.stderr
+
+
+# --- list, list-inactive, list-ids
+
+
+def listed(instance, *args):
+    return [json.loads(l) for l in instance.flux("job", *args).splitlines()]
+
+
+def ids_of(instance, *ids):
+    return [int(instance.flux("job", "id", id)) for id in ids]
+
+
+def test_list_prints_a_line_of_json_for_each_job(instance, failed, held):
+    one, other = ids_of(instance, failed, held)
+    assert [j["id"] for j in listed(instance, "list", "-s", "pending")] == [other] and other in [j["id"] for j in listed(instance, "list")]
+    assert {one, other} <= {j["id"] for j in listed(instance, "list", "-a", "-c0")} & {j["id"] for j in listed(instance, "list", "-A", "-c", "0")}
+    assert listed(instance, "list", "-u", "4242") == [] and len(listed(instance, "list", "-a", "-c", "1")) == 1 and listed(instance, "list", "-a", "-n", "nobody") == []
+    (job,) = [j for j in listed(instance, "list", "-s", "inactive", "-c0") if j["id"] == one]
+    assert job["ntasks"] == 2 and job["state"] == 64 and job["result"] == 2
+
+
+def test_list_inactive_chooses_by_time_and_name(instance, failed, held):
+    one, other = ids_of(instance, failed, held)
+    all = listed(instance, "list-inactive", "-c0")
+    assert one in [j["id"] for j in all] and other not in [j["id"] for j in all] and {j["state"] for j in all} == {64}
+    ended = next(j["t_inactive"] for j in all if j["id"] == one)
+    since = [j["id"] for j in listed(instance, "list-inactive", "-c0", "-s", f"{ended - .001:.6f}", "-n", "sh")]
+    assert one in since and len(since) <= len(all)
+    assert listed(instance, "list-inactive", "--name=nobody") == []
+
+
+def test_list_ids_waits_for_a_state(instance, failed, held):
+    one, other = ids_of(instance, failed, held)
+    assert [j["id"] for j in listed(instance, "list-ids", failed, held)] == [one, other]
+    assert [j["state"] for j in listed(instance, "list-ids", "-W", "sched", failed, held)] == [64, 8]
+    p = instance.popen("job", "list-ids", "--wait-state=inactive", held)
+    instance.run("job", "urgency", held, "16")
+    out, err = p.communicate(timeout=60)
+    assert json.loads(out)["state"] == 64 and err == ""
+    r = instance.run("job", "list-ids", "1234", failed, check=False)
+    assert r.returncode == 1 and "no such job" in r.stderr and json.loads(r.stdout)["id"] == one
+    assert "--wait-state" in instance.run("job", "list-ids", "-W", "tired", failed, check=False).stderr
+
+
+# --- memo
+
+
+def test_a_memo_is_shown_by_jobs_and_kept_in_the_eventlog(instance, held):
+    instance.run("job", "memo", held, "a=1", "b.c=some words", "list=[1,2]")
+    assert instance.flux("jobs", "-no", "{user.a} {user.b.c} {user.list}", held) == "1 some words [1,2]"
+    instance.run("job", "memo", held, "a=null", "b.d=2")
+    assert json.loads(instance.flux("jobs", "-no", "{user}", held)) == {"b": {"c": "some words", "d": 2}, "list": [1, 2]}
+    assert [json.loads(l)["context"] for l in instance.flux("job", "info", held, "eventlog").splitlines() if '"memo"' in l] == [
+        {"a": 1, "b": {"c": "some words"}, "list": [1, 2]}, {"a": None, "b": {"d": 2}}]
+
+
+def test_a_volatile_memo_is_shown_and_not_kept(instance, held):
+    instance.run("job", "memo", "--volatile", held, "phase=3")
+    assert instance.flux("jobs", "-no", "{user.phase}", held) == "3" and "memo" not in instance.flux("job", "eventlog", held)
+
+
+def test_memos_outlive_the_daemons_and_stay_beside_what_the_scheduler_says(fresh_instance):
+    i = fresh_instance
+    held = i.flux("submit", "--urgency=hold", "true")
+    i.run("job", "memo", held, "a=1")
+    assert i.flux("jobs", "-no", "{user.a}", held) == "1"
+    for daemon in ("job-manager", "job-list"):
+        i.kill_daemon(daemon)
+    i.run("job", "memo", "--volatile", held, "b=2")
+    assert i.flux("jobs", "-no", "{user.a} {user.b}", held) == "1 2"
+    i.run("job", "urgency", held, "16")
+    i.run("job", "status", held)
+    assert i.flux("jobs", "-no", "{user.a} {user.b} {sched.resource_summary}", held) == "1 2 rank0/core0"
+
+
+@pytest.mark.parametrize("memo, why", [(["a"], "not of the form KEY=VALUE"), (["a=" + 5000 * "x"], "longer than 4096 bytes"), ([], "too few arguments")])
+def test_memo_refuses(instance, held, memo, why):
+    r = instance.run("job", "memo", held, *memo, check=False)
+    assert r.returncode == 1 and why in r.stderr, r
+
+
+def test_a_memo_is_for_a_job_that_has_not_ended(instance, failed):
+    r = instance.run("job", "memo", failed, "a=1", check=False)
+    assert r.returncode == 1 and r.stderr == f"flux-job: cannot note that of job {failed}: the job has ended\n"

@@ -196,6 +196,29 @@ char *jsonx_encode(const json_t *o, size_t *ret_size)
     return s;
 }
 
+int jsonx_merge(json_t *to, const json_t *from)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach ((json_t *)from, key, value) {
+        json_t *old = json_object_get(to, key);
+        int rc = 0;
+
+        if (json_is_null(value))
+            (void)json_object_del(to, key);
+        else if (!json_is_object(value))
+            rc = json_object_set_new(to, key, json_deep_copy(value)) < 0 ? -ENOMEM : 0;
+        else if (!json_is_object(old) && json_object_set_new(to, key, json_object()) < 0)
+            rc = -ENOMEM;
+        else
+            rc = jsonx_merge(json_object_get(to, key), value);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 int jsonx_errno(int errnum)
 {
     return errno == ENOMEM ? ENOMEM : errnum;

@@ -26,6 +26,9 @@ int jsonx_check_shape(const json_t *o, const char *shape, flux_error_t *error);
 /* Serialized form with the NUL counted in *ret_size; malloc'd. */
 char *jsonx_encode(const json_t *o, size_t *ret_size);
 
+/* Merge an object into another, and the objects below it: null removes a key. 0 or -ENOMEM. */
+int jsonx_merge(json_t *to, const json_t *from);
+
 /* jansson does not say why it failed, but malloc(3) does: with errno set to 0 before the call,
  * ENOMEM or errnum. */
 int jsonx_errno(int errnum);

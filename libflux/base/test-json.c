@@ -259,6 +259,22 @@ static void toml_directories_are_merged_in_name_order(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+static void objects_merge_and_null_removes(void **state)
+{
+    json_t *to = decode("{\"a\":1,\"b\":{\"c\":2,\"d\":3},\"e\":[1]}");
+    json_t *from =
+        decode("{\"a\":null,\"b\":{\"c\":null,\"f\":4},\"e\":[2],\"g\":{\"h\":null,\"i\":5},"
+               "\"none\":null}");
+    char *s;
+
+    assert_int_equal(jsonx_merge(to, from), 0);
+    s = json_dumps(to, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(s, "{\"b\":{\"d\":3,\"f\":4},\"e\":[2],\"g\":{\"i\":5}}");
+    free(s);
+    json_decref(to);
+    json_decref(from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +282,7 @@ int main(void)
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(brackets_inside_strings_are_not_nesting),
         cmocka_unit_test(shapes_name_the_key_and_what_was_expected),
+        cmocka_unit_test(objects_merge_and_null_removes),
         cmocka_unit_test(eventlog_entries_round_trip),
         cmocka_unit_test(eventlog_is_split_into_lines),
         cmocka_unit_test(malformed_eventlogs_are_refused),

@@ -73,22 +73,12 @@ struct access *access_check(struct request *req, flux_jobid_t id, void (*done)(i
     return TAKE(a);
 }
 
-const char *job_name(flux_jobid_t id, char buf[JOB_NAME_SIZE])
+void access_fail(struct request *req, int rc)
 {
-    if (flux_job_id_encode(id, "f58plain", buf, JOB_NAME_SIZE) < 0)
-        (void)snprintf(buf, JOB_NAME_SIZE, "%ju", (uintmax_t)id);
-    return buf;
-}
-
-void access_fail(struct request *req, flux_jobid_t id, int rc)
-{
-    char name[JOB_NAME_SIZE];
-
     if (rc == -EPERM)
-        (void)request_fail(req, EPERM, "job %s is another user's", job_name(id, name));
+        (void)request_fail(req, EPERM, "the job is another user's");
     else if (rc == -ENOENT)
-        (void)request_fail(req, ENOENT, "there is no job %s", job_name(id, name));
+        (void)request_fail(req, ENOENT, "there is no such job");
     else
-        (void)request_fail(req, -rc, "job %s cannot be read: %s", job_name(id, name),
-                           strerror(-rc));
+        (void)request_fail(req, -rc, "the job cannot be read: %s", strerror(-rc));
 }

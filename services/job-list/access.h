@@ -14,11 +14,7 @@ struct access *access_check(struct request *req, flux_jobid_t id, void (*done)(i
                             void *arg);
 void access_free(struct access *a);
 
-/* The name people know a job by, as in "f2x4kM". */
-#define JOB_NAME_SIZE 32
-const char *job_name(flux_jobid_t id, char buf[JOB_NAME_SIZE]);
-
 /* Answer the request for what access_check found, or for what the KVS said of the job. */
-void access_fail(struct request *req, flux_jobid_t id, int rc);
+void access_fail(struct request *req, int rc);
 
 #endif

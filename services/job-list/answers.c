@@ -75,7 +75,6 @@ static int list_id(struct answers *a, struct request *req, enum waited waited)
     CLEANUP(json_decrefp) json_t *all = NULL;
     uint64_t attrs = ATTRS_ALL;
     const struct job *job;
-    char name[JOB_NAME_SIZE];
     flux_error_t error;
     int rc;
 
@@ -92,7 +91,7 @@ static int list_id(struct answers *a, struct request *req, enum waited waited)
         return request_respond_pack(req, "{s:o}", "job", attrs_encode(job, attrs));
     if (waited != WAITED_ENOUGH)
         return waiters_add(a->id_waiters, req, id);
-    return request_fail(req, ENOENT, "there is no job %s", job_name(id, name));
+    return request_fail(req, ENOENT, "there is no such job");
 }
 
 static int job_stats(struct answers *a, struct request *req, enum waited waited)

@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/eventlog.h"
 #include "base/jobspec.h"
 #include "base/rset.h"
@@ -202,19 +203,10 @@ static int on_memo(struct job *job, double t, const json_t *context)
 {
     CLEANUP(json_decrefp)
     json_t *annotations = job->annotations ? json_deep_copy(job->annotations) : json_object();
-    json_t *user = json_object_get(annotations, "user");
-    const char *key;
-    json_t *value;
+    CLEANUP(json_decrefp) json_t *user = json_pack("{s:O}", "user", (json_t *)context);
+    int rc = annotations && user ? jsonx_merge(annotations, user) : -ENOMEM;
 
-    if (!user && json_object_set_new(annotations, "user", (user = json_object())) < 0)
-        return -ENOMEM;
-    json_object_foreach ((json_t *)context, key, value) {
-        if (json_is_null(value))
-            (void)json_object_del(user, key);
-        else if (json_object_set(user, key, value) < 0)
-            return -ENOMEM;
-    }
-    return job_set_annotations(job, annotations);
+    return rc < 0 ? rc : job_set_annotations(job, annotations);
 }
 
 static const struct {

@@ -46,7 +46,7 @@ static void on_eventlog(flux_future_t *f, void *arg)
     const char *text;
 
     if (flux_kvs_lookup_get(f, &text) < 0 && errno == ENOENT)
-        access_fail(lk->req, lk->id, -ENOENT);
+        access_fail(lk->req, -ENOENT);
     else
         (void)request_fail(lk->req, ENOENT, "%s", lk->missing);
     lookup_free(lk);
@@ -55,10 +55,9 @@ static void on_eventlog(flux_future_t *f, void *arg)
 static int explain_missing(struct lookup *lk, const char *key)
 {
     flux_t *h = service_flux(request_service(lk->req));
-    char name[JOB_NAME_SIZE], eventlog[64];
+    char eventlog[64];
 
-    (void)snprintf(lk->missing, sizeof(lk->missing), "job %s: %s: there is no such key",
-                   job_name(lk->id, name), key);
+    (void)snprintf(lk->missing, sizeof(lk->missing), "%s: there is no such key", key);
     (void)flux_job_kvs_key(eventlog, sizeof(eventlog), lk->id, "eventlog");
     lk->exists = flux_kvs_lookup(h, KVS_PRIMARY_NAMESPACE, 0, eventlog);
     return lk->exists && flux_future_then(lk->exists, -1., on_eventlog, lk) == 0 ? 0 : -errno;
@@ -67,8 +66,6 @@ static int explain_missing(struct lookup *lk, const char *key)
 /* 0, or the request was answered: 1, or is going to be: 2. */
 static int collect(struct lookup *lk, json_t *o)
 {
-    char name[JOB_NAME_SIZE];
-
     for (size_t i = 0; i < lk->nkeys; i++) {
         const char *text = NULL;
 
@@ -77,13 +74,11 @@ static int collect(struct lookup *lk, json_t *o)
 
             if (errnum == ENOENT && explain_missing(lk, lk->keys[i]) == 0)
                 return 2;
-            (void)request_fail(lk->req, errnum, "job %s: %s: %s", job_name(lk->id, name),
-                               lk->keys[i], strerror(errnum));
+            (void)request_fail(lk->req, errnum, "%s: %s", lk->keys[i], strerror(errnum));
             return 1;
         }
         if (json_object_set_new(o, lk->keys[i], json_string(text ? text : "")) < 0) {
-            (void)request_fail(lk->req, EILSEQ, "job %s: %s is not text", job_name(lk->id, name),
-                               lk->keys[i]);
+            (void)request_fail(lk->req, EILSEQ, "%s is not text", lk->keys[i]);
             return 1;
         }
     }
@@ -126,7 +121,7 @@ static void on_access(int rc, void *arg)
     }
     if (rc == 0)
         return;
-    access_fail(lk->req, lk->id, rc);
+    access_fail(lk->req, rc);
     lookup_free(lk);
 }
 

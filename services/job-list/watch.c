@@ -83,7 +83,7 @@ static void end(struct watch *w)
 
 static void fail(struct watch *w, int rc)
 {
-    access_fail(w->req, w->id, rc);
+    access_fail(w->req, rc);
     watch_free(w);
 }
 

@@ -222,7 +222,7 @@ static int alloc_success(struct manager *m, struct job *job, json_t *R, json_t *
         manager_mark(m, job);
         return 0;
     }
-    if (annotations && annotate_job(m, job, annotations) < 0)
+    if (annotations && annotate_job(job, annotations) < 0)
         return -ENOMEM;
     if (job->annotations) {
         context = json_pack("{s:O}", "annotations", job->annotations);
@@ -257,7 +257,7 @@ static int alloc_response_one(struct manager *m, json_t *o)
         return alloc_success(m, job, R, annotations);
     case 1:
         if (job->state == JOB_STATE_SCHED && annotations) {
-            int rc = annotate_job(m, job, annotations);
+            int rc = annotate_job(job, annotations);
 
             if (rc == 0)
                 journal_annotations(m, job);

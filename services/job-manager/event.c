@@ -220,9 +220,11 @@ static int object_decode(json_t *context, struct event *ev)
 
 static int alloc_apply(struct job *job, const struct event *ev)
 {
+    json_t *annotations = json_object_get(ev->context, "annotations");
     int rc = job_set_state(job, JOB_STATE_RUN);
 
-    (void)ev;
+    if (rc == 0 && annotations && annotations != job->annotations)
+        rc = annotate_job(job, annotations);
     if (rc < 0)
         return rc;
     job->has_resources = job->ran = true;
@@ -360,6 +362,21 @@ static int exception_apply(struct job *job, const struct event *ev)
     return 0;
 }
 
+/* --- memo --- */
+
+static int memo_decode(json_t *context, struct event *ev)
+{
+    ev->context = context;
+    return json_is_object(context) ? 0 : -EPROTO;
+}
+
+static int memo_apply(struct job *job, const struct event *ev)
+{
+    CLEANUP(json_decrefp) json_t *user = json_pack("{s:O}", "user", (json_t *)ev->context);
+
+    return user ? annotate_job(job, user) : -ENOMEM;
+}
+
 static int other_apply(struct job *job, const struct event *ev)
 {
     (void)job;
@@ -395,6 +412,7 @@ static const struct event_desc events[EVENT_TYPE_COUNT] = {
     [EVENT_CLEAN] = { "clean", IN(CLEANUP), NULL, NULL, clean_apply },
     [EVENT_EXCEPTION] = { "exception", IN_ACTIVE, exception_format, exception_decode,
                           exception_apply },
+    [EVENT_MEMO] = { "memo", IN_ACTIVE, object_format, memo_decode, memo_apply },
 };
 
 const char *event_type_name(enum event_type type)

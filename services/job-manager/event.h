@@ -8,7 +8,7 @@
 #include "job.h"
 
 enum event_type {
-    EVENT_OTHER, /* anything without an effect here: memo, debug.*, flux-restart, set-flags ... */
+    EVENT_OTHER, /* anything without an effect here: debug.*, flux-restart, set-flags ... */
     EVENT_SUBMIT,
     EVENT_VALIDATE,
     EVENT_DEPENDENCY_ADD,
@@ -27,6 +27,7 @@ enum event_type {
     EVENT_FREE,
     EVENT_CLEAN,
     EVENT_EXCEPTION,
+    EVENT_MEMO,
     EVENT_TYPE_COUNT
 };
 
@@ -46,7 +47,7 @@ struct event {
     const char *etype;       /* exception: its type */
     const char *note;        /* exception */
     const char *ranks;       /* release */
-    const json_t *context;   /* alloc: {"annotations":...} or NULL; other: NULL or an object */
+    const json_t *context; /* alloc: {"annotations":...} or NULL; memo: an object; other: either */
 };
 
 const char *event_type_name(enum event_type type);

@@ -100,6 +100,9 @@ bool job_is_held(const struct job *job); /* priority 0: not shown to the schedul
 bool job_succeeded(const struct job *job);
 /* Why a job that ended did not succeed, for people; "" if it did. malloc'd. */
 char *job_failure(const struct job *job);
+/* Merge annotations into those it has (RFC 27: null removes). 0, -EPROTO: not an object, -ENOMEM.
+ */
+int annotate_job(struct job *job, const json_t *annotations);
 /* Keep what is needed of it; the environment is dropped from jobspec. 0 or -ENOMEM. */
 int job_set_jobspec(struct job *job, json_t *jobspec);
 

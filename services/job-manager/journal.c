@@ -190,7 +190,17 @@ static void record_format(struct text *t, const struct job *job, size_t from, un
     text_adds(t, "}");
 }
 
-/* All that is durable of an active job. R may be there before its event is. */
+static void add_annotations(struct text *t, const struct job *job)
+{
+    char *s = job->annotations ? json_dumps(job->annotations, JSON_COMPACT) : strdup("{}");
+
+    text_adds(t, ",\"annotations\":");
+    text_adds(t, s ? s : "{}");
+    free(s);
+}
+
+/* All that is durable of a job. R may be there before its event is. What is told of an active one
+ * has its annotations, which need not be in its events. */
 static void record_format_whole(struct text *t, const struct job *job, unsigned int effects)
 {
     unsigned int undurable = job->effects | job->effects_committing;
@@ -199,6 +209,11 @@ static void record_format_whole(struct text *t, const struct job *job, unsigned 
     if (job->R && !(undurable & JOB_EFFECT_STORE_R))
         effects |= JOB_EFFECT_STORE_R;
     record_format(t, job, 0, 0, effects);
+    if (job->annotations && !(effects & JOB_EFFECT_INACTIVE) && t->len > 0) {
+        t->len--; /* the closing brace */
+        add_annotations(t, job);
+        text_adds(t, "}");
+    }
 }
 
 static void ring_add(struct manager *m, const struct job *job)
@@ -265,21 +280,18 @@ void journal_add(struct manager *m, struct job *job, size_t from, unsigned int s
 
 void journal_annotations(struct manager *m, struct job *job)
 {
-    char *s = job->annotations ? json_dumps(job->annotations, JSON_COMPACT) : strdup("{}");
     struct text t = { 0 };
     struct listener *l;
 
     m->journal.serial++;
-    text_addf(&t, "{\"id\":%" PRIu64 ",\"seq\":%u,\"events\":[],\"annotations\":", job->id,
-              job->nevents_durable);
-    text_adds(&t, s ? s : "{}");
+    text_addf(&t, "{\"id\":%" PRIu64 ",\"seq\":%u,\"events\":[]", job->id, job->nevents_durable);
+    add_annotations(&t, job);
     text_adds(&t, "}");
     TAILQ_FOREACH (l, &m->journal.listeners, link) {
         if (!t.failed && listener_knows(l, job))
             listener_add(l, t.s, t.len);
     }
     text_deinit(&t);
-    free(s);
 }
 
 void journal_forget(struct manager *m, struct job *job)

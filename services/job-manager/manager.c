@@ -97,18 +97,16 @@ int manager_find_for(struct manager *m, flux_jobid_t id, struct asker who, struc
                      flux_error_t *error)
 {
     struct job *job = manager_find(m, id);
-    char f58[32] = "";
 
-    (void)fluid_encode(f58, sizeof(f58), id, FLUID_F58_PLAIN);
     if (!job) {
         if (journal_is_inactive(m, id))
-            return errorx_fail(error, ENOENT, "job %s has ended", f58);
-        return errorx_fail(error, ENOENT, "job %s is unknown, or has ended", f58);
+            return errorx_fail(error, ENOENT, "the job has ended");
+        return errorx_fail(error, ENOENT, "the job is unknown, or has ended");
     }
     if (!who.owner && who.userid != job->userid)
-        return errorx_fail(error, EPERM, "job %s belongs to another user", f58);
+        return errorx_fail(error, EPERM, "the job belongs to another user");
     if (job->state == JOB_STATE_INACTIVE)
-        return errorx_fail(error, ENOENT, "job %s has ended", f58);
+        return errorx_fail(error, ENOENT, "the job has ended");
     *ret = job;
     return 0;
 }

@@ -267,8 +267,9 @@ int kill_all(struct manager *m, struct asker who, uint32_t userid, int signum, b
 int urgency_job(struct manager *m, struct asker who, flux_jobid_t id, int urgency,
                 struct request *req, flux_error_t *error);
 uint32_t urgency_priority(unsigned int urgency);
-int annotate_job(struct manager *m, struct job *job, json_t *annotations);
-int annotate_merge(json_t *to, json_t *from); /* RFC 27 rules. 0 or -ENOMEM */
+/* What a user notes down about a job: annotations.user. fleeting: not in the eventlog. */
+int memo_job(struct manager *m, struct asker who, flux_jobid_t id, json_t *memo, bool fleeting,
+             struct request *req, flux_error_t *error);
 json_t *stats_json(const struct manager *m);
 void counters_ended(struct manager *m, const struct job *job);
 void counters_commit(struct manager *m, uint64_t usec); /* one is durable, after so long */

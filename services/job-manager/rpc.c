@@ -66,6 +66,20 @@ static int rpc_rescan(struct request *req, void *arg)
     return load_some(arg, ids, req);
 }
 
+static int rpc_memo(struct request *req, void *arg)
+{
+    struct daemon *d = arg;
+    flux_error_t error = { .text = "" };
+    json_int_t id;
+    json_t *memo;
+    int fleeting = 0;
+
+    if (request_unpack(req, "{s:I s:o s?b}", "id", &id, "memo", &memo, "volatile", &fleeting) < 0)
+        return -EPROTO;
+    return finish(
+        req, memo_job(&d->m, asker_of(req), (flux_jobid_t)id, memo, fleeting, req, &error), &error);
+}
+
 static int rpc_active(struct request *req, void *arg)
 {
     struct daemon *d = arg;
@@ -300,6 +314,10 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_USER,
       .in = "userid?:u signum?:i dry_run?:b",
       .fn = rpc_killall },
+    { .topic = "job-manager.memo",
+      .roles = ROLE_USER,
+      .in = "id:I memo:o volatile?:b",
+      .fn = rpc_memo },
     { .topic = "job-manager.purge",
       .roles = ROLE_OWNER,
       .in = "age_limit?:n num_limit?:I ids?:a force?:b",

@@ -29,6 +29,7 @@ static json_t *format_decode(const struct event *ev, struct event *ret)
 
 static void what_is_formatted_is_decoded_alike(void **state)
 {
+    json_t *memo = json_pack("{s:i}", "a", 1);
     const struct event ev = { .timestamp = 1552593348.073045,
                               .userid = 4294967294u,
                               .urgency = 31,
@@ -47,6 +48,7 @@ static void what_is_formatted_is_decoded_alike(void **state)
         json_t *o;
 
         in.type = (enum event_type)i;
+        in.context = i == EVENT_MEMO ? memo : NULL;
         o = format_decode(&in, &out);
         assert_int_equal(out.type, in.type);
         assert_true(out.timestamp == in.timestamp);
@@ -67,8 +69,11 @@ static void what_is_formatted_is_decoded_alike(void **state)
             assert_string_equal(out.etype, in.etype);
             assert_int_equal(out.severity, 7);
         }
+        if (i == EVENT_MEMO)
+            assert_true(json_equal(out.context, memo));
         json_decref(o);
     }
+    json_decref(memo);
 }
 
 static void events_look_as_rfc21_shows_them(void **state)
