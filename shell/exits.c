@@ -5,12 +5,17 @@
  *     exit-timeout=TIME     end it when others still run TIME after the first exit (default 30s);
  *                           "none": they may run as long as they like
  *
+ *     exit-with-first=TIME  task 0 leads the others: TIME after its exit they get SIGTERM
+ *
  * "End" is an exception of severity 0: the job manager then cancels what runs. Jobs of one task,
  * and those whose tasks all end in time, see nothing of it. */
+#include <signal.h>
+
 #include "base/errorx.h"
 #include "base/fsd.h"
 #include "exits.h"
 #include "option.h"
+#include "peers.h"
 #include "plugins.h"
 
 #define EXIT_TIMEOUT_DEFAULT 30.
@@ -19,9 +24,10 @@ struct exits {
     struct shell *shell;
     bool on_error;
     double timeout; /* -1: none */
+    double grace;   /* exit-with-first; -1: not set */
     bool any;       /* a task has exited */
     int first_rank;
-    flux_watcher_t *timer;
+    flux_watcher_t *timer, *term;
 };
 
 static void on_timeout(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -47,10 +53,29 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
         return errorx_fail(error, ENOMEM, "out of memory");
     x->shell = shell;
     x->timeout = EXIT_TIMEOUT_DEFAULT;
+    x->grace = -1;
     rc = option_flag(&shell->info, "exit-on-error", &x->on_error, error);
     if (rc >= 0)
         rc = option_duration(&shell->info, "exit-timeout", true, &x->timeout, error);
+    if (rc >= 0)
+        rc = option_duration(&shell->info, "exit-with-first", true, &x->grace, error);
     return rc < 0 ? rc : 0;
+}
+
+/* The others are told to end, in case they do not know yet. */
+static void on_grace_over(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct exits *x = arg;
+
+    tasks_signal(x->shell, SIGTERM);
+    peers_signal(x->shell, SIGTERM);
+}
+
+static void arm_term(struct exits *x)
+{
+    x->term = flux_timer_watcher_create(x->shell->reactor, x->grace, 0., on_grace_over, x);
+    if (x->term)
+        flux_watcher_start(x->term);
 }
 
 static void arm(struct exits *x)
@@ -65,6 +90,8 @@ void exits_note(struct shell *shell, int rank, int exit_code)
     struct exits *x = shell->exits;
     char note[128];
 
+    if (x && rank == 0 && x->grace >= 0 && shell->info.ntasks > 1)
+        arm_term(x);
     if (!x || x->any)
         return;
     x->any = true;
@@ -82,21 +109,25 @@ void exits_note(struct shell *shell, int rank, int exit_code)
 
 static void on_shell_finish(struct shell *shell)
 {
-    if (shell->exits)
+    if (shell->exits) {
         flux_watcher_stop(shell->exits->timer);
+        flux_watcher_stop(shell->exits->term);
+    }
 }
 
 static void on_shell_exit(struct shell *shell)
 {
-    if (shell->exits)
+    if (shell->exits) {
         flux_watcher_destroy(shell->exits->timer);
+        flux_watcher_destroy(shell->exits->term);
+    }
     free(shell->exits);
     shell->exits = NULL;
 }
 
 const struct shell_plugin plugin_exits = {
     .name = "exits",
-    .options = "exit-on-error exit-timeout",
+    .options = "exit-on-error exit-timeout exit-with-first",
     .shell_init = on_shell_init,
     .shell_finish = on_shell_finish,
     .shell_exit = on_shell_exit,

@@ -19,6 +19,15 @@ static int slots_of(const struct rset_rank *node, const struct jobspec *js)
     return slots > 0 ? slots : 1;
 }
 
+/* So many on each node, or for each of its cores. */
+static void deal_per_resource(const struct shell_info *info, int *counts)
+{
+    const struct jobspec *js = &info->jobspec;
+
+    for (size_t i = 0; i < rset_nnodes(info->rset); i++)
+        counts[i] = jobspec_ntasks(js, 1, idset_count(rset_nth(info->rset, i)->cores));
+}
+
 /* How many tasks each node has. A slot may hold several, if the jobspec says so. */
 static int deal(const struct shell_info *info, int *counts)
 {
@@ -51,9 +60,14 @@ static int plan(struct shell_info *info, flux_error_t *error)
     const size_t n = rset_nnodes(info->rset);
     CLEANUP(freep) int *counts = calloc(n ? n : 1, sizeof(int));
     json_t *scheme = shell_info_option(info, "taskmap");
-    int rc = counts ? deal(info, counts) : -ENOMEM;
+    const bool per_resource = info->jobspec.per_node || info->jobspec.per_core;
+    int rc = counts ? 0 : -ENOMEM;
 
-    info->ntasks = info->jobspec.ntasks;
+    info->ntasks = jobspec_ntasks(&info->jobspec, n, rset_count(info->rset, "core"));
+    if (rc == 0 && per_resource)
+        deal_per_resource(info, counts);
+    else if (rc == 0)
+        rc = deal(info, counts);
     info->nshells = (int)n;
     if (rc < 0)
         return errorx_fail(error, -rc, "%d tasks cannot be laid out on %zu nodes", info->ntasks, n);

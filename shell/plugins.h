@@ -21,6 +21,7 @@ struct shell_plugin {
 };
 
 extern const struct shell_plugin plugin_tmpdir;
+extern const struct shell_plugin plugin_archive;
 extern const struct shell_plugin plugin_environment;
 extern const struct shell_plugin plugin_affinity;
 extern const struct shell_plugin plugin_gpu;

@@ -35,6 +35,7 @@ static char *file_name(const struct shell *shell, const char *text, int rank, in
         .node_name = info->here->hostname,
         .task_rank = rank,
         .task_index = index,
+        .tmpdir = shell->tmpdir,
     };
 
     return template_expand(text, &v);
@@ -71,15 +72,31 @@ int tasks_create(struct shell *shell, flux_error_t *error)
     return 0;
 }
 
-static char **make_argv(const struct shell_info *info)
+static char **free_argv(char **argv)
 {
-    const json_t *command = info->jobspec.command;
-    const size_t n = json_array_size(command);
-    char **argv = calloc(n + 1, sizeof(*argv));
+    for (size_t i = 0; argv && argv[i]; i++)
+        free(argv[i]);
+    free(argv);
+    return NULL;
+}
+DEFINE_CLEANUP(char **, free_argv)
 
-    for (size_t i = 0; argv && i < n; i++)
-        argv[i] = (char *)json_string_value(json_array_get(command, i));
-    return argv;
+/* The command with its tags replaced. */
+static char **make_argv(const struct task *task)
+{
+    const struct shell *shell = task->shell;
+    const json_t *command = shell->info.jobspec.command;
+    const size_t n = json_array_size(command);
+    CLEANUP(free_argvp) char **argv = calloc(n + 1, sizeof(*argv));
+
+    for (size_t i = 0; argv && i < n; i++) {
+        const char *arg = json_string_value(json_array_get(command, i));
+
+        argv[i] = file_name(shell, arg, task->rank, task->index);
+        if (!argv[i])
+            return NULL;
+    }
+    return TAKE(argv);
 }
 
 static void log_task_exit(struct shell *shell, const struct task_exit *x)
@@ -162,21 +179,21 @@ static void start(struct task *task, char *const argv[])
 
 void tasks_start(struct shell *shell)
 {
-    CLEANUP(freep) char **argv = make_argv(&shell->info);
     const char *path = env_get(&shell->env, "PATH");
 
-    if (!argv) {
-        shell_fatal(shell, 126, "out of memory");
-        return;
-    }
     if (path) /* where posix_spawnp() looks */
         (void)setenv("PATH", path, 1);
     else
         (void)unsetenv("PATH");
     for (int i = 0; i < shell->info.nlocal; i++) {
         struct task *task = &shell->tasks[i];
+        CLEANUP(free_argvp) char **argv = make_argv(task);
         flux_error_t error = { .text = "" };
 
+        if (!argv) {
+            shell_fatal(shell, 126, "out of memory");
+            return;
+        }
         if (env_copy(&shell->env, &task->env) < 0 || plugins_task_init(task, &error) < 0) {
             shell_fatal(shell, 1, "task %d: %s", task->rank,
                         error.text[0] ? error.text : "out of memory");

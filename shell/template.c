@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Mustache-like tags in file names. A job name that contains a slash could lead elsewhere than the
  * user's template says: slashes in values become underscores. */
-#include <limits.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -52,6 +54,12 @@ static bool is_task_rank(const char *tag)
            strcmp(tag, "task.rank") == 0;
 }
 
+/* A path: slashes stay. */
+static int put_path(char *buf, const char *path)
+{
+    return path && snprintf(buf, VALUE_MAX, "%s", path) < VALUE_MAX;
+}
+
 /* 1: known, its value is in buf. */
 static int tag_value(const char *tag, const struct template_values *v, char *buf)
 {
@@ -69,6 +77,8 @@ static int tag_value(const char *tag, const struct template_values *v, char *buf
         return put_int(buf, v->node_id);
     if (strcmp(tag, "node.name") == 0)
         return put_string(buf, v->node_name);
+    if (strcmp(tag, "tmpdir") == 0)
+        return put_path(buf, v->tmpdir);
     if (is_task_rank(tag) && v->task_rank >= 0)
         return put_int(buf, v->task_rank);
     if (strcmp(tag, "task.index") == 0 && v->task_index >= 0)
@@ -92,25 +102,26 @@ static size_t read_tag(const char *p, char buf[32])
 
 char *template_expand(const char *text, const struct template_values *v)
 {
-    char out[PATH_MAX], tag[32], value[VALUE_MAX];
-    size_t used = 0;
+    char *out = NULL, tag[32], value[VALUE_MAX];
+    size_t size;
+    FILE *f = open_memstream(&out, &size);
 
-    for (const char *p = text; *p;) {
+    for (const char *p = text; f && *p;) {
         const size_t taglen = read_tag(p, tag);
         const bool known = taglen > 0 && tag_value(tag, v, value);
-        const char *piece = known ? value : p;
-        const size_t len = known ? strlen(value) : 1;
 
-        if (used + len >= sizeof(out)) {
-            errno = ENAMETOOLONG;
-            return NULL;
-        }
-        memcpy(out + used, piece, len);
-        used += len;
+        if (known)
+            (void)fputs(value, f);
+        else
+            (void)fputc(*p, f);
         p += known ? taglen : 1;
     }
-    out[used] = '\0';
-    return strdup(out);
+    if (!f || fclose(f) != 0) {
+        free(out);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return out;
 }
 
 static bool is_task_tag(const char *tag)
@@ -120,7 +131,8 @@ static bool is_task_tag(const char *tag)
 
 static bool is_node_tag(const char *tag)
 {
-    return is_task_tag(tag) || strcmp(tag, "node.id") == 0 || strcmp(tag, "node.name") == 0;
+    return is_task_tag(tag) || strcmp(tag, "node.id") == 0 || strcmp(tag, "node.name") == 0 ||
+           strcmp(tag, "tmpdir") == 0;
 }
 
 static bool has_tag(const char *text, bool (*test)(const char *tag))

@@ -16,7 +16,8 @@
 #include "base/cleanup.h"
 #include "base/errorx.h"
 
-#define PATH_SIZE 96
+#define PATH_SIZE        96
+#define PER_RESOURCE_MAX 4096
 
 struct checker {
     struct jobspec *js;
@@ -277,6 +278,29 @@ static int optional_object(struct checker *ck, const json_t *o, const char *path
     return 0;
 }
 
+/* The type of per-resource is "node" or "core", its count 1 unless it says more. */
+static int check_per_resource(struct checker *ck, const json_t *o)
+{
+    static const char path[] = ".attributes.system.shell.options.per-resource";
+    const char *type = json_string_value(json_object_get(o, "type"));
+    json_t *count = json_object_get(o, "count");
+    int n = 1, rc = 0;
+
+    if (!o)
+        return 0;
+    if (!type || (strcmp(type, "node") != 0 && strcmp(type, "core") != 0))
+        return fail(ck, "%s.type: must be node or core", path);
+    if (count)
+        rc = positive(ck, count, ".attributes.system.shell.options.per-resource.count", &n);
+    if (rc == 0 && n > PER_RESOURCE_MAX)
+        return fail(ck, "%s.count: must be at most %d", path, PER_RESOURCE_MAX);
+    if (strcmp(type, "node") == 0)
+        ck->js->per_node = n;
+    else
+        ck->js->per_core = n;
+    return rc;
+}
+
 static int check_system(struct checker *ck, const json_t *system)
 {
     static const char path[] = ".attributes.system";
@@ -294,10 +318,12 @@ static int check_system(struct checker *ck, const json_t *system)
         (rc = check_environment(ck, json_object_get(system, "environment"))) < 0 ||
         (rc = optional_object(ck, system, path, "job", &job)) < 0 ||
         (rc = optional_string(ck, job, ".attributes.system.job", "name", &ck->js->name)) < 0 ||
-        (rc = optional_object(ck, system, path, "shell", &shell)) < 0)
+        (rc = optional_object(ck, system, path, "files", &ck->js->files)) < 0 ||
+        (rc = optional_object(ck, system, path, "shell", &shell)) < 0 ||
+        (rc = optional_object(ck, shell, ".attributes.system.shell", "options",
+                              &ck->js->shell_options)) < 0)
         return rc;
-    return optional_object(ck, shell, ".attributes.system.shell", "options",
-                           &ck->js->shell_options);
+    return check_per_resource(ck, json_object_get(ck->js->shell_options, "per-resource"));
 }
 
 static int check_attributes(struct checker *ck, const json_t *attributes)
@@ -345,4 +371,13 @@ void jobspec_deinit(struct jobspec *js)
 {
     json_decref(js->json);
     *js = (struct jobspec){ 0 };
+}
+
+int jobspec_ntasks(const struct jobspec *js, size_t nnodes, size_t ncores)
+{
+    if (js->per_node)
+        return (int)nnodes * js->per_node;
+    if (js->per_core)
+        return (int)ncores * js->per_core;
+    return js->ntasks;
 }

@@ -21,6 +21,9 @@ struct jobspec {
     json_t *environment;   /* object of strings, may be NULL */
     json_t *shell_options; /* attributes.system.shell.options, may be NULL */
     const char *name;      /* attributes.system.job.name, may be NULL */
+    json_t *files;         /* attributes.system.files (RFC 37), may be NULL */
+    int per_node;          /* shell option per-resource: so many tasks on each node, or */
+    int per_core;          /* for each core; 0: what `tasks` says counts */
     const char *queue;     /* may be NULL */
 };
 
@@ -28,6 +31,8 @@ struct jobspec {
  * ("jobspec.resources[0].count: must be a positive integer, not -1"). */
 int jobspec_parse(json_t *o, struct jobspec *ret, flux_error_t *error);
 void jobspec_deinit(struct jobspec *js);
+/* How many tasks there are, given so many nodes and cores. */
+int jobspec_ntasks(const struct jobspec *js, size_t nnodes, size_t ncores);
 
 /* Build the jobspec that `flux run`, `flux submit` make. Strings and arrays are copied. */
 struct jobspec_request {

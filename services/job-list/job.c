@@ -256,6 +256,15 @@ static int set_name(struct job *job, const struct jobspec *js)
     return command ? set_string(&job->name, basename(command)) : -ENOMEM;
 }
 
+/* Of a job with so many on each node or core; the number of nodes may come with R only. */
+static void count_tasks(struct job *job)
+{
+    if (job->per_node && job->nnodes)
+        job->ntasks = job->nnodes * job->per_node;
+    else if (job->per_core)
+        job->ntasks = job->ncores * job->per_core;
+}
+
 int job_apply_jobspec(struct job *job, json_t *jobspec)
 {
     struct jobspec js = { 0 };
@@ -265,10 +274,13 @@ int job_apply_jobspec(struct job *job, json_t *jobspec)
         return 0;
     job->has_jobspec = true;
     job->ntasks = js.ntasks;
+    job->per_node = js.per_node;
+    job->per_core = js.per_core;
     if (!job->ranks) {
         job->ncores = js.nslots * js.cores_per_slot;
         job->nnodes = js.nnodes;
     }
+    count_tasks(job);
     job->duration = js.duration;
     rc = set_name(job, &js);
     if (rc == 0)
@@ -300,6 +312,7 @@ int job_apply_R(struct job *job, const json_t *R)
     job->nnodes = (int)rset_nnodes(r);
     job->ncores = (int)rset_count(r, "core");
     job->expiration = rset_expiration(r);
+    count_tasks(job);
     return 0;
 }
 

@@ -26,6 +26,7 @@ struct job {
     bool has_jobspec;
     char *name, *cwd, *queue;   /* may be NULL */
     int ntasks, ncores, nnodes; /* 0: not known */
+    int per_node, per_core;     /* tasks; 0: what the jobspec counts */
     double duration;            /* 0: none */
     char *ranks, *nodelist;     /* NULL before alloc */
     double expiration;
