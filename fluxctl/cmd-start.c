@@ -78,13 +78,28 @@ static int move_kvs_namespace(void)
     return unsetenv("FLUX_KVS_NAMESPACE") < 0 ? -errno : 0;
 }
 
+/* What the enclosing instance said about its job, us: its id under another name, and nothing that
+ * jobs of the new instance could take for their own. */
+static int move_job_variables(void)
+{
+    static const char *const names[] = { "FLUX_JOB_ID", "FLUX_JOB_SIZE", "FLUX_JOB_NNODES",
+                                         "FLUX_TASK_RANK", "FLUX_TASK_LOCAL_ID" };
+    const char *id = getenv("FLUX_JOB_ID");
+
+    if (id ? setenv("FLUX_ENCLOSING_ID", id, 1) < 0 : unsetenv("FLUX_ENCLOSING_ID") < 0)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        (void)unsetenv(names[i]);
+    return 0;
+}
+
 /* What the daemons and the command inherit. */
 static int set_environment(const struct start_options *o)
 {
     const char *parent = getenv("FLUX_URI");
     const char *level = getenv("FLUX_INSTANCE_LEVEL");
     char buf[16];
-    int n = 0;
+    int n = 0, rc;
 
     if (o->layout.shell && setenv("FLUX_JOB_SHELL", o->layout.shell, 0) < 0)
         return -errno;
@@ -96,8 +111,8 @@ static int set_environment(const struct start_options *o)
     if (setenv("FLUX_PARENT_URI", parent, 1) < 0 || setenv("FLUX_INSTANCE_LEVEL", buf, 1) < 0)
         return -errno;
     (void)unsetenv("FLUX_URI");
-    (void)unsetenv("FLUX_JOB_ID"); /* that of the enclosing instance */
-    return move_kvs_namespace();
+    rc = move_job_variables();
+    return rc < 0 ? rc : move_kvs_namespace();
 }
 
 static void show(char *const *argv)

@@ -17,6 +17,8 @@ static const struct family {
     { "Jobs", cmd_run },
     { "Jobs", cmd_submit },
     { "Jobs", cmd_bulksubmit },
+    { "Jobs", cmd_batch },
+    { "Jobs", cmd_alloc },
     { "Jobs", cmd_jobs },
     { "Jobs", cmd_job },
     { "Jobs", cmd_job_purge },

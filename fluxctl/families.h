@@ -5,7 +5,9 @@
 
 #include "options.h"
 
+extern const struct command cmd_alloc[];
 extern const struct command cmd_attr[];
+extern const struct command cmd_batch[];
 extern const struct command cmd_bulksubmit[];
 extern const struct command cmd_content[];
 extern const struct command cmd_dump[];

@@ -21,6 +21,7 @@
 struct builder {
     const struct cmdline *c;
     const char *cc;
+    const struct job_variant *variant; /* NULL: the command of the command line */
     json_t *jobspec;
 };
 
@@ -60,7 +61,7 @@ static int option_count(const struct builder *b, const char *name, int *ret)
 
     *ret = 0;
     snprintf(what, sizeof(what), "--%s", name);
-    return s ? parse_count(s, what, strcmp(name, "gpus-per-task") == 0 ? 0 : 1, ret) : 0;
+    return s ? parse_count(s, what, strncmp(name, "gpus-", 5) == 0 ? 0 : 1, ret) : 0;
 }
 
 static int complain_option(const char *name, const flux_error_t *error)
@@ -95,12 +96,13 @@ static json_t *build_environment(const struct builder *b, bool set_cc)
     return TAKE(env);
 }
 
-static char **build_argv(const struct builder *b)
+static char **build_argv(const struct builder *b, int argc)
 {
-    char **argv = calloc((size_t)b->c->argc + 1, sizeof(*argv));
+    char *const *words = b->variant ? b->variant->argv : b->c->argv;
+    char **argv = calloc((size_t)argc + 1, sizeof(*argv));
 
-    for (int i = 0; argv && i < b->c->argc; i++)
-        argv[i] = cc_substitute(b->c->argv[i], b->cc);
+    for (int i = 0; argv && i < argc; i++)
+        argv[i] = cc_substitute(words[i], b->cc);
     return argv;
 }
 
@@ -111,18 +113,43 @@ static void argv_free(char **argv)
     free(argv);
 }
 
+/* Whole nodes unless slots were asked for. */
+static int read_slots(const struct builder *b, struct jobspec_request *req)
+{
+    if (option_count(b, "nslots", &req->ntasks) < 0 || option_count(b, "nodes", &req->nnodes) < 0 ||
+        option_count(b, "cores-per-slot", &req->cores_per_task) < 0 ||
+        option_count(b, "gpus-per-slot", &req->gpus_per_task) < 0)
+        return -1;
+    if (!req->ntasks && !req->nnodes) {
+        complain("how much is needed? --nslots=N or --nodes=N");
+        return -1;
+    }
+    req->exclusive = req->exclusive || !req->ntasks;
+    return 0;
+}
+
+static int read_size(const struct builder *b, struct jobspec_request *req)
+{
+    req->exclusive = cmdline_has(b->c, "exclusive");
+    if (b->variant)
+        return read_slots(b, req);
+    return option_count(b, "ntasks", &req->ntasks) < 0 ||
+                   option_count(b, "nodes", &req->nnodes) < 0 ||
+                   option_count(b, "cores-per-task", &req->cores_per_task) < 0 ||
+                   option_count(b, "gpus-per-task", &req->gpus_per_task) < 0
+               ? -1
+               : 0;
+}
+
 static int build_base(struct builder *b, bool set_cc)
 {
     CLEANUP(json_decrefp) json_t *env = NULL;
     CLEANUP(freep) char *cwd = option_text(b, "cwd");
     CLEANUP(freep) char *limit = option_text(b, "time-limit");
-    struct jobspec_request req = { .argc = b->c->argc,
-                                   .exclusive = cmdline_has(b->c, "exclusive") };
+    struct jobspec_request req = { .argc = b->variant ? b->variant->argc : b->c->argc };
     flux_error_t error = { "out of memory" };
 
-    if (option_count(b, "ntasks", &req.ntasks) < 0 || option_count(b, "nodes", &req.nnodes) < 0 ||
-        option_count(b, "cores-per-task", &req.cores_per_task) < 0 ||
-        option_count(b, "gpus-per-task", &req.gpus_per_task) < 0 ||
+    if (read_size(b, &req) < 0 ||
         (limit && parse_duration(limit, "--time-limit", &req.duration) < 0) ||
         !(env = build_environment(b, set_cc)))
         return -1;
@@ -136,7 +163,7 @@ static int build_base(struct builder *b, bool set_cc)
     }
     req.cwd = cwd;
     req.environment = env;
-    req.argv = build_argv(b);
+    req.argv = build_argv(b, req.argc);
     if (!(b->jobspec = jobspec_build(&req, &error)))
         complain("%s", error.text);
     argv_free(req.argv);
@@ -334,27 +361,46 @@ static int read_urgency_and_flags(const struct builder *b, struct job_request *r
     return parse_flags(cmdline_string(b->c, "flags", ""), &req->flags);
 }
 
-int job_request_init(struct job_request *req, const struct cmdline *c, const char *cc, bool set_cc)
+static int edit(const struct builder *b)
 {
-    struct builder b = { .c = c, .cc = cc };
+    return b->variant ? b->variant->edit(b->jobspec, b->variant->arg) : 0;
+}
+
+static int build(struct builder *b, bool set_cc, struct job_request *req)
+{
     int rc = -1;
 
     *req = (struct job_request){ 0 };
-    if (read_urgency_and_flags(&b, req) == 0 && build_base(&b, set_cc) == 0 &&
-        set_string(&b, "job-name", "attributes.system.job.name") == 0 &&
-        set_string(&b, "queue", "attributes.system.queue") == 0 &&
-        set_stream(&b, "input", "input", "stdin") == 0 &&
-        set_stream(&b, "output", "output", "stdout") == 0 &&
-        set_stream(&b, "error", "output", "stderr") == 0 && set_unbuffered(&b) == 0 &&
-        set_string(&b, "signal", "attributes.system.shell.options.signal") == 0 &&
-        set_repeatable(&b) == 0 && set_begin_time(&b) == 0) {
-        if ((req->jobspec = jsonx_encode(b.jobspec, NULL)))
+    if (read_urgency_and_flags(b, req) == 0 && build_base(b, set_cc) == 0 && edit(b) == 0 &&
+        set_string(b, "job-name", "attributes.system.job.name") == 0 &&
+        set_string(b, "queue", "attributes.system.queue") == 0 &&
+        set_stream(b, "input", "input", "stdin") == 0 &&
+        set_stream(b, "output", "output", "stdout") == 0 &&
+        set_stream(b, "error", "output", "stderr") == 0 && set_unbuffered(b) == 0 &&
+        set_string(b, "signal", "attributes.system.shell.options.signal") == 0 &&
+        set_repeatable(b) == 0 && set_begin_time(b) == 0) {
+        if ((req->jobspec = jsonx_encode(b->jobspec, NULL)))
             rc = 0;
         else
             complain("out of memory");
     }
-    json_decref(b.jobspec);
+    json_decref(b->jobspec);
     return rc;
+}
+
+int job_request_init(struct job_request *req, const struct cmdline *c, const char *cc, bool set_cc)
+{
+    struct builder b = { .c = c, .cc = cc };
+
+    return build(&b, set_cc, req);
+}
+
+int job_request_init_variant(struct job_request *req, const struct cmdline *c,
+                             const struct job_variant *v)
+{
+    struct builder b = { .c = c, .variant = v };
+
+    return build(&b, false, req);
 }
 
 void job_request_deinit(struct job_request *req)

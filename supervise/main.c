@@ -2,6 +2,7 @@
 /* flux-supervise: runs an instance from the unit files, without systemd. See flux-supervise(8). */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -190,12 +191,23 @@ static int parse_options(int argc, char **argv, struct supervisor_options *o)
     return 0;
 }
 
-static int run(const struct supervisor_options *opts)
+/* In a job whose tasks are the nodes of one instance the program runs on the first. */
+static bool is_follower(void)
+{
+    const char *rank = getenv("PMI_FD") ? getenv("PMI_RANK") : NULL;
+    int n;
+
+    return rank && number_parse_int(rank, 1, INT_MAX, &n) == 0;
+}
+
+static int run(struct supervisor_options *opts)
 {
     CLEANUP(supervisor_freep) struct supervisor *s = NULL;
     flux_error_t error = { "" };
     int status;
 
+    if (is_follower())
+        opts->argv = NULL;
     if (supervisor_new(opts, &s, &error) < 0) {
         fprintf(stderr, "flux-supervise: %s\n", error.text);
         return EXIT_FAILURE;

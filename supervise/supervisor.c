@@ -140,7 +140,8 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
         arm(s, PROGRAM_GRACE_SEC);
         return;
     }
-    s->status = 128 + sig;
+    if (s->opts->argv) /* else it ends as it was told */
+        s->status = 128 + sig;
     stop(s);
 }
 

@@ -111,8 +111,8 @@ def test_every_option_is_on_the_page(build):
         help = subprocess.run([build / "fluxctl" / "fluxctl", *name.split(), "--help"], capture_output=True, text=True).stdout
         text = text_of(TOP / "man" / "man1" / f"flux-{name.split()[0]}.1")
         text = text_of(TOP / "man" / text.split()[1]) if text.startswith(".so ") else text
-        for other in ("flux-run", "flux-submit"):  # pages of commands that submit jobs refer to these
-            if f"{other} 1" in text and "submit" in name:
+        for other in ("flux-batch", "flux-run", "flux-submit"):  # pages of commands that submit jobs refer to these
+            if f"{other} 1" in text and re.search("submit|batch|alloc", name):
                 text += text_of(TOP / "man" / "man1" / f"{other}.1")
         for short, long in re.findall(r"^  (?:-(.), |    )--([a-z0-9-]+)", help, re.M):
             if long != "help" and not re.search(rf"-{long}\b|Fl {short}\b|Fl \w*{short}\w* ", text):

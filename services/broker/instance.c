@@ -69,6 +69,7 @@ static int add_instance(struct manager *m)
     if ((rc = attr_add(a, "instance-name", m->svc->instance, ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_add(a, "instance-level", level ? level : "0", ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_add(a, "parent-uri", getenv("FLUX_PARENT_URI"), ATTR_IMMUTABLE)) < 0 ||
+        (rc = attr_add(a, "jobid", getenv("FLUX_ENCLOSING_ID"), ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_add(a, "parent-kvs-namespace", getenv("FLUX_PARENT_KVS_NAMESPACE"),
                        ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_add(a, "statedir", service_statedir(m->svc), ATTR_IMMUTABLE)) < 0 ||

@@ -129,7 +129,8 @@ struct idset *enclosing_share(const struct idset *given, const struct idset *has
 
     if (!missing)
         return NULL;
-    if (idset_count(given) < idset_count(has) && idset_count(missing) == 0)
+    if (idset_count(given) > idset_count(has) ||
+        (idset_count(given) < idset_count(has) && idset_count(missing) == 0))
         return idset_copy(given);
     return lowest(has, idset_count(given));
 }

@@ -16,7 +16,9 @@ struct enclosing *enclosing_free(struct enclosing *e);
 
 /* Which of the cores or GPUs that a node has the job was given there. Usually the node shows just
  * those (the process is bound to them), and they are counted from 0: then all. Else those with the
- * numbers in `given`; if they are not there, as many as were given. NULL: no memory. */
+ * numbers in `given`; if they are not there, as many as were given. A node that shows fewer than
+ * the instance around says to be there is believed to have them: that instance was told so. NULL:
+ * no memory. */
 struct idset *enclosing_share(const struct idset *given, const struct idset *has);
 
 #endif

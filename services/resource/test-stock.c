@@ -199,7 +199,7 @@ static void in_a_job_ranks_have_what_it_was_given(void **state)
     assert_cores(s, 0, "0-1");
     assert_cores(s, 1, "4-5");
     assert_cores(s, 2, "0-1");
-    assert_cores(s, 3, "0");
+    assert_cores(s, 3, "4-5"); /* it was told so */
     assert_int_equal(rset_count(s->all, "gpu"), 0);
     assert_true(rset_expiration(s->all) == 9.);
     assert_int_equal(init(other, "{}", NULL), 0);

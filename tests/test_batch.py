@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Jobs that are instances of their own: batch and alloc."""
+import os
+import subprocess
+
+import pytest
+
+from embedded import Instance
+from test_hostile import build  # noqa: F401  (a fixture)
+from test_tree import Tree
+
+CORES = '[resource]\nnoverify = true\n[[resource.config]]\nhosts = "{host}"\ncores = "0-7"\n'
+
+
+def with_flux_in_path(build, work):  # noqa: F811
+    (work / "bin").mkdir()
+    (work / "bin" / "flux").symlink_to(build / "fluxctl" / "fluxctl")
+    return {"PATH": f"{work}/bin:{os.environ['PATH']}"}
+
+
+class Outer:
+    """An instance with `flux` in the path, in a directory for scripts and output."""
+
+    def __init__(self, instance, work):
+        self.instance, self.work = instance, work
+        self.env = {**instance.environ()}
+
+    def flux(self, *args, input=None, **env):
+        return subprocess.run([self.instance.fluxctl, *map(str, args)], cwd=self.work, env={**self.env, **env}, input=input, text=True,
+                              stdin=None if input else subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    def say(self, *args, **kw):
+        done = self.flux(*args, **kw)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def script(self, text, name="script.sh"):
+        (self.work / name).write_text(text)
+        return name
+
+    def batch(self, *args, status=0, **kw):
+        """Submit, wait, and give the id and what the script wrote."""
+        job = self.say("batch", "--output=out.{{id}}", *args, **kw)
+        assert self.flux("job", "attach", job).returncode == status
+        return job, (self.work / f"out.{job}").read_text()
+
+
+@pytest.fixture(scope="module")
+def outer(build, tmp_path_factory):  # noqa: F811
+    work = tmp_path_factory.mktemp("outer")
+    (work / "conf").mkdir()
+    (work / "conf" / "cores.toml").write_text(CORES.format(host=os.uname().nodename))
+    with Instance(build, work, args=["-c", work / "conf"], env=with_flux_in_path(build, work)) as i:
+        yield Outer(i, work)
+
+
+@pytest.fixture
+def tree(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=4) as t:
+        t.env.update(with_flux_in_path(build, tmp_path))
+        t.workdir = tmp_path
+        yield t
+
+
+def test_a_script_runs_in_an_instance_of_its_own(outer):
+    script = outer.script('#!/bin/bash\necho "$@"\nflux run hostname\n'
+                          'for a in jobid instance-level parent-uri size; do flux getattr $a; done\nexit 3\n')
+    job, out = outer.batch("-n1", script, "a b", "c", status=3)
+    assert out.splitlines() == ["a b c", os.uname().nodename, job, "1", outer.env["FLUX_URI"], "1"]
+
+
+def test_its_resources_are_those_of_the_job(outer):
+    _, out = outer.batch("-n2", "-c2", "--wrap", "flux resource list -no '{state} {ncores}' -s free")
+    assert out.split() == ["free", "4"]
+
+
+def test_the_output_goes_to_a_file_named_after_the_job_and_with_none_stays_in_it(outer):
+    job = outer.say("batch", "-n1", "--wrap", "echo", "hello")
+    assert outer.say("job", "attach", job) == ""
+    assert (outer.work / f"flux-{job}.out").read_text() == "hello\n"
+    job = outer.say("batch", "-n1", "--output=none", "--wrap", "echo", "hello")
+    assert outer.say("job", "attach", job) == "hello"
+
+
+def test_options_in_the_script_count_and_those_of_the_command_line_win(outer):
+    script = outer.script("#!/bin/sh\n# flux: -n2 --job-name=inside\n# flux: --urgency=3\ntrue\n")
+    job, _ = outer.batch("--job-name=outside", script)
+    assert outer.say("jobs", "-no", "{name} {urgency} {ncores}", job) == "outside 3 2"
+    refused = outer.flux("batch", outer.script("#!/bin/sh\n#flux: -n1\ntrue\n#flux: -t1m\n"))
+    assert refused.returncode == 1 and "line 4" in refused.stderr
+
+
+def test_what_is_no_script_and_has_no_size_is_refused(outer):
+    for args, why in ((["-n1", outer.script("hostname\n", "plain")], "--wrap"), (["--wrap", "true"], "--nslots"),
+                      (["-n1", "nosuch"], "nosuch"), (["-N2", "-n1", "--wrap", "true"], "2 nodes")):
+        refused = outer.flux("batch", *args)
+        assert refused.returncode == 1 and why in refused.stderr, refused.stderr
+
+
+def test_a_script_may_come_from_standard_input(outer):
+    _, out = outer.batch("-n1", "--wrap", input="flux run echo $((1 + 1))\n")
+    assert out == "2\n"
+
+
+def test_files_and_configuration_travel_with_the_job(outer):
+    (outer.work / "data").write_bytes(b"\xff\x00x")
+    _, out = outer.batch("-n1", "--add-file=d/data=data", "--conf=a.b=1", "--conf=[c]\nd = 'e'", "--wrap",
+                         "od -An -tx1 $FLUX_JOB_TMPDIR/d/data; flux config get a.b; flux config get c.d")
+    assert out.split() == ["ff", "00", "78", "1", "e"]
+
+
+def test_tasks_of_the_new_instance_know_nothing_of_the_job_around_it(outer):
+    _, out = outer.batch("-n2", "--wrap", "env | grep -E '^(FLUX_JOB_ID|FLUX_JOB_SIZE|FLUX_TASK|FLUX_ENCLOSING_ID|PMI|FLUX_KVS)' | sort; "
+                         "flux run -n2 sh -c 'echo $FLUX_JOB_SIZE'")
+    lines = out.splitlines()
+    assert lines[0].startswith("FLUX_ENCLOSING_ID=") and lines[1:] == ["2", "2"]
+
+
+def test_alloc_runs_a_command_with_its_input_and_exits_as_it_does(outer):
+    r = outer.flux("alloc", "-n2", "sh", "-c", "cat; flux run -n2 flux getattr instance-level; exit 5", input="hello\n")
+    assert r.stdout.splitlines() == ["hello", "1", "1"] and r.returncode == 5
+
+
+def test_three_levels_are_no_different_from_one(outer):
+    out = outer.say("alloc", "-n3", "flux", "alloc", "-n2", "flux", "alloc", "-n1", "flux", "run", "sh", "-c",
+                    "flux getattr instance-level; flux --parent --parent getattr instance-level; flux resource list -no '{ncores}' -s all")
+    assert out.split()[:2] == ["3", "1"]
+
+
+def test_an_instance_spans_the_nodes_of_its_job_and_their_ranks_begin_anew(tree):
+    out = tree.say(1, "alloc", "-N3", "sh", "-c", "flux getattr size; flux run -N3 flux getattr rank; echo only once")
+    assert out.splitlines()[0] == "3" and sorted(out.splitlines()[1:4]) == ["0", "1", "2"] and out.splitlines()[4:] == ["only once"]
+    assert tree.say(0, "jobs", "-ano", "{ntasks} {nnodes} {success}") == "3 3 True"
+    assert tree.at(0, "alloc", "-N2", "flux", "alloc", "-N2", "flux", "alloc", "-N1", "sh", "-c", "flux run true; exit 7").returncode == 7
