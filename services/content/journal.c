@@ -526,6 +526,28 @@ void journal_rotate(struct journal *j)
     (void)pthread_mutex_unlock(&j->mutex);
 }
 
+uint64_t journal_newest(struct journal *j)
+{
+    uint64_t number;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    number = j->next_number - 1;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return number;
+}
+
+uint64_t journal_oldest(struct journal *j)
+{
+    const struct segment *s;
+    uint64_t number;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    s = TAILQ_FIRST(&j->segments);
+    number = s ? s->number : UINT64_MAX;
+    (void)pthread_mutex_unlock(&j->mutex);
+    return number;
+}
+
 struct journal_stats journal_stats(struct journal *j)
 {
     struct journal_stats stats;

@@ -62,6 +62,10 @@ bool journal_in_use(struct journal *j);   /* there is a file that is appended to
 bool journal_urgent(struct journal *j);   /* more than JOURNAL_SEGMENTS_SOON are there */
 bool journal_behind(struct journal *j);   /* more than JOURNAL_SEGMENTS_MAX are there */
 void journal_rotate(struct journal *j);   /* makes what is there foldable */
+/* The number of the newest file there is, or was. */
+uint64_t journal_newest(struct journal *j);
+/* The number of the oldest file there is; UINT64_MAX: none. */
+uint64_t journal_oldest(struct journal *j);
 struct journal_stats journal_stats(struct journal *j);
 
 #endif

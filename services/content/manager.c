@@ -42,11 +42,11 @@ static const struct rpc_method methods[] = {
     { .topic = "content.mark", .roles = ROLE_OWNER, .flags = RPC_METHOD_RAW, .fn = rpc_mark },
     { .topic = "content.sweep-step",
       .roles = ROLE_OWNER,
-      .in = "generation:i limit:i",
+      .in = "generation:I limit:u",
       .fn = rpc_sweep_step },
     { .topic = "content.sweep-end",
       .roles = ROLE_OWNER,
-      .in = "generation:i",
+      .in = "generation:I",
       .fn = rpc_sweep_end },
 };
 

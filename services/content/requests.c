@@ -196,7 +196,7 @@ int rpc_flush(struct request *req, void *arg)
 
     if (m->upstream)
         return upstream_pass(m->upstream, req, false);
-    rc = pending_new(m, req, WORK_SYNC, on_changed, &p);
+    rc = pending_new(m, req, WORK_FLUSH, on_changed, &p);
     return rc < 0 ? rc : pending_submit(&p);
 }
 

@@ -180,10 +180,26 @@ static int remove_some(struct worker *wk, struct sweep_work *sw)
     return rc < 0 ? rc : !sw->step.done && sw->step.looked < sw->limit;
 }
 
+static int flush_some(struct worker *wk, struct work *w)
+{
+    int rc;
+
+    if (w->flush_number == 0) {
+        journal_rotate(wk->journal);
+        w->flush_number = journal_newest(wk->journal);
+    }
+    if (journal_oldest(wk->journal) > w->flush_number)
+        return 0;
+    rc = journal_fold(wk->journal, wk->store);
+    return rc < 0 ? rc : journal_oldest(wk->journal) <= w->flush_number;
+}
+
 /* 0: done; 1: there is more of it. */
 static int chore_step(struct worker *wk, struct work *w)
 {
     switch (w->type) {
+    case WORK_FLUSH:
+        return flush_some(wk, w);
     case WORK_SWEEP_BEGIN:
         return sweep_begin(wk->sweep, &w->sweep.generation);
     case WORK_SWEEP_MARK:

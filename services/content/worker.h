@@ -19,12 +19,13 @@ enum work_type {
     WORK_CHECKPOINT_GET, /* key -> value */
     WORK_SYNC,           /* done after every change submitted earlier */
     /* Chores: done in slices of a millisecond or so, one between two groups of other work. */
+    WORK_FLUSH,       /* done when what is stored now is in the store, not in the journal */
     WORK_SWEEP_BEGIN, /* -> generation */
     WORK_SWEEP_MARK,  /* generation, digests -> marked */
     WORK_SWEEP_STEP,  /* generation, limit -> step */
     WORK_SWEEP_END
 };
-#define WORK_CHORES WORK_SWEEP_BEGIN
+#define WORK_CHORES WORK_FLUSH
 
 struct sweep_work {
     uint64_t generation;
@@ -45,6 +46,7 @@ struct work {
     int err; /* 0 or -errno */
     struct change change;
     struct sweep_work sweep;
+    uint64_t flush_number; /* of the last file of the journal that is to be moved */
     uint8_t digest[DIGEST_SIZE];
     const char *key;
     void *data; /* malloc'd results: whoever made the work frees them */
