@@ -191,11 +191,19 @@ static void on_leader_room(void *arg)
 
 static void on_shell_lost(void *arg, int shell_rank)
 {
-    struct peers *peers = arg;
-    const struct rset_rank *node = rset_nth(peers->shell->info.rset, (size_t)shell_rank);
+    struct shell *shell = ((struct peers *)arg)->shell;
+    const struct rset_rank *node = rset_nth(shell->info.rset, (size_t)shell_rank);
+    char text[256];
 
-    shell_fatal(peers->shell, 1, "the shell on %s (rank %u) is lost",
-                node->hostname ? node->hostname : "?", node->rank);
+    (void)snprintf(text, sizeof(text), "the shell on %s (rank %u) is lost",
+                   node->hostname ? node->hostname : "?", node->rank);
+    if (!shell->told_to_end) {
+        shell_fatal(shell, 1, "%s", text);
+        return;
+    }
+    shell_log(shell, LOG_ERR, "%s", text); /* who ends the job has said why */
+    if (shell->exit_code == 0)
+        shell->exit_code = 1;
 }
 
 static uint32_t nodeid_of(void *arg, int shell_rank)

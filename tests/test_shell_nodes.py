@@ -366,7 +366,7 @@ def test_a_shell_that_is_killed_ends_the_job_everywhere(nodes, rank):
     script = f"[ $FLUX_TASK_RANK != {rank} ] || {{ sleep 0.2; kill -9 $PPID; }}; exec sleep 300"
     jobid = nodes.flux("submit", "-N4", "-n4", "sh", "-c", script)
     wait_until("the end", lambda: nodes.eventlog(jobid)[-1]["name"] == "clean")
-    assert f"the shell on rank {rank} was killed by signal 9" in [
+    assert f"the job shell on {os.uname().nodename} (rank {rank}) was killed by signal 9 (Killed)" in [
         e["context"]["note"] for e in nodes.eventlog(jobid) if e["name"] == "exception"]
 
 

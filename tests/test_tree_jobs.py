@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Jobs on several nodes: shells on every rank of R, signals, exits, and daemons or nodes that go away meanwhile."""
+import contextlib
+import errno
+import json
 import os
 import signal
 
 import pytest
 
 from embedded import wait_until
+from rawclient import Client
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
 
@@ -164,19 +168,71 @@ def test_a_job_outlives_a_router_that_is_killed(tree):
     wait_until("the tasks to be gone", lambda: tasks(tree, SLEEP) == {})
 
 
-def test_a_node_that_stays_away_ends_the_job_and_keeps_no_task_of_it_when_it_is_back(build, tmp_path):  # noqa: F811
-    with Tree(build, tmp_path, size=4, args=["-Stbon.topo=kary:0"]) as t:
+def short_patience(path):
+    """A configuration in which a node is lost after a second."""
+    path.mkdir()
+    (path / "exec.toml").write_text('[exec]\nnode-timeout = "1s"\nreconcile-delay = "1s"\n')
+    return path
+
+
+@contextlib.contextmanager
+def cut_off(tree, rank):
+    """The router of a leaf is gone, and nobody starts it again meanwhile."""
+    router = tree.pid(rank)
+    supervise = int(open(f"/proc/{router}/stat").read().rsplit(")", 1)[1].split()[1])
+    os.kill(supervise, signal.SIGSTOP)
+    os.kill(router, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        os.kill(supervise, signal.SIGCONT)
+
+
+def exceptions(tree, job):
+    events = [json.loads(e) for e in tree.say(0, "job", "eventlog", "-f", "json", job).splitlines()]
+    return [(e["context"]["type"], e["context"]["severity"], e["context"]["note"]) for e in events if e["name"] == "exception"]
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["a shell that works", "a shell that hangs"])
+def test_a_node_that_stays_away_ends_the_job_and_keeps_nothing_of_it_when_it_is_back(build, tmp_path, hangs):  # noqa: F811
+    with Tree(build, tmp_path, size=4, args=["-Stbon.topo=kary:0", "-c", short_patience(tmp_path / "conf")]) as t:
         job = submit_sleep(t)
-        router = t.pid(3)
-        supervise = int(open(f"/proc/{router}/stat").read().rsplit(")", 1)[1].split()[1])
-        os.kill(supervise, signal.SIGSTOP)  # nobody starts the router again
-        os.kill(router, signal.SIGKILL)
-        try:
-            t.say(0, "job", "wait-event", "-t55", job, "clean")
-            assert "node-failure" in t.say(0, "job", "eventlog", job)
-            assert "rank 3 is lost" in t.say(0, "job", "eventlog", job)
+        (shell,) = tasks(t, [b"flux-shell", t.say(0, "job", "id", "--to=dec", job).encode()])[3]
+        if hangs:
+            os.kill(shell, signal.SIGSTOP)
+        with cut_off(t, 3):
+            t.say(0, "job", "wait-event", "-t30", job, "clean")
+            ((kind, severity, note),) = exceptions(t, job)  # one, and it says which node
+            assert (kind, severity) == ("node-failure", 0)
+            assert f"{os.uname().nodename} (rank 3) is lost" in note
             assert set(tasks(t, SLEEP)) <= {3}  # which nobody can reach now
-        finally:
-            os.kill(supervise, signal.SIGCONT)
+            assert not hangs or os.listdir(f"{t.node(3)}/jobs")
         wait_until("its task to be gone", lambda: tasks(t, SLEEP) == {})
+        wait_until("its shell to be gone", lambda: not os.path.exists(f"/proc/{shell}"))
+        wait_until("its record to be gone", lambda: os.listdir(f"{t.node(3)}/jobs") == [])
         assert t.at(0, "run", "-N4", "true").returncode == 0
+
+
+def test_a_node_that_is_back_in_time_goes_on_with_its_tasks(tree):
+    job = submit_sleep(tree)
+    before = tasks(tree, SLEEP)
+    with cut_off(tree, 3):
+        wait_until("the node to be seen lost", lambda: "lost" in tree.say(0, "overlay", "status"))
+    wait_until("it to be back", lambda: tree.at(0, "ping", "-c1", "-r", 3, "rexec").returncode == 0)
+    wait_until("its shell to be taken up", lambda: "found its shell" in open(f"{tree.node(3)}/log/exec.log").read())
+    assert tree.at(0, "run", "-N4", "true").returncode == 0
+    assert tasks(tree, SLEEP) == before and exceptions(tree, job) == []
+    tree.say(0, "cancel", job)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+
+
+def test_rank_0_that_was_started_a_moment_ago_ends_no_shell_that_it_does_not_know(tree):
+    assert tree.at(0, "run", "-N4", "true").returncode == 0
+    old = daemon(tree, "exec", 0)
+    os.kill(old, signal.SIGKILL)
+    back(tree, "exec", 0, old)
+    c = Client(f"{tree.node(0)}/node/rexec")
+    answer = c.rpc("rexec.job-over", {"rank": 3, "ids": [7]})
+    assert answer.errnum == errno.EAGAIN and "not all jobs" in answer.text
+    answer = Client(f"{tree.node(3)}/node/rexec").rpc("rexec.job-over", {"rank": 3, "ids": [7]})
+    assert answer.errnum == errno.EINVAL

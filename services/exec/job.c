@@ -72,6 +72,8 @@ static struct job *job_free(struct job *job)
         jobkvs_deinit(job);
         request_unref(job->info);
         parts_free(job->parts);
+        if (job->carrier)
+            request_on_gone(job->carrier, NULL, NULL);
         request_unref(job->carrier);
         launch_free(job->launch);
         for (char **s = job->cpus; s && *s; s++)
@@ -298,7 +300,7 @@ void jobs_start_part(struct jobs *jobs, const struct job_request *req, const cha
     job->is_part = true;
     job->failed = false;
     job->namespace_ready = true;
-    job->carrier = request_ref(carrier);
+    part_carry(job, carrier);
     job->jobspec = strdup(jobspec);
     rc = job->jobspec ? read_request(job, req, &error) : -ENOMEM;
     if (rc < 0) {
@@ -483,9 +485,12 @@ static void on_exited(void *arg, int status)
 
 void job_shell_ended(struct job *job, uint32_t rank, int status)
 {
+    char where[WHERE_SIZE], text[64];
+
     if (job->parts && status >= 0 && WIFSIGNALED(status) && !job->killed && !job->canceled)
-        job_fail(job, "exec", "the shell on rank %u was killed by signal %d", rank,
-                 WTERMSIG(status));
+        job_fail(job, "exec", "the job shell on %s was killed by %s",
+                 job_where(job, rank, where, sizeof(where)),
+                 status_describe(status, text, sizeof(text)));
 }
 
 void job_part_started(struct job *job)
@@ -542,6 +547,7 @@ void job_done(struct job *job)
 
     if (job->is_part) {
         part_end(job);
+        orphans_look(jobs->orphans, ORPHANS_RECORD_SECONDS);
     } else {
         if (job->has_status)
             answers_finish(jobs->answers, job->id, job->status);
@@ -549,7 +555,8 @@ void job_done(struct job *job)
         if (job->parts)
             parts_forget(job->parts);
     }
-    if (!job->is_part && (job->facts.record || job->launched)) /* a part: rpc_part_forget() */
+    /* That of a part goes by rpc_part_forget(). */
+    if (job->is_part ? job->forgotten : job->facts.record || job->launched)
         (void)record_remove(launcher_records(jobs->launcher), job->id);
     jobs->nfinished++;
     if (job->info)

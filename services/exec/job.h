@@ -13,11 +13,13 @@
 #include "commitq.h"
 #include "service/cputopo.h"
 #include "launch.h"
+#include "orphans.h"
 #include "parts.h"
 
 struct exec_config {
     double kill_timeout; /* seconds between SIGTERM and SIGKILL */
     double reconcile;    /* seconds after which shells of no job are ended */
+    double node_timeout; /* seconds without a node until it is lost */
     char *shell;         /* path of flux-shell */
 };
 
@@ -32,6 +34,8 @@ struct jobs {
     struct commitq *commits;
     struct answers *answers;
     struct alarms *alarms;
+    struct orphans *orphans; /* not on the leader */
+    bool complete;           /* the leader: the job manager has named all jobs */
     const struct exec_config *config;
     const struct cputopo *topo;
     void (*on_fatal)(void *arg, const char *why); /* go away and come back: the KVS knows */
@@ -73,6 +77,7 @@ struct job {
     struct parts *parts;     /* shells on other nodes; NULL: none */
     bool is_part;            /* this is a part itself: flux-exec of rank 0 leads it (part.c) */
     struct request *carrier; /* who is told of a part; NULL: nobody now */
+    bool forgotten;          /* a part whose record nobody needs any more */
     bool canceled;           /* end it: no shell is to be started any more */
     bool killed;             /* a signal of ours may be why the shell ends */
     bool failed;             /* an exception of severity 0 was sent */
@@ -130,7 +135,14 @@ void job_shell_ended(struct job *job, uint32_t rank, int status);
 /* The jobspec or the namespace has come: go on with what waits for both. */
 void job_provided(struct job *job);
 
+/* --- where.c */
+#define WHERE_SIZE 128
+/* "HOST (rank N)", in buf. */
+const char *job_where(const struct job *job, uint32_t rank, char *buf, size_t size);
+
 /* --- part.c */
+/* The stream that a part is told of by, from now on. */
+void part_carry(struct job *job, struct request *carrier);
 void part_answer(struct job *job, const char *type, int status, const char *note);
 void part_end(struct job *job);
 

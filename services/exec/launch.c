@@ -4,7 +4,6 @@
  * Invariants: a launch with pid > 0 has a record on disk; a pid is used only through its pidfd,
  * which was opened while the process was our child or was checked against the start time
  * afterwards, so a number that came to mean another process is never signalled. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 
 #include "base/errorx.h"
 #include "base/fluid.h"
-#include "base/number.h"
 #include "launch_impl.h"
 #include "proc.h"
 #include "service/log.h"
@@ -297,24 +295,14 @@ int launch_signal(struct launch *p, int signum)
 
 int launcher_list(struct launcher *l, launcher_list_f cb, void *arg)
 {
-    CLEANUP(closep) int fd = -EBADF;
-    struct dirent *e;
-    uint64_t id;
-    DIR *d;
+    int rc;
 
     if (l->backend->list)
         return l->backend->list(l, cb, arg);
-    fd = openat(l->records, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d)
-        return -errno;
-    TAKE_FD(fd);
-    while ((e = readdir(d)))
-        if (number_parse_u64(e->d_name, UINT64_MAX, &id) == 0 && id > 0)
-            cb(id, arg);
-    (void)closedir(d);
-    cb(0, arg);
-    return 0;
+    rc = record_each(l->records, cb, arg);
+    if (rc == 0)
+        cb(0, arg);
+    return rc;
 }
 
 static int purge_by_record(struct launcher *l, flux_jobid_t id)

@@ -139,8 +139,8 @@ static void finish(struct imp_call *c, const char *answer, size_t len, const cha
     }
     if (error)
         log_err("flux-imp: %s", error);
-    if (c->verb == IMP_LIST && !error)
-        finish_list(c, answer, len);
+    if (c->verb == IMP_LIST)
+        finish_list(c, answer, error ? 0 : len);
     else
         imp_call_free(c);
 }

@@ -39,6 +39,7 @@ static const struct rpc_method methods[] = {
       .in = "id:I",
       .flags = RPC_METHOD_NORESPONSE,
       .fn = rpc_part_forget },
+    { .topic = "rexec.job-over", .roles = ROLE_OWNER, .in = "rank:i ids:a", .fn = rpc_part_over },
     { .topic = "rexec.exec",
       .roles = ROLE_OWNER,
       .in = "cmd:o flags:i local_flags?:i",

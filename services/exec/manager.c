@@ -12,6 +12,7 @@
 
 #define KILL_TIMEOUT_DEFAULT 5.
 #define RECONCILE_DEFAULT    60.
+#define NODE_TIMEOUT_DEFAULT 20.
 #define SHELL_DEFAULT        FLUX_LIBEXECDIR "/flux-shell"
 
 /* A duration of at most a day; *ret is its default. */
@@ -48,6 +49,7 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
     const json_t *table = json_object_get(config, "exec");
     char *shell;
     double kill_timeout = KILL_TIMEOUT_DEFAULT, reconcile = RECONCILE_DEFAULT;
+    double node_timeout = NODE_TIMEOUT_DEFAULT;
     int rc;
 
     if (table && !json_is_object(table))
@@ -56,6 +58,8 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
     if (rc == 0)
         rc = read_duration(table, "reconcile-delay", &reconcile, error);
     if (rc == 0)
+        rc = read_duration(table, "node-timeout", &node_timeout, error);
+    if (rc == 0)
         rc = read_shell(json_object_get(table, "job-shell"), &shell, error);
     if (rc < 0)
         return rc;
@@ -63,6 +67,7 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
     m->config.shell = shell;
     m->config.kill_timeout = kill_timeout;
     m->config.reconcile = reconcile;
+    m->config.node_timeout = node_timeout;
     return 0;
 }
 
@@ -111,6 +116,7 @@ static void on_reconcile(void *arg)
     struct manager *m = arg;
     const int rc = launcher_list(m->launcher, on_shell_found, m);
 
+    m->jobs.complete = true;
     if (rc < 0)
         log_err("cannot list the shells of this node: %s", strerror(-rc));
 }
@@ -172,6 +178,9 @@ int manager_new(struct service *svc, struct manager **ret)
     if (m->leader &&
         (rc = hello_new(service_flux(svc), m->config.reconcile, on_reconcile, m, &m->hello)) < 0)
         return rc;
+    if (!m->leader && (rc = orphans_new(&m->jobs, &m->jobs.orphans)) < 0)
+        return rc;
+    orphans_look(m->jobs.orphans, ORPHANS_RETRY_SECONDS); /* of the time before this process */
     *ret = TAKE(m);
     return 0;
 }
@@ -180,6 +189,7 @@ struct manager *manager_free(struct manager *m)
 {
     if (m) {
         hello_free(m->hello);
+        orphans_free(m->jobs.orphans);
         jobs_free_all(&m->jobs);
         subprocesses_free(m->procs);
         commitq_free(m->commits);

@@ -36,6 +36,7 @@ int rpc_job_cancel(struct request *req, void *arg);
 int rpc_part_start(struct request *req, void *arg);
 int rpc_part_kill(struct request *req, void *arg);
 int rpc_part_forget(struct request *req, void *arg);
+int rpc_part_over(struct request *req, void *arg);
 int rpc_shell_info(struct request *req, void *arg);
 int rpc_rexec_exec(struct request *req, void *arg);
 int rpc_rexec_write(struct request *req, void *arg);

@@ -3,9 +3,8 @@
  * tells "start" and "end" of the shell here; .job-kill signals it; .job-forget drops the record of
  * one that has ended. When the stream breaks the shell goes on, and the next job-start takes it up.
  *
- * A shell that nobody takes up, because its job has ended while this node was away, ends by
- * itself when the first shell of its job does not know it any more; one that hangs is not ended,
- * and its record stays until the node is restarted. */
+ * What nobody takes up, because its job has ended while this node was away, is ended by orphans.c,
+ * to which rank 0 answers .job-over. */
 #include <signal.h>
 
 #include "base/jsonx.h"
@@ -24,11 +23,29 @@ void part_answer(struct job *job, const char *type, int status, const char *note
     (void)request_respond_json(job->carrier, o);
 }
 
+static void on_carrier_gone(struct request *req, void *arg)
+{
+    struct jobs *jobs = arg;
+
+    orphans_look(jobs->orphans, ORPHANS_RETRY_SECONDS);
+}
+
+void part_carry(struct job *job, struct request *carrier)
+{
+    if (job->carrier)
+        request_on_gone(job->carrier, NULL, NULL);
+    request_unref(job->carrier);
+    job->carrier = request_ref(carrier);
+    request_on_gone(carrier, on_carrier_gone, job->jobs);
+}
+
 void part_end(struct job *job)
 {
     part_answer(job, "end", job->has_status ? job->status : -1, NULL);
-    if (job->carrier)
+    if (job->carrier) {
+        request_on_gone(job->carrier, NULL, NULL);
         (void)request_end(job->carrier);
+    }
     job->carrier = request_unref(job->carrier);
 }
 
@@ -48,8 +65,7 @@ int rpc_part_start(struct request *req, void *arg)
         return request_explain(req, EINVAL, "rank 0 starts its shells itself");
     job = jobs_find(&m->jobs, (flux_jobid_t)id);
     if (job) {
-        request_unref(job->carrier);
-        job->carrier = request_ref(req);
+        part_carry(job, req);
         if (job->launched)
             part_answer(job, "start", -1, NULL);
         if (cleanup)
@@ -92,4 +108,28 @@ int rpc_part_forget(struct request *req, void *arg)
     if (!jobs_find(&m->jobs, (flux_jobid_t)id))
         (void)record_remove(launcher_records(m->launcher), (flux_jobid_t)id);
     return 0;
+}
+
+/* Of the jobs that a node has shells or records of, those that have nothing to do there any more:
+ * they have ended, or went on without that node. */
+int rpc_part_over(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(json_decrefp) json_t *over = json_array();
+    json_t *ids, *value;
+    int rank = 0;
+    size_t i;
+
+    (void)request_unpack(req, "{s:i s:o}", "rank", &rank, "ids", &ids);
+    if (!m->leader || !over)
+        return request_explain(req, over ? EINVAL : ENOMEM, "rank 0 knows which jobs have ended");
+    if (!m->jobs.complete)
+        return request_explain(req, EAGAIN, "not all jobs have been heard of yet");
+    json_array_foreach (ids, i, value) {
+        const struct job *job = jobs_find(&m->jobs, (flux_jobid_t)json_integer_value(value));
+
+        if (!job || (job->parts && parts_lost(job->parts, (uint32_t)rank)))
+            (void)json_array_append(over, value);
+    }
+    return request_respond_pack(req, "{s:O}", "over", over);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* One stream to each node. It breaks when flux-exec or a router there is restarted, or when the
  * node is gone; which of these it is only time tells, so it is begun anew every RETRY_SECONDS, and
- * the node finds its shell by its own record. Invariant: a part has a stream, or a retry under way,
- * or has ended. */
+ * the node finds its shell by its own record. One that is lost is not asked again: when it comes
+ * back it asks itself (orphans.c). Invariant: a part has a stream, or a retry under way, or has
+ * ended. */
 #include <string.h>
 
 #include "base/monotime.h"
@@ -11,7 +12,6 @@
 #include "service/log.h"
 
 #define RETRY_SECONDS 0.5
-#define NODE_TIMEOUT  20. /* seconds without a node until it is lost */
 
 struct part {
     struct parts *parts;
@@ -19,7 +19,7 @@ struct part {
     flux_future_t *f;
     flux_watcher_t *retry;
     uint64_t away_usec; /* since when it cannot be reached; 0: it can */
-    bool started, ended, has_status;
+    bool started, ended, lost, has_status;
     int status;
 };
 
@@ -45,10 +45,24 @@ static void end_part(struct part *p, bool has_status, int status)
     job_part_ended(p->parts->job); /* may free us */
 }
 
+static void fail(struct part *p, const char *why)
+{
+    char where[WHERE_SIZE];
+
+    job_fail(p->parts->job, "exec", "%s: %s",
+             job_where(p->parts->job, p->rank, where, sizeof(where)), why);
+}
+
 static void lose(struct part *p, const char *why)
 {
-    log_warning("job %" PRIu64 ": rank %u is lost: %s", p->parts->job->id, p->rank, why);
-    job_fail(p->parts->job, "node-failure", "rank %u is lost: %s", p->rank, why);
+    struct job *job = p->parts->job;
+    char where[WHERE_SIZE];
+
+    (void)job_where(job, p->rank, where, sizeof(where));
+    log_warning("job %" PRIu64 ": %s is lost: %s", job->id, where, why);
+    job_fail(job, "node-failure", "%s is lost and ended this job, which may be submitted again: %s",
+             where, why);
+    p->lost = true;
     end_part(p, true, STATUS_VANISHED);
 }
 
@@ -63,7 +77,7 @@ static void away(struct part *p, int errnum, const char *why)
 
     if (p->away_usec == 0)
         p->away_usec = now_usec;
-    if ((double)(now_usec - p->away_usec) * 1e-6 > NODE_TIMEOUT) {
+    if ((double)(now_usec - p->away_usec) * 1e-6 > p->parts->job->jobs->config->node_timeout) {
         lose(p, why);
         return;
     }
@@ -79,7 +93,7 @@ static void on_error(struct part *p, int errnum, const char *why)
     } else if (errnum == ENODATA) {
         end_part(p, false, 0);
     } else {
-        job_fail(p->parts->job, "exec", "rank %u: %s", p->rank, why);
+        fail(p, why);
         end_part(p, false, 0);
     }
 }
@@ -108,7 +122,7 @@ static void on_response(flux_future_t *f, void *arg)
         return;
     }
     if (strcmp(type, "exception") == 0) {
-        job_fail(p->parts->job, "exec", "rank %u: %s", p->rank, note);
+        fail(p, note);
     } else if (!p->started) {
         p->started = true;
         job_part_started(p->parts->job);
@@ -178,6 +192,14 @@ bool parts_ended(const struct parts *p)
         if (p->begun && !p->all[i].ended)
             return false;
     return true;
+}
+
+bool parts_lost(const struct parts *p, uint32_t rank)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->all[i].rank == rank)
+            return p->all[i].lost;
+    return false;
 }
 
 bool parts_status(const struct parts *p, int *ret_status)

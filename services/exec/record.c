@@ -3,6 +3,7 @@
  * is not writable by others; still, what is read back is parsed strictly and a record that cannot
  * be read is an error, never "no such job". Each file is written by one write(2): a reader after a
  * crash sees all of it or an empty file, which is as good as none: its shell was told nothing. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -112,4 +113,21 @@ int record_remove(int dirfd, flux_jobid_t id)
 
     record_name(id, name);
     return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int record_each(int dirfd, void (*cb)(flux_jobid_t id, void *arg), void *arg)
+{
+    CLEANUP(closep) int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+    uint64_t id;
+
+    if (!d)
+        return -errno;
+    TAKE_FD(fd);
+    while ((e = readdir(d)))
+        if (number_parse_u64(e->d_name, UINT64_MAX, &id) == 0 && id > 0)
+            cb(id, arg);
+    (void)closedir(d);
+    return 0;
 }

@@ -33,5 +33,7 @@ int record_write(int dirfd, flux_jobid_t id, const struct record *r);
 int record_read(int dirfd, flux_jobid_t id, struct record *ret);
 int record_set_informed(int dirfd, flux_jobid_t id);
 int record_remove(int dirfd, flux_jobid_t id);
+/* Call cb for each record, also one that cannot be read. 0 or -errno. */
+int record_each(int dirfd, void (*cb)(flux_jobid_t id, void *arg), void *arg);
 
 #endif
