@@ -9,6 +9,8 @@
  * the loop may sleep) messages are only queued; prepare sends them together. Outside of that window
  * they are sent at once, so nothing is ever forgotten over a sleep.
  *
+ * Starved ones (channel_starved()) are tried again by a timer that runs while there are any.
+ *
  * Ends: a connection may end while somebody up the stack still uses it, so on_end is called from
  * its own watcher or from the turns only. Invariant: on_end is called exactly once, and nothing of
  * the connection is touched after it. */
@@ -17,7 +19,8 @@
 #include "base/monotime.h"
 #include "service/conn.h"
 
-#define READ_BUDGET 64
+#define READ_BUDGET  64
+#define FEED_SECONDS (CHANNEL_STARVED_MSEC * 1e-3)
 
 TAILQ_HEAD(conn_list, conn);
 
@@ -25,8 +28,9 @@ struct conn_loop {
     flux_reactor_t *r;
     struct conn_list turns;
     struct conn_list corked;
+    struct conn_list starved;
     bool in_pass;
-    flux_watcher_t *prepare, *check, *idle;
+    flux_watcher_t *prepare, *check, *idle, *feed;
 };
 
 static void queue_turn(struct conn *c)
@@ -47,10 +51,26 @@ void conn_drop(struct conn *c, enum conn_end end, const char *reason)
     queue_turn(c);
 }
 
+static void set_starved(struct conn *c, bool starved)
+{
+    if (starved == c->starved)
+        return;
+    c->starved = starved;
+    if (starved) {
+        TAILQ_INSERT_TAIL(&c->loop->starved, c, starved_entry);
+        flux_watcher_start(c->loop->feed);
+    } else {
+        TAILQ_REMOVE(&c->loop->starved, c, starved_entry);
+    }
+}
+
 static void update_events(struct conn *c)
 {
-    const int events = (c->reading ? FLUX_POLLIN : 0) | (channel_pending(c->ch) ? FLUX_POLLOUT : 0);
+    const bool starved = channel_starved(c->ch);
+    const int events =
+        (c->reading ? FLUX_POLLIN : 0) | (channel_pending(c->ch) && !starved ? FLUX_POLLOUT : 0);
 
+    set_starved(c, starved);
     if (events == c->events)
         return;
     if (events && !c->events)
@@ -191,6 +211,23 @@ static void on_check(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     }
 }
 
+static void on_feed(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct conn_loop *loop = arg;
+    struct conn *c, *tmp;
+
+    TAILQ_FOREACH_SAFE (c, &loop->starved, starved_entry, tmp) {
+        if (channel_flush(c->ch) < 0)
+            conn_drop(c, CONN_SLOW, NULL);
+        if (c->ended)
+            set_starved(c, false);
+        else
+            update_events(c);
+    }
+    if (TAILQ_EMPTY(&loop->starved))
+        flux_watcher_stop(w);
+}
+
 static void on_idle(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
 }
@@ -204,10 +241,12 @@ int conn_loop_new(flux_reactor_t *r, struct conn_loop **ret)
     loop->r = r;
     TAILQ_INIT(&loop->turns);
     TAILQ_INIT(&loop->corked);
+    TAILQ_INIT(&loop->starved);
     loop->prepare = flux_prepare_watcher_create(r, on_prepare, loop);
     loop->check = flux_check_watcher_create(r, on_check, loop);
     loop->idle = flux_idle_watcher_create(r, on_idle, loop);
-    if (!loop->prepare || !loop->check || !loop->idle)
+    loop->feed = flux_timer_watcher_create(r, FEED_SECONDS, FEED_SECONDS, on_feed, loop);
+    if (!loop->prepare || !loop->check || !loop->idle || !loop->feed)
         return -ENOMEM;
     flux_watcher_unref(loop->prepare);
     flux_watcher_unref(loop->check);
@@ -220,6 +259,7 @@ int conn_loop_new(flux_reactor_t *r, struct conn_loop **ret)
 struct conn_loop *conn_loop_free(struct conn_loop *loop)
 {
     if (loop) {
+        flux_watcher_destroy(loop->feed);
         flux_watcher_destroy(loop->idle);
         flux_watcher_destroy(loop->check);
         flux_watcher_destroy(loop->prepare);
@@ -248,7 +288,9 @@ void conn_deinit(struct conn *c)
         TAILQ_REMOVE(&c->loop->turns, c, turn_entry);
     if (c->corked)
         TAILQ_REMOVE(&c->loop->corked, c, cork_entry);
-    c->turn = c->corked = false;
+    if (c->starved)
+        TAILQ_REMOVE(&c->loop->starved, c, starved_entry);
+    c->turn = c->corked = c->starved = false;
     flux_watcher_destroy(c->watcher);
     c->watcher = NULL;
     c->ch = channel_free(c->ch);
@@ -285,7 +327,11 @@ void conn_flush_wait(struct conn *c, uint64_t end_usec)
         struct pollfd pfd = { .fd = channel_fd(c->ch), .events = POLLOUT };
         const uint64_t now_usec = monotime_usec();
 
-        if (now_usec >= end_usec || poll(&pfd, 1, (int)((end_usec - now_usec) / 1000) + 1) <= 0)
+        if (now_usec >= end_usec)
+            return;
+        if (channel_starved(c->ch))
+            (void)poll(NULL, 0, CHANNEL_STARVED_MSEC);
+        else if (poll(&pfd, 1, (int)((end_usec - now_usec) / 1000) + 1) <= 0)
             return;
     }
 }

@@ -35,13 +35,15 @@ struct conn {
     flux_watcher_t *watcher;
     int events;
     bool reading;
-    bool ended;  /* on_end is due */
-    bool turn;   /* in loop->turns */
-    bool corked; /* in loop->corked */
+    bool ended;   /* on_end is due */
+    bool turn;    /* in loop->turns */
+    bool corked;  /* in loop->corked */
+    bool starved; /* in loop->starved */
     enum conn_end end;
     const char *reason;
     TAILQ_ENTRY(conn) turn_entry;
     TAILQ_ENTRY(conn) cork_entry;
+    TAILQ_ENTRY(conn) starved_entry;
 };
 
 int conn_loop_new(flux_reactor_t *r, struct conn_loop **ret);

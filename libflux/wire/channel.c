@@ -8,7 +8,12 @@
  * whatever the codec refuses. recvmsg(2) cannot tell a zero-length record from the end of the
  * stream, so both are the end: a peer that sends one is treated as gone, and the owner's
  * channel_free() makes it so. Messages that arrived before any of this are still delivered, in
- * order. */
+ * order.
+ *
+ * The kernel lets a user have no more descriptors in flight than a process may have open
+ * (ETOOMANYREFS), over all sockets. That says nothing about this peer, and poll(2) knows nothing of
+ * it: the message waits, the owner asks again after a while, and a peer that gets nothing for
+ * STARVED_MAX_USEC is given up. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,9 +22,12 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/monotime.h"
 #include "wire/channel.h"
 #include "wire/rxscratch.h"
 #include "wire/txqueue.h"
+
+#define STARVED_MAX_USEC 10000000u
 
 struct channel {
     int fd;
@@ -28,7 +36,8 @@ struct channel {
     struct channel_stats stats;
     struct tx_queue queue;
     bool corked;
-    int tx_error; /* negative errno once sending has failed for good */
+    int tx_error;          /* negative errno once sending has failed for good */
+    uint64_t starved_usec; /* since when ETOOMANYREFS keeps the queue; 0: it does not */
     flux_msg_t *input[RX_BATCH];
     unsigned int input_next;
     unsigned int input_count;
@@ -163,6 +172,16 @@ static int tx_fail(struct channel *ch, int rc)
     return ch->tx_error;
 }
 
+/* 0, or for too long. */
+static int tx_starve(struct channel *ch)
+{
+    const uint64_t now_usec = monotime_usec();
+
+    if (ch->starved_usec == 0)
+        ch->starved_usec = now_usec;
+    return now_usec - ch->starved_usec > STARVED_MAX_USEC ? tx_fail(ch, -EPIPE) : 0;
+}
+
 static int enqueue(struct channel *ch, const flux_msg_t *msg, const struct msg_pieces *pieces)
 {
     size_t cost = tx_queue_cost(pieces, msg);
@@ -199,14 +218,17 @@ int channel_send(struct channel *ch, const flux_msg_t *msg)
     if (ch->corked || !STAILQ_EMPTY(&ch->queue))
         return enqueue(ch, msg, &pieces);
     rc = tx_send_pieces(ch->fd, &pieces);
-    if (rc == 0)
+    if (rc == 0) {
         count_sent(ch, tx_cost(&pieces, msg));
-    else if (is_full(rc))
+    } else if (is_full(rc) || rc == -ETOOMANYREFS) {
+        const bool starved = rc == -ETOOMANYREFS;
+
         rc = enqueue(ch, msg, &pieces);
-    else if (rc == -ETOOMANYREFS) /* too many descriptors in flight for this user: as if full */
-        rc = -ENOBUFS;
-    else
+        if (rc == 0 && starved)
+            rc = tx_starve(ch);
+    } else {
         rc = tx_fail(ch, rc);
+    }
     return rc;
 }
 
@@ -230,6 +252,9 @@ int channel_flush(struct channel *ch)
     while (!STAILQ_EMPTY(&ch->queue)) {
         int n = tx_send_queue(ch->fd, &ch->queue);
 
+        if (n == -ETOOMANYREFS)
+            return tx_starve(ch);
+        ch->starved_usec = 0;
         if (n < 0)
             return is_full(n) ? 0 : tx_fail(ch, n);
         drop_sent(ch, n);
@@ -251,6 +276,11 @@ int channel_uncork(struct channel *ch)
 bool channel_pending(const struct channel *ch)
 {
     return !STAILQ_EMPTY(&ch->queue);
+}
+
+bool channel_starved(const struct channel *ch)
+{
+    return ch->starved_usec > 0 && !STAILQ_EMPTY(&ch->queue);
 }
 
 /* --- input --- */

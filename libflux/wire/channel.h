@@ -44,6 +44,10 @@ const struct channel_stats *channel_stats(const struct channel *ch);
 int channel_send(struct channel *ch, const flux_msg_t *msg);
 int channel_flush(struct channel *ch);          /* 0, or the peer is gone */
 bool channel_pending(const struct channel *ch); /* output is waiting: poll for POLLOUT */
+/* It waits until this user has fewer descriptors in flight, of which POLLOUT says nothing: flush
+ * again after CHANNEL_STARVED_MSEC instead. After 10 s in vain the peer is gone. */
+#define CHANNEL_STARVED_MSEC 5
+bool channel_starved(const struct channel *ch);
 /* Between cork and uncork messages are only queued; uncork sends them together (sendmmsg) and
  * returns what channel_flush() does. For the many answers of one wake-up. */
 void channel_cork(struct channel *ch);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 #include "base/cleanup.h"
@@ -498,6 +499,75 @@ static void test_corked_messages_go_together(void **state)
     pair_close(&p);
 }
 
+/* Whoever has these capabilities may have as many descriptors in flight as he likes. */
+static void become_ordinary(int nofile)
+{
+    const struct rlimit limit = { .rlim_cur = (rlim_t)nofile, .rlim_max = (rlim_t)nofile };
+
+    if (geteuid() == 0)
+        assert_int_equal(setresuid(54320, 54320, 54320), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void receive_large(struct channel *ch, uint32_t seq)
+{
+    CLEANUP(flux_msg_destroyp) flux_msg_t *got = NULL;
+    uint32_t n;
+
+    while (channel_recv(ch, &got, NULL) == -EAGAIN)
+        ;
+    assert_non_null(got);
+    assert_int_equal(flux_msg_get_seq(got, &n), 0);
+    assert_int_equal(n, seq);
+    assert_int_equal(msg_payload_size(got), 100000);
+}
+
+static void in_flight(void)
+{
+    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = make_event(0, 100000);
+    struct channel *other;
+    uint32_t sent = 0;
+    struct pair p;
+
+    become_ordinary(40);
+    pair_open(&p, NULL);
+    assert_int_equal(channel_new(TAKE_FD(p.peer), NULL, &other), 0);
+    while (!channel_starved(p.ch)) {
+        assert_true(sent < 200);
+        assert_int_equal(flux_msg_set_seq(msg, sent++), 0);
+        assert_int_equal(channel_send(p.ch, msg), 0);
+    }
+    assert_int_equal(channel_flush(p.ch), 0); /* in vain, and the peer is still there */
+    assert_true(channel_starved(p.ch));
+    channel_cork(p.ch);
+    assert_int_equal(flux_msg_set_seq(msg, sent++), 0);
+    assert_int_equal(channel_send(p.ch, msg), 0);
+    assert_int_equal(channel_uncork(p.ch), 0);
+    for (uint32_t i = 0; i < sent; i++) {
+        receive_large(other, i);
+        assert_int_equal(channel_flush(p.ch), 0);
+    }
+    assert_false(channel_starved(p.ch));
+    assert_false(channel_pending(p.ch));
+    flux_msg_destroy(TAKE(msg));
+    (void)channel_free(other);
+    pair_close(&p);
+}
+
+static void test_descriptors_beyond_what_a_user_may_have_in_flight_wait(void **state)
+{
+    const pid_t pid = fork();
+    int status;
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        in_flight();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void test_sending_to_a_closed_peer_fails_for_good(void **state)
 {
     CLEANUP(flux_msg_destroyp) flux_msg_t *msg = make_event(0, 10);
@@ -607,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_does_not_read_fills_its_queue_and_no_more),
         cmocka_unit_test(test_a_queued_message_keeps_the_content_it_had),
         cmocka_unit_test(test_corked_messages_go_together),
+        cmocka_unit_test(test_descriptors_beyond_what_a_user_may_have_in_flight_wait),
         cmocka_unit_test(test_sending_to_a_closed_peer_fails_for_good),
         cmocka_unit_test(test_connecting_says_who_listens_and_why_not),
         cmocka_unit_test(test_long_socket_paths_can_be_connected),
