@@ -8,11 +8,33 @@
 #include "client.h"
 #include "families.h"
 #include "job-fields.h"
+#include "named-format.h"
 #include "since.h"
 
-#define DEFAULT_FORMAT                                                                          \
-    "{id.f58:>12} {username:<8.8} {name:<10.10} {status_abbrev:>2.2} {ntasks:>6} {nnodes:>6h} " \
-    "{runtime!F:>8h} {nodelist:h}"
+static const struct named_format formats[] = {
+    { "default",
+      "{id.f58:>12} {username:<8.8} {name:<10.10} {status_abbrev:>2.2} {ntasks:>6} {nnodes:>6h} "
+      "{runtime!F:>8h} {nodelist:h}",
+      "what people want to know first" },
+    { "long",
+      "{id.f58:>12} {username:<8.8} {queue:<8.8h} {name:<16.16} {status:>9.9} {urgency:>3} "
+      "{ntasks:>6} {nnodes:>6h} {ncores:>6h} {t_submit!D:<19} {runtime!F:>8h} {t_remaining!F:>8h} "
+      "{nodelist:h}",
+      "with queue, urgency, cores, times" },
+    { "deps",
+      "{id.f58:>12} {username:<8.8} {name:<16.16} {urgency:>3} {priority:>10h} {state:>8} "
+      "{dependencies:h}",
+      "what jobs wait for" },
+    { "ends",
+      "{id.f58:>12} {username:<8.8} {name:<16.16} {t_inactive!D:<19} {runtime!F:>8h} "
+      "{result_abbrev:>2.2h} {returncode:>4h} {exception.type:<14h} {exception.note:h}",
+      "how jobs ended" },
+    { 0 },
+};
+
+static const struct format_user format_user = {
+    .tool = "jobs", .formats = formats, .heading = job_field_heading, .things = "jobs"
+};
 
 DEFINE_CLEANUP(struct format *, format_free)
 
@@ -175,28 +197,6 @@ static int parse_color(const struct cmdline *c, bool *ret)
     return 0;
 }
 
-static int check_fields(const struct format *f)
-{
-    for (size_t i = 0; i < format_nfields(f); i++) {
-        if (!job_field_heading(format_field(f, i))) {
-            complain("--format: jobs have no field '%s'; see `flux help jobs`", format_field(f, i));
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int parse_format(const struct cmdline *c, struct format **ret)
-{
-    flux_error_t error = { "out of memory" };
-
-    if (format_parse(cmdline_string(c, "format", DEFAULT_FORMAT), ret, &error) < 0) {
-        complain("--format: %s", error.text);
-        return -1;
-    }
-    return check_fields(*ret);
-}
-
 static void print_table(const struct format *f, const json_t *jobs, bool heading, bool colors)
 {
     struct job_fields fields = { .now = walltime() };
@@ -296,11 +296,13 @@ static int run_jobs(const struct cmdline *c)
     CLEANUP(json_decrefp) json_t *jobs = NULL;
     CLEANUP(json_decrefp) json_t *stats = NULL;
     bool only = cmdline_has(c, "stats-only");
-    int status = EXIT_SUCCESS;
+    int status = EXIT_SUCCESS, rc;
     struct totals totals = { 0 };
     bool colors;
 
-    if (parse_format(c, &f) < 0 || parse_color(c, &colors) < 0 || !(h = client_open()))
+    if ((rc = named_format_get(c, &format_user, &f)) > 0)
+        return EXIT_SUCCESS;
+    if (rc < 0 || parse_color(c, &colors) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
     if (only || cmdline_has(c, "stats")) {
         if (fetch_totals(h, &totals) < 0)
@@ -327,7 +329,7 @@ static const struct option jobs_options[] = {
     { 'u', "user", "USER", "Jobs of a user, by name or number, or all" },
     { 'c', "count", "N", "At most N jobs (default 1000, 0 for no limit)" },
     { 'f', "filter", "STATE|RESULT", "Comma-separated: pending, running, inactive, failed ..." },
-    { 'o', "format", "FORMAT", "Output format in the manner of Python's format strings" },
+    { 'o', "format", "FORMAT", "Output format, or the name of one; help lists them" },
     { 0, "name", "NAME", "Jobs of this name" },
     { 0, "queue", "NAME", "Jobs of this queue" },
     { 0, "since", "WHEN", "Ended jobs since -2h, 2026-01-31 8am, ...; implies -a" },

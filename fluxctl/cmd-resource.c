@@ -7,6 +7,7 @@
 #include "base/jsonx.h"
 #include "client.h"
 #include "families.h"
+#include "named-format.h"
 #include "resource-rows.h"
 
 #define SCHED_TIMEOUT 5. /* seconds; what runs on drained nodes is not worth waiting for longer */
@@ -14,10 +15,6 @@
 DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 DEFINE_CLEANUP(struct rset *, rset_free)
-
-struct named_format {
-    const char *name, *format, *help;
-};
 
 static const struct named_format list_formats[] = {
     { "default", "{state:>10} {nnodes:>6} {ncores:>8} {ngpus:>8} {nodelist}", "nodes by state" },
@@ -41,35 +38,6 @@ static const struct named_format drain_formats[] = {
 };
 
 /* --- options --- */
-
-/* "help": prints the names. 1: that was it. -1: has complained. */
-static int parse_format(const struct cmdline *c, const struct named_format *formats,
-                        struct format **ret)
-{
-    const char *s = cmdline_string(c, "format", "default");
-    flux_error_t error = { "out of memory" };
-
-    for (const struct named_format *f = formats; f->name; f++) {
-        if (strcmp(s, "help") == 0)
-            printf("%-10s %s\n", f->name, f->help);
-        if (strcmp(s, f->name) == 0)
-            s = f->format;
-    }
-    if (strcmp(s, "help") == 0)
-        return 1;
-    if (format_parse(s, ret, &error) < 0) {
-        complain("--format: %s", error.text);
-        return -1;
-    }
-    for (size_t i = 0; i < format_nfields(*ret); i++) {
-        if (!row_heading(format_field(*ret, i))) {
-            complain("--format: resources have no field '%s'; see `flux help resource`",
-                     format_field(*ret, i));
-            return -1;
-        }
-    }
-    return 0;
-}
 
 static bool uses_reason(const struct format *f)
 {
@@ -128,10 +96,15 @@ DEFINE_CLEANUP(struct view *, view_deinit)
 static int view_init(struct view *v, const struct cmdline *c, const struct named_format *formats,
                      const struct state_word *words, const char *states)
 {
+    const struct format_user user = { .tool = "resource",
+                                      .part = c->command->name + strlen("resource "),
+                                      .formats = formats,
+                                      .heading = row_heading,
+                                      .things = "resources" };
     int rc = parse_states(cmdline_string(c, "states", states), words, &v->states);
 
     v->explicit = cmdline_has(c, "states");
-    return rc != 0 || !formats ? rc : parse_format(c, formats, &v->format);
+    return rc != 0 || !formats ? rc : named_format_get(c, &user, &v->format);
 }
 
 static int view_print(const struct view *v, const struct cmdline *c, const struct rows *rows)
