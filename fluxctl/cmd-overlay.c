@@ -5,146 +5,349 @@
 
 #include <flux/hostlist.h>
 #include <flux/idset.h>
+#include "base/monotime.h"
 #include "base/number.h"
 #include "client.h"
+#include "color.h"
 #include "families.h"
+#include "overlay-tree.h"
+
+DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
+DEFINE_CLEANUP(struct idset *, idset_destroy)
+
+#define RPC_TIMEOUT "0.5s"
 
 static const struct option status_options[] = {
-    { 'r', "rank", "N", "the part of the tree from rank N on (default 0)", 0 },
-    { 's', "summary", NULL, "one word only: full, partial or degraded", 0 },
-    { 'd', "down", NULL, "show only what is not in the tree", 0 },
+    { 'r', "rank", "N", "The part of the tree from rank N on (default 0)" },
+    { 's', "summary", NULL, "One word only: the state of that rank" },
+    { 'd', "down", NULL, "Show only what is not full" },
+    { 'v', "verbose", NULL, "For how long; twice: how long its router took to answer, too" },
+    { 'H', "highlight", "TARGET", "Mark these ranks, or hosts" },
+    { 't', "timeout", "TIME",
+      "For each answer (default " RPC_TIMEOUT "; 0: none); of --wait: for all" },
+    { 'w', "wait", "STATE", "First wait until the rank is in this state" },
+    { 'L', "color", "WHEN", "Colors: always (default if given), never or auto (default)",
+      OPTION_OPTIONAL_ARG },
+    { 0, "no-color", NULL, "The same as --color=never" },
+    { 0, "no-pretty", NULL, "Indent by blanks, and draw no lines" },
+    { 0, "no-ghost", NULL, "Leave out what is behind nodes that are not there" },
+    { 0 },
+};
+static const struct option errors_options[] = {
+    { 't', "timeout", "TIME", "For each answer (default " RPC_TIMEOUT "; 0: none)" },
+    { 0 },
+};
+static const struct option disconnect_options[] = {
+    { 'r', "parent", "N", "The rank that it is connected to (default: as the shape says)" },
     { 0 },
 };
 
-struct tree {
-    flux_t *h;
-    bool down_only;
-    const char *only_errors; /* NULL: print the tree */
-};
+/* --- targets: ranks, or names of hosts --- */
 
-static json_t *ask(flux_t *h, uint32_t rank)
+/* NULL: has complained. */
+static struct idset *parse_target(flux_t *h, const char *s)
 {
-    return client_call_rank(h, "overlay.status", rank, NULL,
-                            "ask a router for its part of the tree");
-}
+    CLEANUP(idset_destroyp) struct idset *ranks = idset_decode(s);
+    CLEANUP(hostlist_destroyp) struct hostlist *wanted = NULL;
+    CLEANUP(hostlist_destroyp) struct hostlist *hosts = NULL;
 
-static size_t count_online(const json_t *child)
-{
-    struct idset *set = idset_decode(json_string_value(json_object_get(child, "online")) ?: "");
-    const size_t n = set ? idset_count(set) : 0;
-
-    idset_destroy(set);
-    return n;
-}
-
-static const char *status_of(const json_t *child)
-{
-    const char *status = json_string_value(json_object_get(child, "status"));
-    const json_int_t size = json_integer_value(json_object_get(child, "subtree"));
-
-    if (!status || strcmp(status, "online") != 0)
-        return status ? status : "unknown";
-    return count_online(child) == (size_t)size ? "full" : "partial";
-}
-
-static void print_seconds(const json_t *child)
-{
-    const json_t *seconds = json_object_get(child, "seconds");
-
-    if (seconds)
-        printf(" for %.0f s", json_number_value(seconds));
-}
-
-static void print_child(const json_t *child, int depth)
-{
-    const char *host = json_string_value(json_object_get(child, "hostname"));
-    const char *error = json_string_value(json_object_get(child, "error"));
-
-    printf("%*s%lld %s: %s", 2 * depth, "",
-           (long long)json_integer_value(json_object_get(child, "rank")),
-           host && *host ? host : "?", status_of(child));
-    print_seconds(child);
-    if (error)
-        printf(" (%s)", error);
-    putchar('\n');
-}
-
-static bool is_connected(const json_t *child)
-{
-    const char *status = json_string_value(json_object_get(child, "status"));
-
-    return status && (strcmp(status, "online") == 0 || strcmp(status, "torpid") == 0);
-}
-
-/* 0, or -1: has complained. */
-static int show_below(const struct tree *t, uint32_t rank, int depth)
-{
-    CLEANUP(json_decrefp) json_t *o = ask(t->h, rank);
-    const json_t *child;
-    size_t i;
-
-    if (!o)
-        return -1;
-    json_array_foreach (json_object_get(o, "children"), i, child) {
-        const bool full = strcmp(status_of(child), "full") == 0;
-
-        if (!t->down_only || !full)
-            print_child(child, depth);
-        if (is_connected(child) && json_integer_value(json_object_get(child, "subtree")) > 1 &&
-            (!t->down_only || !full) &&
-            show_below(t, (uint32_t)json_integer_value(json_object_get(child, "rank")), depth + 1) <
-                0)
-            return -1;
+    if (ranks && idset_count(ranks) > 0)
+        return TAKE(ranks);
+    idset_destroy(ranks);
+    ranks = idset_create(0, IDSET_FLAG_AUTOGROW);
+    if (!(wanted = hostlist_decode(s)) || hostlist_count(wanted) == 0) {
+        complain("'%s' is neither a set of ranks nor a list of hosts", s);
+        return NULL;
     }
+    if (!ranks || !(hosts = overlay_hosts(h)))
+        return NULL;
+    for (int i = 0; i < hostlist_count(hosts); i++)
+        if (hostlist_find(wanted, hostlist_nth(hosts, i)) >= 0)
+            (void)idset_set(ranks, (unsigned int)i);
+    for (int i = 0; i < hostlist_count(wanted); i++) {
+        if (hostlist_find(hosts, hostlist_nth(wanted, i)) < 0) {
+            complain("no node has the name %s", hostlist_nth(wanted, i));
+            return NULL;
+        }
+    }
+    return TAKE(ranks);
+}
+
+/* One rank. 0, or -1: has complained. */
+static int parse_one(flux_t *h, const char *s, uint32_t *ret)
+{
+    CLEANUP(idset_destroyp) struct idset *ranks = parse_target(h, s);
+
+    if (!ranks)
+        return -1;
+    if (idset_count(ranks) != 1) {
+        complain("'%s' is more than one rank", s);
+        return -1;
+    }
+    *ret = idset_first(ranks);
     return 0;
 }
 
-/* full: everybody below is there; degraded: a child was lost; partial: somebody else is missing. */
-static const char *summary(const json_t *o)
+static int parse_timeout(const struct cmdline *c, const char *fallback, double *ret)
 {
-    const char *word = "full";
-    const json_t *child;
-    size_t i;
+    if (parse_duration(cmdline_string(c, "timeout", fallback), "--timeout", ret) < 0)
+        return -1;
+    if (*ret == 0.)
+        *ret = -1.;
+    return 0;
+}
 
-    json_array_foreach (json_object_get(o, "children"), i, child) {
-        const char *status = status_of(child);
+/* --- status --- */
 
-        if (strcmp(status, "lost") == 0 || strcmp(status, "torpid") == 0)
-            return "degraded";
-        if (strcmp(status, "full") != 0)
-            word = "partial";
+struct printing {
+    int verbose;
+    bool down_only, pretty, colors;
+    const struct idset *marked; /* or NULL */
+    char indent[256];
+};
+
+static const char *color_of(enum overlay_state state)
+{
+    switch (state) {
+    case OVERLAY_LOST:
+    case OVERLAY_DEGRADED:
+    case OVERLAY_TORPID:
+        return COLOR_RED;
+    case OVERLAY_PARTIAL:
+    case OVERLAY_OFFLINE:
+        return COLOR_YELLOW;
+    default:
+        return "";
     }
-    return word;
+}
+
+static void print_node(const struct printing *p, const struct overlay_node *n)
+{
+    const bool marked = p->marked && idset_test(p->marked, n->rank);
+    const char *color = p->colors ? color_of(n->state) : "";
+
+    if (marked)
+        printf("%s%u %s%s", p->colors ? COLOR_MARK : "<<", n->rank, n->host,
+               p->colors ? COLOR_END : ">>");
+    else
+        printf("%u %s", n->rank, n->host);
+    printf(": %s%s%s", color, overlay_state_name(n->state), color[0] ? COLOR_END : "");
+    if (p->verbose > 0 && n->seconds >= 0.)
+        printf(" for %.0f s", n->seconds);
+    if (p->verbose > 1 && n->answer_msec >= 0.)
+        printf(" (answered in %.3f ms)", n->answer_msec);
+    if (n->error && n->state != OVERLAY_FULL)
+        printf(" (%s)", n->error);
+    putchar('\n');
+}
+
+static bool is_shown(const struct printing *p, const struct overlay_node *n)
+{
+    return !p->down_only || n->state != OVERLAY_FULL;
+}
+
+static size_t count_shown(const struct printing *p, const struct overlay_node *n)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n->count; i++)
+        count += is_shown(p, n->children[i]);
+    return count;
+}
+
+static void print_below(struct printing *p, const struct overlay_node *n)
+{
+    const size_t len = strlen(p->indent);
+    size_t left = count_shown(p, n);
+
+    for (size_t i = 0; i < n->count; i++) {
+        if (!is_shown(p, n->children[i]))
+            continue;
+        left--;
+        printf("%s%s", p->indent, !p->pretty ? "  " : left > 0 ? "\u251c\u2500 " : "\u2514\u2500 ");
+        print_node(p, n->children[i]);
+        (void)snprintf(p->indent + len, sizeof(p->indent) - len, "%s",
+                       !p->pretty ? "  "
+                       : left > 0 ? "\u2502  "
+                                  : "   ");
+        print_below(p, n->children[i]);
+        p->indent[len] = '\0';
+    }
+}
+
+static double seconds_left(uint64_t since_usec, double limit)
+{
+    const double left = limit - (double)(monotime_usec() - since_usec) * 1e-6;
+
+    return left > 0. ? left : 0.;
+}
+
+/* Look again whenever nodes come or go, and every second: not all is told of. NULL: has complained.
+ */
+static struct overlay_node *wait_state(const struct overlay_query *q, uint32_t rank,
+                                       enum overlay_state state, double limit)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc_pack(q->h, "groups.get", FLUX_NODEID_ANY, FLUX_RPC_STREAMING,
+                                     "{s:s}", "name", "broker.online");
+    const uint64_t since_usec = monotime_usec();
+
+    for (;;) {
+        CLEANUP(overlay_node_freep) struct overlay_node *n = overlay_tree(q, rank);
+        double pause = 1.;
+
+        if (!n || n->state == state)
+            return TAKE(n);
+        if (limit >= 0. && (pause = seconds_left(since_usec, limit)) == 0.) {
+            complain("rank %u is not %s within %g s, but %s", rank, overlay_state_name(state),
+                     limit, overlay_state_name(n->state));
+            return NULL;
+        }
+        if (!f || flux_future_wait_for(f, pause < 1. ? pause : 1.) < 0)
+            continue; /* or the stream has broken: then this is a poll */
+        if (flux_future_get(f, NULL) < 0) {
+            flux_future_destroy(f);
+            f = NULL;
+        } else {
+            flux_future_reset(f);
+        }
+    }
+}
+
+static struct overlay_node *look(const struct cmdline *c, const struct overlay_query *q,
+                                 uint32_t rank)
+{
+    const char *state_name = cmdline_string(c, "wait", NULL);
+    struct overlay_query patient = *q;
+    enum overlay_state state;
+    double limit = -1.;
+
+    if (!state_name)
+        return overlay_tree(q, rank);
+    if (overlay_state_parse(state_name, &state) < 0) {
+        complain("--wait must be full, partial, degraded, torpid, offline or lost, not '%s'",
+                 state_name);
+        return NULL;
+    }
+    if (cmdline_has(c, "timeout")) {
+        limit = q->timeout;
+        (void)parse_duration(RPC_TIMEOUT, "", &patient.timeout);
+    }
+    return wait_state(&patient, rank, state, limit);
 }
 
 static int run_status(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    CLEANUP(json_decrefp) json_t *o = NULL;
-    struct tree t = { .down_only = cmdline_has(c, "down") };
+    CLEANUP(overlay_node_freep) struct overlay_node *root = NULL;
+    CLEANUP(idset_destroyp) struct idset *marked = NULL;
+    const bool summary = cmdline_has(c, "summary");
+    struct overlay_query q = { .ghosts = !summary && !cmdline_has(c, "no-ghost"),
+                               .brief = summary || cmdline_has(c, "down") };
+    struct printing p = { .verbose = cmdline_count(c, "verbose"),
+                          .down_only = cmdline_has(c, "down"),
+                          .pretty = !cmdline_has(c, "no-pretty") };
     uint32_t rank;
 
     if (number_parse_u32(cmdline_string(c, "rank", "0"), &rank) < 0)
         return complain("--rank=%s: expected a rank", cmdline_string(c, "rank", ""));
-    h = t.h = client_open();
-    o = h ? ask(h, rank) : NULL;
-    if (!o)
+    if (parse_timeout(c, RPC_TIMEOUT, &q.timeout) < 0 || color_parse(c, &p.colors) < 0 ||
+        !(h = q.h = client_open()))
         return EXIT_FAILURE;
-    if (cmdline_has(c, "summary")) {
-        puts(summary(o));
+    if (cmdline_has(c, "highlight") &&
+        !(marked = parse_target(h, cmdline_string(c, "highlight", ""))))
+        return EXIT_FAILURE;
+    p.marked = marked;
+    if (!(root = look(c, &q, rank)))
+        return EXIT_FAILURE;
+    if (summary) {
+        puts(overlay_state_name(root->state));
         return EXIT_SUCCESS;
     }
-    printf("%u %s: %s\n", rank, json_string_value(json_object_get(o, "hostname")), summary(o));
-    return show_below(&t, rank, 1) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    print_node(&p, root);
+    print_below(&p, root);
+    return EXIT_SUCCESS;
 }
 
-static int parse_rank_argument(const char *s, uint32_t *ret)
+/* --- errors --- */
+
+/* Nodes about which the same is said. */
+struct complaint {
+    struct idset *ranks;
+    struct hostlist *hosts;
+    const char *text; /* lent from the tree */
+};
+
+struct complaints {
+    struct complaint *all;
+    size_t count;
+};
+
+static int add_complaint(struct complaints *cs, const struct overlay_node *n)
 {
-    if (number_parse_u32(s, ret) == 0)
-        return 0;
-    complain("'%s' is not a rank", s);
-    return -1;
+    struct complaint *c = NULL;
+
+    for (size_t i = 0; i < cs->count && !c; i++)
+        if (strcmp(cs->all[i].text, n->error) == 0)
+            c = &cs->all[i];
+    if (!c) {
+        struct complaint *more = reallocarray(cs->all, cs->count + 1, sizeof(*more));
+
+        if (!more)
+            return -ENOMEM;
+        cs->all = more;
+        c = &cs->all[cs->count++];
+        *c = (struct complaint){ .ranks = idset_create(0, IDSET_FLAG_AUTOGROW),
+                                 .hosts = hostlist_create(),
+                                 .text = n->error };
+    }
+    return c->ranks && c->hosts && idset_set(c->ranks, n->rank) == 0 &&
+                   hostlist_append(c->hosts, n->host) >= 0
+               ? 0
+               : -ENOMEM;
 }
+
+static int collect(struct complaints *cs, const struct overlay_node *n)
+{
+    int rc = n->error ? add_complaint(cs, n) : 0;
+
+    for (size_t i = 0; i < n->count && rc == 0; i++)
+        rc = collect(cs, n->children[i]);
+    return rc;
+}
+
+static void print_complaint(struct complaint *c)
+{
+    CLEANUP(freep) char *ranks = idset_encode(c->ranks, IDSET_FLAG_RANGE);
+    CLEANUP(freep) char *hosts = NULL;
+
+    hostlist_uniq(c->hosts);
+    hosts = hostlist_encode(c->hosts);
+    printf("%s (rank%s %s): %s\n", hosts ? hosts : "?", idset_count(c->ranks) == 1 ? "" : "s",
+           ranks ? ranks : "?", c->text);
+    idset_destroy(c->ranks);
+    hostlist_destroy(c->hosts);
+}
+
+static int run_errors(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(overlay_node_freep) struct overlay_node *root = NULL;
+    struct complaints cs = { 0 };
+    struct overlay_query q = { 0 };
+    int rc;
+
+    if (parse_timeout(c, RPC_TIMEOUT, &q.timeout) < 0 || !(h = q.h = client_open()) ||
+        !(root = overlay_tree(&q, 0)))
+        return EXIT_FAILURE;
+    rc = collect(&cs, root);
+    for (size_t i = 0; i < cs.count; i++)
+        print_complaint(&cs.all[i]);
+    free(cs.all);
+    return rc < 0 ? complain("%s", strerror(-rc)) : EXIT_SUCCESS;
+}
+
+/* --- */
 
 static int run_parentof(const struct cmdline *c)
 {
@@ -152,7 +355,7 @@ static int run_parentof(const struct cmdline *c)
     CLEANUP(json_decrefp) json_t *o = NULL;
     uint32_t rank;
 
-    if (parse_rank_argument(c->argv[0], &rank) < 0 || !(h = client_open()))
+    if (!(h = client_open()) || parse_one(h, c->argv[0], &rank) < 0)
         return EXIT_FAILURE;
     o = client_call(h, "overlay.topology", json_pack("{s:I}", "rank", (json_int_t)rank),
                     "find the parent");
@@ -164,70 +367,80 @@ static int run_parentof(const struct cmdline *c)
     return EXIT_SUCCESS;
 }
 
-static int run_disconnect(const struct cmdline *c)
+/* The rank that --parent names, or the one above it. 0, or -1: has complained. */
+static int find_parent(flux_t *h, const struct cmdline *c, uint32_t rank, uint32_t *ret)
 {
-    CLEANUP(flux_closep) flux_t *h = NULL;
+    const char *given = cmdline_string(c, "parent", NULL);
     CLEANUP(json_decrefp) json_t *o = NULL;
-    CLEANUP(json_decrefp) json_t *done = NULL;
     json_int_t parent;
-    uint32_t rank;
 
-    if (parse_rank_argument(c->argv[0], &rank) < 0 || !(h = client_open()))
-        return EXIT_FAILURE;
+    if (given && number_parse_u32(given, ret) < 0) {
+        complain("--parent must be a rank, not '%s'", given);
+        return -1;
+    }
+    if (given)
+        return 0;
     o = client_call(h, "overlay.topology", json_pack("{s:I}", "rank", (json_int_t)rank),
                     "find the parent");
     if (!o)
-        return EXIT_FAILURE;
+        return -1;
     parent = json_integer_value(json_object_get(o, "parent"));
-    if (parent < 0)
-        return complain("rank %u is the root of the tree: there is nobody to disconnect it from",
-                        rank);
-    done = client_call_rank(h, "overlay.disconnect", (uint32_t)parent,
+    if (parent < 0) {
+        complain("rank %u is the root of the tree: there is nobody to disconnect it from", rank);
+        return -1;
+    }
+    *ret = (uint32_t)parent;
+    return 0;
+}
+
+static int run_disconnect(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(json_decrefp) json_t *done = NULL;
+    uint32_t rank, parent;
+
+    if (!h || parse_one(h, c->argv[0], &rank) < 0 || find_parent(h, c, rank, &parent) < 0)
+        return EXIT_FAILURE;
+    done = client_call_rank(h, "overlay.disconnect", parent,
                             json_pack("{s:I}", "rank", (json_int_t)rank), "disconnect it");
     return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* A rank becomes a host name, a name its ranks. */
-static int lookup(const struct hostlist *hl, const char *what)
+/* Ranks become names of hosts, hosts become ranks. */
+static int lookup(flux_t *h, const struct hostlist *hosts, const char *what)
 {
-    uint32_t rank;
-    int found = 0;
+    CLEANUP(idset_destroyp) struct idset *ranks = idset_decode(what);
+    CLEANUP(hostlist_destroyp) struct hostlist *found = hostlist_create();
+    CLEANUP(freep) char *text = NULL;
 
-    if (number_parse_u32(what, &rank) == 0) {
-        const char *host = hostlist_nth(hl, (int)rank);
-
-        if (!host)
-            return complain("there is no rank %u", rank);
-        puts(host);
-        return EXIT_SUCCESS;
+    if (!ranks || idset_count(ranks) == 0) {
+        idset_destroy(ranks);
+        ranks = parse_target(h, what);
+        text = ranks ? idset_encode(ranks, IDSET_FLAG_RANGE) : NULL;
+    } else {
+        for (unsigned int id = idset_first(ranks); found && id != IDSET_INVALID_ID;
+             id = idset_next(ranks, id)) {
+            if (!hostlist_nth(hosts, (int)id))
+                return complain("there is no rank %u", id);
+            (void)hostlist_append(found, hostlist_nth(hosts, (int)id));
+        }
+        text = found ? hostlist_encode(found) : NULL;
     }
-    for (int i = 0; i < hostlist_count(hl); i++)
-        if (strcmp(hostlist_nth(hl, i), what) == 0)
-            printf("%s%d", found++ ? "," : "", i);
-    if (!found)
-        return complain("no node has the name %s", what);
-    putchar('\n');
+    if (!text)
+        return EXIT_FAILURE;
+    puts(text);
     return EXIT_SUCCESS;
 }
 
 static int run_lookup(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(json_decrefp) json_t *o = NULL;
-    struct hostlist *hl;
-    const char *text;
-    int status = EXIT_SUCCESS;
+    CLEANUP(hostlist_destroyp) struct hostlist *hosts = h ? overlay_hosts(h) : NULL;
+    int status = hosts ? EXIT_SUCCESS : EXIT_FAILURE;
 
-    if (!h)
-        return EXIT_FAILURE;
-    o = client_call_rank(h, "attr.get", 0, json_pack("{s:s}", "name", "hostlist"),
-                         "read the list of hosts");
-    text = json_string_value(json_object_get(o, "value"));
-    hl = text ? hostlist_decode(text) : NULL;
-    for (int i = 0; hl && i < c->argc && status == EXIT_SUCCESS; i++)
-        status = lookup(hl, c->argv[i]);
-    hostlist_destroy(hl);
-    return o ? status : EXIT_FAILURE;
+    for (int i = 0; i < c->argc && status == EXIT_SUCCESS; i++)
+        status = lookup(h, hosts, c->argv[i]);
+    return status;
 }
 
 const struct command cmd_overlay[] = {
@@ -235,8 +448,12 @@ const struct command cmd_overlay[] = {
       .summary = "Show the tree that joins the nodes",
       .options = status_options,
       .run = run_status },
+    { .name = "overlay errors",
+      .summary = "Print why nodes are not there, or were not",
+      .options = errors_options,
+      .run = run_errors },
     { .name = "overlay parentof",
-      .args = "RANK",
+      .args = "RANK|HOST",
       .summary = "Print the rank above a rank",
       .min_args = 1,
       .max_args = 1,
@@ -248,8 +465,9 @@ const struct command cmd_overlay[] = {
       .max_args = -1,
       .run = run_lookup },
     { .name = "overlay disconnect",
-      .args = "RANK",
+      .args = "RANK|HOST",
       .summary = "End the session of a node with its parent; it joins again",
+      .options = disconnect_options,
       .min_args = 1,
       .max_args = 1,
       .run = run_disconnect },

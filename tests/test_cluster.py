@@ -62,7 +62,7 @@ def summary(node):
 
 
 def test_four_nodes_form_one_instance(cluster):
-    lines = flux(cluster[0], "overlay", "status").stdout.splitlines()
+    lines = flux(cluster[0], "overlay", "status", "--no-pretty").stdout.splitlines()
     assert [line.split(":")[0].strip() for line in lines] == ["0 node0", "1 node1", "3 node3", "2 node2"]
     for i, node in enumerate(cluster):
         assert flux(node, "getattr", "rank").stdout == f"{i}\n"

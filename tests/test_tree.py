@@ -157,13 +157,41 @@ def test_the_status_is_that_of_the_program_and_nothing_is_left(build, tmp_path):
 
 
 def test_overlay_shows_the_tree_and_what_is_missing(tree):
-    lines = tree.say(5, "overlay", "status").splitlines()
-    assert [line.split()[0] for line in lines] == ["0", "1", "3", "4", "2", "5", "6"]
-    assert all(": full" in line for line in lines)
+    host = tree.say(0, "overlay", "lookup", 4)
+    assert tree.say(5, "overlay", "status", "--no-pretty").splitlines() == [
+        f"{indent}{rank} {host}: full" for indent, rank in (("", 0), ("  ", 1), ("    ", 3), ("    ", 4), ("  ", 2),
+                                                            ("    ", 5), ("    ", 6))]
+    assert tree.say(5, "overlay", "status", "-r1", "-H", "3-4").splitlines() == [
+        f"1 {host}: full", f"├─ <<3 {host}>>: full", f"└─ <<4 {host}>>: full"]
+    assert tree.say(5, "overlay", "status", "-r2", "-d", "--color=always", "-H2") == f"\033[7m2 {host}\033[0m: full"
     assert tree.say(3, "overlay", "parentof", 6) == "2"
     assert tree.at(3, "overlay", "parentof", 7).stderr.strip().endswith("there is no rank 7: this instance has 7 nodes")
+    assert tree.say(2, "overlay", "lookup", host) == "0-6"
+    assert tree.say(2, "overlay", "lookup", "2-4,6") == ",".join([host] * 4)
+    assert tree.at(2, "overlay", "lookup", "nosuch").stderr.strip().endswith("no node has the name nosuch")
+
+
+def test_what_is_behind_a_node_that_is_not_there_is_shown_as_that_is(tree):
     host = tree.say(0, "overlay", "lookup", 4)
-    assert tree.say(2, "overlay", "lookup", host) == "0,1,2,3,4,5,6"
+    stopped = tree.pid(1)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        # It is connected still, but says nothing: nobody waits for it for long.
+        assert f"├─ 1 {host}: degraded (it does not answer in time)" in tree.say(0, "overlay", "status", "-t0.1s")
+        tree.say(0, "overlay", "disconnect", 1)
+        assert tree.say(0, "overlay", "status", "-d", "--no-pretty").splitlines() == [
+            f"0 {host}: degraded", f"  1 {host}: lost (an administrator has disconnected it)", f"    3 {host}: lost",
+            f"    4 {host}: lost"]
+        assert len(tree.say(0, "overlay", "status", "-d", "--no-ghost").splitlines()) == 2
+        assert " for " in tree.say(0, "overlay", "status", "-d", "-v").splitlines()[1]
+        assert tree.say(0, "overlay", "status", "-s", "-r1") == "lost"
+        assert tree.say(0, "overlay", "errors") == f"{host} (rank 1): an administrator has disconnected it"
+        waited = tree.at(0, "overlay", "status", "-s", "--wait=full", "-t0.1s")
+        assert waited.returncode != 0 and "rank 0 is not full within 0.1 s, but degraded" in waited.stderr
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert tree.say(0, "overlay", "status", "-s", "--wait=full", "-t30s") == "full"
+    assert tree.say(0, "overlay", "errors") == ""
 
 
 def test_a_node_that_was_disconnected_joins_again(tree):

@@ -44,7 +44,7 @@ def test_the_hosts_array_gives_ranks_and_a_tree_of_its_own_shape(build, tmp_path
   {{ host = "leaf[1-2]", parent = "mid" }},""")
     with Tree(build, tmp_path, size=4, args=["--test-hosts=head,mid,leaf1,leaf2", "-Stbon.topo=custom", "-c", conf]) as t:
         wait_until("all to join", lambda: t.say(0, "overlay", "status", "-s") == "full")
-        lines = t.say(0, "overlay", "status").splitlines()
+        lines = t.say(0, "overlay", "status", "--no-pretty").splitlines()
         assert [line.split(":")[0].strip() for line in lines] == ["0 head", "1 mid", "2 leaf1", "3 leaf2"]
         assert t.say(3, "getattr", "hostlist") == "head,mid,leaf[1-2]"
         assert t.say(0, "overlay", "parentof", 3) == "1"
@@ -106,7 +106,7 @@ def test_with_a_key_of_each_host_one_of_them_can_be_shut_out(build, tmp_path):  
     with Tree(build, tmp_path, size=3, args=args) as t:
         wait_until("one to join and one to be refused", lambda: "1 a1: full" in t.say(0, "overlay", "status") and
                    "tried to connect" in t.say(0, "dmesg"))
-        assert "2 ?: offline" in t.say(0, "overlay", "status")
+        assert "2 a2: offline" in t.say(0, "overlay", "status")
     (keys / "a2.pub").write_bytes((keys / "a1.pub").read_bytes())  # a1 in the name of a2
     (tmp_path / "a2.cert").chmod(0o600)
     (tmp_path / "a2.cert").write_bytes((tmp_path / "a1.cert").read_bytes())

@@ -184,18 +184,24 @@ static int rpc_overlay_topology(struct request *req, void *arg)
     const struct topology *t = m->boot.topo;
     const uint32_t *children;
     json_int_t rank = -1;
+    json_t *ranks;
     uint32_t parent;
+    size_t n;
 
     (void)request_unpack(req, "{s:I}", "rank", &rank);
     if (rank < 0 || rank >= topology_size(t))
         return request_explain(req, EINVAL, "there is no rank %lld: this instance has %u nodes",
                                (long long)rank, topology_size(t));
     parent = topology_parent(t, (uint32_t)rank);
-    return request_respond_pack(req, "{s:I s:I s:I s:I}", "parent",
-                                parent == FLUX_NODEID_ANY ? (json_int_t)-1 : (json_int_t)parent,
-                                "level", (json_int_t)topology_level(t, (uint32_t)rank), "children",
-                                (json_int_t)topology_children(t, (uint32_t)rank, &children),
-                                "descendants", (json_int_t)topology_descendants(t, (uint32_t)rank));
+    n = topology_children(t, (uint32_t)rank, &children);
+    ranks = json_array();
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(ranks, json_integer(children[i]));
+    return request_respond_pack(
+        req, "{s:I s:I s:I s:I s:o}", "parent",
+        parent == FLUX_NODEID_ANY ? (json_int_t)-1 : (json_int_t)parent, "level",
+        (json_int_t)topology_level(t, (uint32_t)rank), "children", (json_int_t)n, "descendants",
+        (json_int_t)topology_descendants(t, (uint32_t)rank), "ranks", ranks);
 }
 
 /* Its children lose it for a moment: what is below it is cut off until it has joined again. */
