@@ -194,6 +194,36 @@ def test_an_ordinary_user_starts_an_instance_of_his_own_under_his_user_manager(s
     assert left.stdout == ""
 
 
+def journal_since(node, cursor):
+    node.run("journalctl", "--sync")
+    return node.run("journalctl", "--no-pager", "-q", "-o", "cat", f"--after-cursor={cursor}").stdout
+
+
+def cursor_of(node):
+    node.run("journalctl", "--sync")
+    return node.run("journalctl", "-n0", "--show-cursor", "-q").stdout.split("cursor: ")[1].strip()
+
+
+@pytest.mark.parametrize("user", ["flux", "ada"])
+def test_the_journal_does_not_call_a_job_whose_tasks_failed_a_failed_unit(started, user):
+    cursor = cursor_of(started)
+    script = "fluxctl run sh -c 'exit 3'; echo $?; fluxctl run sh -c 'kill -9 $$'; echo $?; fluxctl run true; echo $?"
+    own = ["fluxctl", "start", "--"] if user == "ada" else []
+    assert started.run(*own, "sh", "-c", script, user=user).stdout.split() == ["3", "137", "0"]
+    log = journal_since(started, cursor)
+    assert "Failed with result" not in log and "Main process exited" not in log, log
+    assert user == "ada" or log.count("started job ") == 3, log
+
+
+def test_the_journal_tells_of_a_shell_that_was_killed(started):
+    cursor = cursor_of(started)
+    id = flux(started, "submit", "sleep", "300").stdout.strip()
+    flux(started, "job", "wait-event", id, "start")
+    started.run("pkill", "-9", "-x", "flux-shell")
+    flux(started, "job", "status", id, check=False)
+    wait_until("the journal to say so", lambda: "Failed with result 'signal'" in journal_since(started, cursor))
+
+
 def test_a_planned_restart_of_the_router_is_not_noticed_by_an_attached_client(started):
     script = ("fluxctl run sh -c 'echo a; touch /tmp/att-up; while [ ! -e /tmp/att-go ]; do sleep 0.05; done; echo b' & run=$!\n"
               "while [ ! -e /tmp/att-up ]; do sleep 0.05; done; touch /tmp/att-ready; wait $run")
