@@ -46,6 +46,7 @@ struct daemon {
     struct fdstore store;
     uint64_t watchdog_usec;
     uint64_t last_sign_usec;
+    uint64_t until_usec;   /* the end of the limit of starting; UINT64_MAX: none */
     unsigned int failures; /* in a row, before it was ready */
     bool was_ready;
     bool final; /* do not start again */
@@ -61,6 +62,24 @@ static void arm(struct daemon *d, uint64_t usec)
         flux_reactor_now_update(d->common->r);
         flux_watcher_start(d->timer);
     }
+}
+
+/* The limit of starting. */
+static void set_limit(struct daemon *d, uint64_t usec)
+{
+    const uint64_t now_usec = monotime_usec();
+
+    d->until_usec = usec < UINT64_MAX - now_usec ? now_usec + usec : UINT64_MAX;
+    arm(d, usec);
+}
+
+/* EXTEND_TIMEOUT_USEC=: never makes it shorter. */
+static void extend_limit(struct daemon *d, uint64_t usec)
+{
+    const uint64_t now_usec = monotime_usec();
+
+    if (d->until_usec != UINT64_MAX && usec > d->until_usec - now_usec && now_usec < d->until_usec)
+        set_limit(d, usec);
 }
 
 static void disarm(struct daemon *d)
@@ -217,7 +236,7 @@ void daemon_start(struct daemon *d)
     d->pid = rc;
     set_state(d, DAEMON_STARTING);
     if (d->unit->notify)
-        arm(d, d->unit->start_usec);
+        set_limit(d, d->unit->start_usec);
     else
         become_ready(d);
 }
@@ -308,6 +327,8 @@ void daemon_on_notify(struct daemon *d, const struct notification *n)
         d->watchdog_usec = n->watchdog_usec;
     if (n->watchdog || n->watchdog_usec > 0)
         d->last_sign_usec = monotime_usec();
+    if (n->extend_usec > 0 && d->state == DAEMON_STARTING)
+        extend_limit(d, n->extend_usec);
     if (n->ready && d->state == DAEMON_STARTING)
         become_ready(d);
     if (d->state != DAEMON_RUNNING)

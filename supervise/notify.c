@@ -52,6 +52,8 @@ static void parse_line(const char *line, struct notification *n)
         *(strcmp(value, "trigger") == 0 ? &n->watchdog_trigger : &n->watchdog) = true;
     else if ((value = value_of(line, "WATCHDOG_USEC")))
         (void)number_parse_u64(value, UINT64_MAX, &n->watchdog_usec);
+    else if ((value = value_of(line, "EXTEND_TIMEOUT_USEC")))
+        (void)number_parse_u64(value, UINT64_MAX, &n->extend_usec);
     else if ((value = value_of(line, "FDPOLL")))
         n->fdpoll_off = strcmp(value, "0") == 0;
     else if ((value = value_of(line, "FDNAME")))

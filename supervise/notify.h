@@ -19,6 +19,7 @@ struct notification {
     bool fdstore_remove;
     bool fdpoll_off;
     uint64_t watchdog_usec; /* new period, 0: not given */
+    uint64_t extend_usec;   /* it is to be waited for so long, 0: not given */
     const char *status;     /* lent from text; NULL: not given */
     const char *fdname;     /* likewise */
     int *fds;               /* the callback may take some by setting them to -EBADF */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* A daemon for the tests of flux-supervise. Serves one-word requests, a record each, and says what
  * it was given: "pid" "env NAME" "fds" "crash" "exit N" "hang" "store NAME" "quiet". Every start is
- * a line in the file that $TOY_LOG names. */
+ * a line in the file that $TOY_LOG names. With --slow it takes 1.5 s to be ready, and says so. */
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -87,6 +87,14 @@ static void serve(nfds_t i)
     handle(fds[i].fd, request);
 }
 
+static void start_slowly(void)
+{
+    for (int i = 0; i < 3; i++) {
+        (void)sd_notify(0, "EXTEND_TIMEOUT_USEC=30000000");
+        (void)poll(NULL, 0, 500);
+    }
+}
+
 int main(int argc, char **argv)
 {
     uint64_t watchdog = 0;
@@ -95,6 +103,8 @@ int main(int argc, char **argv)
     log_start();
     if (argc > 1 && strcmp(argv[1], "--fail") == 0)
         return 3;
+    if (argc > 1 && strcmp(argv[1], "--slow") == 0)
+        start_slowly();
     (void)sd_watchdog_enabled(0, &watchdog);
     n = sd_listen_fds(0);
     for (int i = 0; i < n && nfds < MAX_FDS; i++)

@@ -298,6 +298,12 @@ def test_a_daemon_that_does_not_get_ready_in_time_is_killed(sup):
     assert r.returncode == 1 and "TimeoutStartSec" in r.stderr
 
 
+def test_a_daemon_that_says_that_its_start_goes_on_is_waited_for(sup):
+    sup.daemon("first", args="--slow", TimeoutStartSec="1s")
+    assert sup.run("true").returncode == 0
+    assert len(sup.starts("first")) == 1
+
+
 def test_uninstalled_daemons_are_found_by_name(sup, build):
     sup.daemon("first")
     f = sup.units / "flux-first.service"

@@ -5,8 +5,11 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/monotime.h"
 #include "service/notify.h"
 
+#define EXTEND_SECONDS 60
+#define EXTEND_USEC    1000000u /* between two of them */
 #define STATUS_SIZE    256
 #define STATUS_SECONDS 1.
 
@@ -16,6 +19,7 @@ struct notify {
     bool paused;
     bool changed;             /* since then */
     flux_watcher_t *watchdog; /* NULL: not asked for */
+    uint64_t extended_usec;   /* when more time was asked for last */
 };
 
 static void on_watchdog(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -48,6 +52,7 @@ int notify_new(flux_reactor_t *r, struct notify **ret)
 
     if (!n)
         return -ENOMEM;
+    n->extended_usec = monotime_usec();
     n->pause = flux_timer_watcher_create(r, STATUS_SECONDS, 0., on_pause_over, n);
     if (!n->pause)
         return -ENOMEM;
@@ -83,6 +88,16 @@ void notify_ready(struct notify *n)
 void notify_stopping(struct notify *n)
 {
     (void)sd_notify(0, "STOPPING=1");
+}
+
+void notify_extend(struct notify *n)
+{
+    const uint64_t now_usec = monotime_usec();
+
+    if (now_usec - n->extended_usec < EXTEND_USEC)
+        return;
+    n->extended_usec = now_usec;
+    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%u", EXTEND_SECONDS * 1000000u);
 }
 
 bool notify_has_status(const struct notify *n)

@@ -354,6 +354,11 @@ void service_ready(struct service *svc)
         notify_ready(svc->notify);
 }
 
+void service_progress(struct service *svc)
+{
+    notify_extend(svc->notify);
+}
+
 int service_run(struct service *svc, void *arg)
 {
     int rc;

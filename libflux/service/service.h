@@ -106,6 +106,10 @@ void service_exit(struct service *svc, int status);
 /* Before service_run(): do not tell the service manager READY=1 until service_ready(). */
 void service_hold_ready(struct service *svc);
 void service_ready(struct service *svc);
+/* Before service_run(), after each step of something long (a job read, a record replayed): the
+ * start goes on, and TimeoutStartSec= begins anew. Without progress it ends the daemon, as it
+ * should. Costs next to nothing. */
+void service_progress(struct service *svc);
 
 flux_t *service_flux(struct service *svc); /* own connection to the router; NULL if standalone */
 flux_reactor_t *service_reactor(struct service *svc);

@@ -213,6 +213,7 @@ static int load_jobs(struct daemon *d, const struct ids *ids)
 
         if (i >= WINDOW && i - WINDOW < ids->n)
             rc = take_parts(d, ids->v[i - WINDOW], p);
+        service_progress(d->svc);
         if (rc >= 0 && i < ids->n) {
             p->eventlog = job_lookup(d, ids->v[i], "eventlog");
             p->jobspec = job_lookup(d, ids->v[i], "jobspec");
@@ -250,6 +251,7 @@ static int load_resources(struct daemon *d)
             flux_future_destroy(window[i].f);
             window[i].f = NULL;
             busy--;
+            service_progress(d->svc);
         }
         if (rc == 0 && job) {
             window[i].job = job;
