@@ -4,12 +4,10 @@
  * element of that name, and text in attributes has no '<' in it. */
 #include <string.h>
 
-#include "base/number.h"
 #include "client.h"
 #include "families.h"
 #include "hwloc-local.h"
-
-DEFINE_CLEANUP(struct idset *, idset_destroy)
+#include "ranks.h"
 
 struct counts {
     size_t machines, cores, pus;
@@ -44,63 +42,34 @@ static void print_topology(const char *xml, void *arg)
     printf("%s%s", xml, len > 0 && xml[len - 1] == '\n' ? "" : "\n");
 }
 
-/* The ranks that --rank names. NULL: has complained. */
-static struct idset *parse_ranks(const char *s, uint32_t size)
+struct each {
+    topology_f fn;
+    void *arg;
+    int status;
+};
+
+static void on_topology(uint32_t rank, const json_t *answer, void *arg)
 {
-    CLEANUP(idset_destroyp) struct idset *ranks = NULL;
+    struct each *each = arg;
+    const char *xml = json_string_value(json_object_get(answer, "xml"));
 
-    if (strcmp(s, "all") == 0) {
-        ranks = idset_create(size, 0);
-        if (!ranks || idset_range_set(ranks, 0, size - 1) < 0) {
-            complain("out of memory");
-            return NULL;
-        }
-        return TAKE(ranks);
-    }
-    if (!(ranks = idset_decode(s)) || idset_count(ranks) == 0) {
-        complain("--rank must be ranks such as 0, 0-3 or 2,4-5, or all, not '%s'", s);
-        return NULL;
-    }
-    if (idset_last(ranks) >= size) {
-        complain("there is no rank %u: the instance has %u rank%s, from 0", idset_last(ranks), size,
-                 plural(size));
-        return NULL;
-    }
-    return TAKE(ranks);
-}
-
-static int ask_rank(flux_t *h, uint32_t rank, topology_f fn, void *arg)
-{
-    CLEANUP(json_decrefp) json_t *answer = NULL;
-    const char *xml;
-    char what[64];
-
-    snprintf(what, sizeof(what), "get the topology of rank %u", rank);
-    if (!(answer = client_call_rank(h, "resource.topo-get", rank, NULL, what)))
-        return EXIT_FAILURE;
-    if (!(xml = json_string_value(json_object_get(answer, "xml"))))
-        return complain("the answer of rank %u is malformed", rank);
-    fn(xml, arg);
-    return EXIT_SUCCESS;
+    if (xml)
+        each->fn(xml, each->arg);
+    else
+        each->status = complain("the answer of rank %u is malformed", rank);
 }
 
 static int ask_ranks(const char *which, topology_f fn, void *arg)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(idset_destroyp) struct idset *ranks = NULL;
-    int status = EXIT_SUCCESS;
-    uint32_t size;
+    CLEANUP(idset_destroyp) struct idset *ranks = h ? ranks_parse(h, which) : NULL;
+    struct each each = { .fn = fn, .arg = arg };
+    int status;
 
-    if (!h)
+    if (!ranks)
         return EXIT_FAILURE;
-    if (flux_get_size(h, &size) < 0)
-        return complain("cannot get the size of the instance: %s", strerror(errno));
-    if (!(ranks = parse_ranks(which, size)))
-        return EXIT_FAILURE;
-    for (unsigned int i = idset_first(ranks); status == EXIT_SUCCESS && i != IDSET_INVALID_ID;
-         i = idset_next(ranks, i))
-        status = ask_rank(h, i, fn, arg);
-    return status;
+    status = ranks_ask(h, ranks, "resource.topo-get", NULL, "get its topology", on_topology, &each);
+    return status ? status : each.status;
 }
 
 static int for_each_topology(const struct cmdline *c, topology_f fn, void *arg)
@@ -122,8 +91,10 @@ static int run_info(const struct cmdline *c)
 {
     struct counts n = { 0 };
 
-    if (for_each_topology(c, add_counts, &n) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
+    const int status = for_each_topology(c, add_counts, &n);
+
+    if (status != EXIT_SUCCESS && n.machines == 0)
+        return status; /* else: what the others have */
     if (cmdline_has(c, "json"))
         printf("{\"machines\":%zu,\"cores\":%zu,\"pus\":%zu}\n", n.machines, n.cores, n.pus);
     else
@@ -137,11 +108,11 @@ static int run_topology(const struct cmdline *c)
     return for_each_topology(c, print_topology, NULL);
 }
 
-#define WHERE_OPTIONS                                                                  \
-    { 'l', "local", NULL, "Look at this node, as this process sees it" },              \
-        { 'r', "rank", "NODESET", "These ranks: 0, 0-3, 2,4-5 ... or all (default)" }, \
-    {                                                                                  \
-        0, "ranks", "NODESET", "Same", OPTION_HIDDEN                                   \
+#define WHERE_OPTIONS                                                                           \
+    { 'l', "local", NULL, "Look at this node, as this process sees it" },                       \
+        { 'r', "rank", "NODESET", "These ranks (0-3,7), hosts (node[0-3]), or all (default)" }, \
+    {                                                                                           \
+        0, "ranks", "NODESET", "Same", OPTION_HIDDEN                                            \
     }
 static const struct option info_options[] = {
     WHERE_OPTIONS,

@@ -11,9 +11,7 @@
 #include "color.h"
 #include "families.h"
 #include "overlay-tree.h"
-
-DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
-DEFINE_CLEANUP(struct idset *, idset_destroy)
+#include "ranks.h"
 
 #define RPC_TIMEOUT "0.5s"
 
@@ -42,41 +40,10 @@ static const struct option disconnect_options[] = {
     { 0 },
 };
 
-/* --- targets: ranks, or names of hosts --- */
-
-/* NULL: has complained. */
-static struct idset *parse_target(flux_t *h, const char *s)
-{
-    CLEANUP(idset_destroyp) struct idset *ranks = idset_decode(s);
-    CLEANUP(hostlist_destroyp) struct hostlist *wanted = NULL;
-    CLEANUP(hostlist_destroyp) struct hostlist *hosts = NULL;
-
-    if (ranks && idset_count(ranks) > 0)
-        return TAKE(ranks);
-    idset_destroy(ranks);
-    ranks = idset_create(0, IDSET_FLAG_AUTOGROW);
-    if (!(wanted = hostlist_decode(s)) || hostlist_count(wanted) == 0) {
-        complain("'%s' is neither a set of ranks nor a list of hosts", s);
-        return NULL;
-    }
-    if (!ranks || !(hosts = overlay_hosts(h)))
-        return NULL;
-    for (int i = 0; i < hostlist_count(hosts); i++)
-        if (hostlist_find(wanted, hostlist_nth(hosts, i)) >= 0)
-            (void)idset_set(ranks, (unsigned int)i);
-    for (int i = 0; i < hostlist_count(wanted); i++) {
-        if (hostlist_find(hosts, hostlist_nth(wanted, i)) < 0) {
-            complain("no node has the name %s", hostlist_nth(wanted, i));
-            return NULL;
-        }
-    }
-    return TAKE(ranks);
-}
-
 /* One rank. 0, or -1: has complained. */
 static int parse_one(flux_t *h, const char *s, uint32_t *ret)
 {
-    CLEANUP(idset_destroyp) struct idset *ranks = parse_target(h, s);
+    CLEANUP(idset_destroyp) struct idset *ranks = ranks_parse(h, s);
 
     if (!ranks)
         return -1;
@@ -255,7 +222,7 @@ static int run_status(const struct cmdline *c)
         !(h = q.h = client_open()))
         return EXIT_FAILURE;
     if (cmdline_has(c, "highlight") &&
-        !(marked = parse_target(h, cmdline_string(c, "highlight", ""))))
+        !(marked = ranks_parse(h, cmdline_string(c, "highlight", ""))))
         return EXIT_FAILURE;
     p.marked = marked;
     if (!(root = look(c, &q, rank)))
@@ -415,7 +382,7 @@ static int lookup(flux_t *h, const struct hostlist *hosts, const char *what)
 
     if (!ranks || idset_count(ranks) == 0) {
         idset_destroy(ranks);
-        ranks = parse_target(h, what);
+        ranks = ranks_parse(h, what);
         text = ranks ? idset_encode(ranks, IDSET_FLAG_RANGE) : NULL;
     } else {
         for (unsigned int id = idset_first(ranks); found && id != IDSET_INVALID_ID;
@@ -435,7 +402,7 @@ static int lookup(flux_t *h, const struct hostlist *hosts, const char *what)
 static int run_lookup(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(hostlist_destroyp) struct hostlist *hosts = h ? overlay_hosts(h) : NULL;
+    CLEANUP(hostlist_destroyp) struct hostlist *hosts = h ? ranks_hosts(h) : NULL;
     int status = hosts ? EXIT_SUCCESS : EXIT_FAILURE;
 
     for (int i = 0; i < c->argc && status == EXIT_SUCCESS; i++)

@@ -296,18 +296,3 @@ struct overlay_node *overlay_tree(const struct overlay_query *q, uint32_t rank)
     hostlist_destroy(g.hosts);
     return n;
 }
-
-struct hostlist *overlay_hosts(flux_t *h)
-{
-    CLEANUP(json_decrefp)
-    json_t *o = client_call_rank(h, "attr.get", 0, json_pack("{s:s}", "name", "hostlist"),
-                                 "read the list of hosts");
-    struct hostlist *hl;
-
-    if (!o)
-        return NULL;
-    hl = hostlist_decode(string_of(o, "value") ?: "");
-    if (!hl)
-        complain("the list of hosts is malformed");
-    return hl;
-}

@@ -43,7 +43,4 @@ struct overlay_node *overlay_tree(const struct overlay_query *q, uint32_t rank);
 struct overlay_node *overlay_node_free(struct overlay_node *n);
 DEFINE_CLEANUP(struct overlay_node *, overlay_node_free)
 
-/* Host names by rank. NULL: has complained. */
-struct hostlist *overlay_hosts(flux_t *h);
-
 #endif
