@@ -547,7 +547,7 @@ void job_done(struct job *job)
 
     if (job->is_part) {
         part_end(job);
-        orphans_look(jobs->orphans, ORPHANS_RECORD_SECONDS);
+        orphans_look_later(jobs->orphans);
     } else {
         if (job->has_status)
             answers_finish(jobs->answers, job->id, job->status);

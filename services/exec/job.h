@@ -155,6 +155,8 @@ void job_want_jobspec(struct job *job);
 void job_want_namespace(struct job *job);
 void job_archive(struct job *job); /* calls job_done() */
 void jobkvs_deinit(struct job *job);
+
+/* --- away.c */
 /* Errors that say "there is no such thing"; any other means that the KVS cannot be asked. */
 bool kvs_says_none(int errnum);
 /* It is being restarted, or so busy: what was asked may have happened or not. Says nothing about

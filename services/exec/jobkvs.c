@@ -14,17 +14,6 @@
 #include "job.h"
 #include "service/log.h"
 
-bool kvs_says_none(int errnum)
-{
-    return errnum == ENOENT || errnum == ENOTSUP || errnum == ENOTDIR;
-}
-
-bool kvs_is_away(int errnum)
-{
-    return errnum == ECONNRESET || errnum == EIO || errnum == EHOSTUNREACH || errnum == EPIPE ||
-           errnum == ETIMEDOUT || errnum == ECANCELED || errnum == ENOSYS || errnum == EAGAIN;
-}
-
 static void on_jobspec(flux_future_t *f, void *arg)
 {
     struct job *job = arg;

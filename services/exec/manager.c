@@ -178,9 +178,9 @@ int manager_new(struct service *svc, struct manager **ret)
     if (m->leader &&
         (rc = hello_new(service_flux(svc), m->config.reconcile, on_reconcile, m, &m->hello)) < 0)
         return rc;
-    if (!m->leader && (rc = orphans_new(&m->jobs, &m->jobs.orphans)) < 0)
+    if (!m->leader && (rc = orphans_new(&m->jobs, ORPHANS_RETRY_SECONDS, &m->jobs.orphans)) < 0)
         return rc;
-    orphans_look(m->jobs.orphans, ORPHANS_RETRY_SECONDS); /* of the time before this process */
+    orphans_look(m->jobs.orphans); /* of the time before this process */
     *ret = TAKE(m);
     return 0;
 }

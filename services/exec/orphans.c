@@ -15,10 +15,12 @@
 #include "orphans.h"
 #include "service/log.h"
 
-#define ASK_MAX 1024 /* ids in one request */
+#define ASK_MAX       1024 /* ids in one request */
+#define LATER_SECONDS 60.
 
 struct orphans {
     struct jobs *jobs;
+    double retry;
     flux_watcher_t *timer;
     uint64_t due_usec; /* of the timer; 0: it is not running */
     bool listing;      /* the back end lists its shells */
@@ -27,7 +29,7 @@ struct orphans {
     flux_future_t *f;  /* it is asked now */
 };
 
-static bool is_ours(const json_t *suspects, flux_jobid_t id)
+static bool is_suspect(const json_t *suspects, flux_jobid_t id)
 {
     const json_t *known;
     size_t i;
@@ -44,7 +46,7 @@ static void suspect(struct orphans *o, flux_jobid_t id)
     const struct job *job = jobs_find(o->jobs, id);
 
     if ((job && job->carrier && !request_gone(job->carrier)) ||
-        json_array_size(o->suspects) >= ASK_MAX || is_ours(o->suspects, id))
+        json_array_size(o->suspects) >= ASK_MAX || is_suspect(o->suspects, id))
         return;
     (void)json_array_append_new(o->suspects, json_integer((json_int_t)id));
 }
@@ -69,25 +71,24 @@ static void on_answer(flux_future_t *f, void *arg)
 {
     struct orphans *o = arg;
     json_t *over, *id;
-    size_t i;
-    bool done = false;
+    size_t i, nended = 0;
 
     o->unanswered = false;
     if (flux_rpc_get_unpack(f, "{s:o}", "over", &over) < 0) {
         log_debug("rank 0 does not say which jobs have ended: %s", flux_future_error_string(f));
         o->unanswered = true;
     } else {
-        done = json_array_size(over) == json_array_size(o->suspects) &&
-               json_array_size(over) < ASK_MAX;
         json_array_foreach (over, i, id) {
-            if (is_ours(o->suspects, (flux_jobid_t)json_integer_value(id)))
-                end_here(o, (flux_jobid_t)json_integer_value(id));
+            if (!is_suspect(o->suspects, (flux_jobid_t)json_integer_value(id)))
+                continue;
+            end_here(o, (flux_jobid_t)json_integer_value(id));
+            nended++;
         }
     }
     flux_future_destroy(f);
     o->f = NULL;
-    if (!done)
-        orphans_look(o, ORPHANS_RETRY_SECONDS);
+    if (nended < json_array_size(o->suspects) || nended == ASK_MAX)
+        orphans_look(o);
 }
 
 static void ask(struct orphans *o)
@@ -99,7 +100,7 @@ static void ask(struct orphans *o)
     flux_future_destroy(o->f);
     o->f = NULL;
     o->unanswered = true;
-    orphans_look(o, ORPHANS_RETRY_SECONDS);
+    orphans_look(o);
 }
 
 static void on_record(flux_jobid_t id, void *arg)
@@ -117,7 +118,7 @@ static void on_shell(flux_jobid_t id, void *arg)
     }
     o->listing = false;
     if (record_each(launcher_records(o->jobs->launcher), on_record, o) < 0)
-        orphans_look(o, ORPHANS_RETRY_SECONDS);
+        orphans_look(o);
     else if (json_array_size(o->suspects) > 0)
         ask(o);
 }
@@ -129,7 +130,7 @@ static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 
     o->due_usec = 0;
     if (o->listing || o->f) {
-        orphans_look(o, ORPHANS_RETRY_SECONDS);
+        orphans_look(o);
         return;
     }
     if (o->unanswered) {
@@ -142,22 +143,34 @@ static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     if (rc < 0) {
         o->listing = false;
         log_err("cannot list the shells of this node: %s", strerror(-rc));
-        orphans_look(o, ORPHANS_RETRY_SECONDS);
+        orphans_look(o);
     }
 }
 
-void orphans_look(struct orphans *o, double seconds)
+static void look(struct orphans *o, double seconds)
 {
     const uint64_t due_usec = monotime_usec() + (uint64_t)(seconds * 1e6);
 
-    if (!o || (o->due_usec && o->due_usec <= due_usec))
+    if (o->due_usec && o->due_usec <= due_usec)
         return;
     o->due_usec = due_usec;
     flux_timer_watcher_reset(o->timer, seconds, 0.);
     flux_watcher_start(o->timer);
 }
 
-int orphans_new(struct jobs *jobs, struct orphans **ret)
+void orphans_look(struct orphans *o)
+{
+    if (o)
+        look(o, o->retry);
+}
+
+void orphans_look_later(struct orphans *o)
+{
+    if (o)
+        look(o, LATER_SECONDS);
+}
+
+int orphans_new(struct jobs *jobs, double retry, struct orphans **ret)
 {
     CLEANUP(orphans_freep) struct orphans *o = calloc(1, sizeof(*o));
 
@@ -165,6 +178,7 @@ int orphans_new(struct jobs *jobs, struct orphans **ret)
         !(o->timer = flux_timer_watcher_create(jobs->reactor, 0., 0., on_timer, o)))
         return -ENOMEM;
     o->jobs = jobs;
+    o->retry = retry;
     *ret = TAKE(o);
     return 0;
 }

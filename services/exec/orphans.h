@@ -10,15 +10,18 @@
 struct jobs;
 struct orphans;
 
-#define ORPHANS_RETRY_SECONDS  2.  /* until rank 0 answers, or has taken up what is its own */
-#define ORPHANS_RECORD_SECONDS 60. /* for rank 0 to say that a record may go */
+#define ORPHANS_RETRY_SECONDS 2.
 
-int orphans_new(struct jobs *jobs, struct orphans **ret);
+/* retry: seconds until rank 0 is asked, and asked again. */
+int orphans_new(struct jobs *jobs, double retry, struct orphans **ret);
 struct orphans *orphans_free(struct orphans *o);
 DEFINE_CLEANUP(struct orphans *, orphans_free)
 
-/* Look for them in so many seconds, or earlier if that was asked for already. o may be NULL: on
- * the leader, which hears of its jobs from the job manager. */
-void orphans_look(struct orphans *o, double seconds);
+/* Look for them, once rank 0 had a moment to take up what is its own. o may be NULL: on the leader,
+ * which hears of its jobs from the job manager. */
+void orphans_look(struct orphans *o);
+/* The same in a minute, if nothing else asks for it before: a record is left that rank 0 will say
+ * is not needed any more. */
+void orphans_look_later(struct orphans *o);
 
 #endif

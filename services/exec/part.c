@@ -27,7 +27,7 @@ static void on_carrier_gone(struct request *req, void *arg)
 {
     struct jobs *jobs = arg;
 
-    orphans_look(jobs->orphans, ORPHANS_RETRY_SECONDS);
+    orphans_look(jobs->orphans);
 }
 
 void part_carry(struct job *job, struct request *carrier)
