@@ -49,7 +49,7 @@ def cluster(build, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_jobs_are_left(cluster):
     yield
-    flux(cluster[0], "cancel", "--all", check=False)
+    flux(cluster[0], "job", "cancelall", "-f", "-q", check=False)
     flux(cluster[0], "queue", "idle", check=False, timeout=60)
 
 

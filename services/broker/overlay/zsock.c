@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <zmq.h>
 
 #include "broker/overlay/zsock.h"
@@ -18,6 +19,7 @@
 #define HIGH_WATER             512 /* frames of up to OVERLAY_FRAME_MAX that libzmq may hold */
 #define RETRY_SECONDS          0.001
 #define BACKLOG                1024
+#define EVENTS_A_TURN          256
 #define FAILURES                                                                  \
     (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
      ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
@@ -34,7 +36,8 @@ struct zsock {
     bool is_router;
     const struct zsock_ops *ops;
     void *arg;
-    flux_watcher_t *fd, *prepare, *idle, *monitor_fd;
+    flux_watcher_t *fd, *prepare, *idle;
+    flux_watcher_t *monitor_fd, *monitor_idle;
     flux_watcher_t *retry; /* there was no room: room for whom is not told */
     bool look;             /* an edge may have been swallowed */
     bool debug;
@@ -55,10 +58,23 @@ __attribute__((visibility("default"))) int pthread_setschedparam(pthread_t threa
     return 0;
 }
 
+/* While there are no descriptors libzmq tries to accept again and again. A stranger holds one for
+ * HANDSHAKE_MSEC at most, so what we may have is enough. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int zcontext_new(struct zcontext **ret)
 {
     struct zcontext *z = calloc(1, sizeof(*z));
 
+    allow_descriptors();
     if (!z)
         return -ENOMEM;
     z->ctx = zmq_ctx_new();
@@ -199,14 +215,19 @@ static void on_monitor(flux_reactor_t *r, flux_watcher_t *w, int revents, void *
     struct zsock *s = arg;
     bool ended = false, failed = false;
     struct monitor_event e;
+    int n;
 
     (void)events_of(s->monitor);
-    while (monitor_recv(s, &e)) {
+    for (n = 0; n < EVENTS_A_TURN && monitor_recv(s, &e); n++) {
         ended = ended || e.type == ZMQ_EVENT_DISCONNECTED;
         failed = failed || (e.type & FAILURES);
         if (s->debug)
             log_event(&e);
     }
+    if (n == EVENTS_A_TURN)
+        flux_watcher_start(s->monitor_idle);
+    else
+        flux_watcher_stop(s->monitor_idle);
     if (failed)
         s->ops->on_disconnect(s, true, s->arg); /* must not free s */
     if (ended)
@@ -226,7 +247,8 @@ static int monitor_open(struct zsock *s)
         zmq_connect(s->monitor, uri) < 0)
         return -errno;
     s->monitor_fd = flux_fd_watcher_create(s->r, fd_of(s->monitor), FLUX_POLLIN, on_monitor, s);
-    if (!s->monitor_fd)
+    s->monitor_idle = flux_idle_watcher_create(s->r, on_monitor, s);
+    if (!s->monitor_fd || !s->monitor_idle)
         return -ENOMEM;
     flux_watcher_start(s->monitor_fd);
     (void)events_of(s->monitor); /* libzmq tells of news only those who have looked */
@@ -334,6 +356,7 @@ struct zsock *zsock_free(struct zsock *s, int linger_msec)
 {
     if (!s)
         return NULL;
+    flux_watcher_destroy(s->monitor_idle);
     flux_watcher_destroy(s->monitor_fd);
     flux_watcher_destroy(s->retry);
     flux_watcher_destroy(s->prepare);
