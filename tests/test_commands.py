@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 
+import pytest
 from embedded import wait_until
 
 
@@ -81,13 +82,13 @@ def test_a_disabled_queue_refuses_jobs_with_the_reason_until_enabled(fresh_insta
         i.flux("module", "reload", service)
         assert "disabled: shutdown at 8" in i.run("submit", "true", check=False).stderr
         assert json.loads(i.flux("queue", "status", "--json"))["enable"] is False
-    i.flux("queue", "enable", "-q")
+    i.flux("queue", "enable", "--quiet")
     assert i.flux("run", "echo", "again") == "again"
 
 
 def test_the_reason_may_be_an_option_and_the_status_be_left_out(fresh_instance):
     i = fresh_instance
-    assert i.flux("queue", "disable", "-q", "--message=for tests") == ""
+    assert i.flux("queue", "disable", "--quiet", "--message=for tests") == ""
     assert i.flux("queue", "status").splitlines()[0] == "Job submission is disabled: for tests"
     assert i.flux("queue", "stop", "-m", "too").splitlines()[1] == "Scheduling is stopped: too"
     assert i.flux("queue", "enable") and i.flux("queue", "start", "--quiet") == ""
@@ -99,6 +100,27 @@ def test_the_reason_may_be_an_option_and_the_status_be_left_out(fresh_instance):
     for command in ("drain", "idle"):
         r = i.run("queue", command, "-t", "0.05", check=False)
         assert r.returncode == 1 and "timed out" in r.stderr
+
+
+def test_queue_list_has_a_line_for_the_only_queue(fresh_instance):
+    i = fresh_instance
+    i.flux("queue", "stop", "--quiet", "repair")
+    i.flux("submit", "true")
+    assert [l.split() for l in i.flux("queue", "list").splitlines()] == [
+        ["QUEUE", "SUBMIT", "SCHEDULE", "PENDING", "RUNNING", "ACTIVE"], ["-", "enabled", "stopped", "1", "0", "1"]]
+    assert i.flux("queue", "list", "-n", "-o", "{scheduling.reason}/{submission.reason:h}") == "repair/-" and i.flux("queue", "list", "-no", "long").split()[-1] == "repair"
+    assert i.flux("queue", "list", "-o", "help").splitlines()[0].split()[0] == "default"
+    assert i.flux("queue", "enable", "-a", "-v").splitlines()[-1] == "0 running jobs"
+
+
+@pytest.mark.parametrize("command", ["disable", "drain", "enable", "idle", "list", "start", "status", "stop"])
+def test_there_are_no_named_queues(instance, command):
+    r = instance.run("queue", command, "-q", "batch", check=False)
+    assert r.returncode == 1 and r.stdout == "" and r.stderr == "flux-queue: there is no queue 'batch': this instance has no named queues\n"
+
+
+def test_one_queue_or_all(instance):
+    assert "exclude each other" in instance.run("queue", "stop", "-a", "-q", "x", check=False).stderr
 
 
 def test_a_stopped_queue_starts_nothing_until_started(fresh_instance):

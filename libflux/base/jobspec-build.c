@@ -19,8 +19,8 @@ static int check_request(const struct jobspec_request *req, flux_error_t *error)
         return errorx_fail(error, EINVAL,
                            "numbers of nodes, tasks, cores and gpus are not negative");
     if (req->nnodes && req->ntasks && req->nnodes > req->ntasks)
-        return errorx_fail(error, EINVAL, "%d nodes are more than %d tasks can use", req->nnodes,
-                           req->ntasks);
+        return errorx_fail(error, EINVAL, "%d nodes are more than %d task%s can use", req->nnodes,
+                           req->ntasks, req->ntasks == 1 ? "" : "s");
     if (!(req->duration >= 0))
         return errorx_fail(error, EINVAL, "the time limit must not be negative");
     return 0;
