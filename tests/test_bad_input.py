@@ -14,7 +14,7 @@ import signal
 import socket
 
 import pytest
-from embedded import Instance, wait_until
+from embedded import EVERYWHERE, Instance, wait_until
 from rawclient import ALL_SEALS, ANY, BAD_PEER, CONTROL, EVENT, NORESPONSE, REQUEST, RESPONSE, STREAMING, Client, encode, memfd
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -63,6 +63,9 @@ def live(build, tmp_path_factory):
 def same_daemons(instance):
     for s in SERVICES:
         assert instance.run("ping", "-c", "1", s, check=False).returncode == 0
+    for rank in range(1, instance.size):
+        for s in EVERYWHERE:
+            assert instance.run("ping", "-c", "1", "-r", rank, {"exec": "rexec"}.get(s, s), check=False).returncode == 0
     before = instance.all_pids()
     yield
     assert instance.all_pids() == before
@@ -73,8 +76,9 @@ def unharmed(instance):
     """The same processes go on, and run a job on all cores."""
     with same_daemons(instance):
         yield
-        assert instance.flux("run", "-n", NCORES, "echo", "alive", timeout=30).split() == ["alive"] * NCORES
-    wait_until("all cores to be free", lambda: instance.free_cores() == NCORES)
+        cores = NCORES * instance.size
+        assert instance.flux("run", "-n", cores, "echo", "alive", timeout=30).split() == ["alive"] * cores
+    wait_until("all cores to be free", lambda: instance.free_cores() == cores)
 
 
 def sockets(instance):
@@ -336,8 +340,9 @@ def topics():
 class Asker:
     """Sends requests and takes answers as they come, a few dozen behind."""
 
-    def __init__(self, path):
+    def __init__(self, path, nodeid=ANY):
         self.c = Client(path)
+        self.nodeid = nodeid
         self.tag = 0
         self.waiting = {}
         self.errnums = set()
@@ -347,10 +352,10 @@ class Asker:
         self.tag += 1
         if len(payload) > 60_000:
             fd = memfd(payload)
-            self.c.send(encode(topic=topic, payload=b"", aux2=self.tag, flags=flags), fds=[fd])
+            self.c.send(encode(topic=topic, payload=b"", aux1=self.nodeid, aux2=self.tag, flags=flags), fds=[fd])
             os.close(fd)
         else:
-            self.c.send(encode(topic=topic, payload=payload, aux2=self.tag, flags=flags))
+            self.c.send(encode(topic=topic, payload=payload, aux1=self.nodeid, aux2=self.tag, flags=flags))
         if not flags & NORESPONSE:
             self.waiting[self.tag] = topic
         self.take(64)
@@ -373,7 +378,7 @@ class Asker:
         self.c.close()
 
 
-def fuzz(path_of, seed, count):
+def fuzz(path_of, seed, count, nodeid=ANY):
     """Topics that somebody knows (their answers are not all ENOSYS)."""
     rng = random.Random(seed)
     known, mute = set(), set()
@@ -381,7 +386,7 @@ def fuzz(path_of, seed, count):
         path = path_of(topic)
         if path is None:
             continue
-        asker = Asker(path)
+        asker = Asker(path, nodeid)
         for payload in payloads(METHODS.get(topic), rng, count):
             asker.ask(topic, payload, STREAMING if rng.random() < 0.5 else 0)
         asker.take(40)
@@ -389,6 +394,7 @@ def fuzz(path_of, seed, count):
         mute |= asker.mute
         if asker.errnums != {38}:
             known.add(topic)
+    mute = {(t, what) for t, what in mute if what != os.strerror(errno.ENODATA)}  # the good end of a stream
     mute -= {(t, os.strerror(errno.ENOENT)) for t in ("kvs.lookup", "kvs-watch.lookup")}  # there is no more to say
     assert not mute, f"errors without a sentence: {sorted(mute)}"
     return known
@@ -465,18 +471,18 @@ def test_a_guest_gets_nothing_of_the_owners_by_any_method(build, tmp_path):
         assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=30).split() == ["alive"] * NCORES
 
 
-def ask_as_guest(live, topic, id):
+def ask_as_guest(live, topic, id, rank=0, nodeid=ANY):
     rng = random.Random(topic)
     os.seteuid(GUEST)
     try:
-        c = Client(os.path.join(live.rundir, "local"))
+        c = Client(os.path.join(live.node(rank), "local"))
     finally:
         os.seteuid(0)
     for n in range(24):
         o = {k: rng.choice(EXTREMES[t]) for k, _, t in words(METHODS.get(topic, "id:I signum:i"))}
         wanted = {"id": id, "key": "mine", "keys": ["J", "jobspec", "eventlog"], "targets": "0"}
         o.update({k: v for k, v in wanted.items() if k in o and n % 2})
-        c.send(encode(topic=topic, payload=pack(o), aux2=n + 1, flags=rng.choice([0, STREAMING]),
+        c.send(encode(topic=topic, payload=pack(o), aux1=nodeid, aux2=n + 1, flags=rng.choice([0, STREAMING]),
                       userid=rng.choice([0, ANY, GUEST]), rolemask=rng.choice([1, 2, ANY])))
     c.send(encode(topic="broker.ping", aux2=999))
     while True:
@@ -486,3 +492,47 @@ def ask_as_guest(live, topic, id):
         if m.matchtag == 999:
             break
     c.close()
+
+
+# --- from another node
+
+
+@pytest.mark.parametrize("nodeid", [ANY, 0, 1, 2])
+def test_bad_payloads_from_the_lowest_node_harm_nobody(tree, nodeid):
+    """ANY: whoever offers the service first on the way up."""
+    with unharmed(tree):
+        known = fuzz(lambda topic: os.path.join(tree.node(2), "local"), 4 + nodeid % 7, 10, nodeid)
+    assert len(known) > 40
+
+
+@pytest.fixture(scope="module")
+def tree(build, tmp_path_factory):
+    """Three nodes in a row."""
+    with Instance(build, tmp_path_factory.mktemp("tree"), ["-Stbon.topo=kary:1"], size=3) as inst:
+        yield inst
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_a_guest_of_another_node_gets_nothing_of_the_owners_by_any_method(build, tmp_path):
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "a.toml").write_text("[access]\nallow-guest-user = true\n")
+    with Instance(build, tmp_path, [f"--config-path={conf}", "-Stbon.topo=kary:1"], size=3) as live:
+        live.run("kvs", "put", f"mine={SECRET}")
+        job = live.flux("submit", "-N3", f"--env=SECRET={SECRET}", "sleep", "1000")
+        (dec,) = live.flux("job", "id", "--to=dec", job).split()
+        wait_until("the job", lambda: live.flux("jobs", "-n", "-o", "{state}", job) == "RUN")
+        os.chmod(os.path.dirname(live.rundir), 0o711)
+        os.chmod(live.node(2), 0o711)
+        os.chmod(os.path.join(live.node(2), "local"), 0o666)
+        with same_daemons(live):
+            for topic in sorted({*METHODS, *(f"{s}.{b}" for s in SERVICES for b in [*BUILTIN, "shutdown"]),
+                                 f"0-shell-{dec}.kill", f"0-shell-{dec}.hello", f"0-shell-{dec}.report"}):
+                for nodeid in (ANY, 0, 1):
+                    ask_as_guest(live, topic, int(dec), 2, nodeid)
+        assert live.flux("jobs", "-n", "-o", "{state}", job) == "RUN"
+        assert live.flux("kvs", "get", "mine") == SECRET
+        assert live.flux("overlay", "status").count("full") == 3
+        live.run("cancel", job)
+        cores = NCORES * 3
+        assert live.flux("run", "-n", cores, "echo", "alive", timeout=30).split() == ["alive"] * cores
