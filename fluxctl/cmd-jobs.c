@@ -8,6 +8,7 @@
 #include "client.h"
 #include "families.h"
 #include "job-fields.h"
+#include "job-uri.h"
 #include "named-format.h"
 #include "since.h"
 
@@ -289,6 +290,75 @@ static json_t *show_totals(const struct cmdline *c, const struct totals *t)
     return NULL;
 }
 
+/* --- instances that are jobs --- */
+
+struct listing {
+    const struct cmdline *c;
+    const struct format *format;
+    bool colors;
+    int level; /* how many further down */
+};
+
+static bool is_instance(const struct listing *l, const json_t *job)
+{
+    const bool ours = json_integer_value(json_object_get(job, "userid")) == (json_int_t)getuid();
+    const int state = (int)json_integer_value(json_object_get(job, "state"));
+
+    return job_uri(job) && state == FLUX_JOB_STATE_RUN &&
+           (ours || cmdline_has(l->c, "recurse-all"));
+}
+
+static void print_heading(const char *path)
+{
+    printf("\n%s:\n", path);
+}
+
+/* The jobs of one that is an instance, below the path of those around it. */
+static void list_inside(const struct listing *l, const json_t *job, const char *path);
+
+static void list_below(const struct listing *l, const json_t *jobs, const char *path)
+{
+    size_t i;
+    json_t *job;
+
+    json_array_foreach ((json_t *)jobs, i, job)
+        if (l->level != 0 && is_instance(l, job))
+            list_inside(l, job, path);
+}
+
+static void list_inside(const struct listing *l, const json_t *job, const char *path)
+{
+    struct listing below = *l;
+    CLEANUP(freep) char *uri = uri_from_here(job_uri(job));
+    CLEANUP(freep) char *here = NULL;
+    CLEANUP(flux_closep) flux_t *h = uri ? flux_open(uri, 0) : NULL;
+    CLEANUP(json_decrefp) json_t *jobs = NULL;
+
+    if (asprintf(&here, "%s%s%s", path, path[0] ? "/" : "",
+                 jobid_text((flux_jobid_t)json_integer_value(json_object_get(job, "id")))) < 0) {
+        here = NULL;
+        return;
+    }
+    if (!h) {
+        complain("job %s cannot be looked into: %s cannot be reached from this host", here, uri);
+        return;
+    }
+    if (!(jobs = fetch_listed(h, l->c)) || json_array_size(jobs) == 0)
+        return;
+    below.level -= below.level > 0;
+    print_heading(here);
+    print_table(l->format, jobs, false, l->colors);
+    list_below(&below, jobs, here);
+}
+
+static int parse_level(const struct cmdline *c, int *ret)
+{
+    const char *text = cmdline_string(c, "level", NULL);
+
+    *ret = cmdline_has(c, "recursive") || text ? -1 : 0;
+    return text ? parse_count(text, "--level", 1, ret) : 0;
+}
+
 static int run_jobs(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
@@ -298,12 +368,14 @@ static int run_jobs(const struct cmdline *c)
     bool only = cmdline_has(c, "stats-only");
     int status = EXIT_SUCCESS, rc;
     struct totals totals = { 0 };
-    bool colors;
+    struct listing l = { .c = c };
 
     if ((rc = named_format_get(c, &format_user, &f)) > 0)
         return EXIT_SUCCESS;
-    if (rc < 0 || parse_color(c, &colors) < 0 || !(h = client_open()))
+    if (rc < 0 || parse_color(c, &l.colors) < 0 || parse_level(c, &l.level) < 0 ||
+        !(h = client_open()))
         return EXIT_FAILURE;
+    l.format = f;
     if (only || cmdline_has(c, "stats")) {
         if (fetch_totals(h, &totals) < 0)
             return EXIT_FAILURE;
@@ -315,7 +387,9 @@ static int run_jobs(const struct cmdline *c)
         print_json(jobs, stats);
     else if (jobs)
         print_table(f, jobs, !cmdline_has(c, "suppress-header") && !cmdline_has(c, "no-header"),
-                    colors);
+                    l.colors);
+    if (jobs && !cmdline_has(c, "json"))
+        list_below(&l, jobs, "");
     if (only)
         return totals.running + totals.pending > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     return status;
@@ -330,6 +404,9 @@ static const struct option jobs_options[] = {
     { 'c', "count", "N", "At most N jobs (default 1000, 0 for no limit)" },
     { 'f', "filter", "STATE|RESULT", "Comma-separated: pending, running, inactive, failed ..." },
     { 'o', "format", "FORMAT", "Output format, or the name of one; help lists them" },
+    { 'R', "recursive", NULL, "The jobs of your jobs that are instances too" },
+    { 'L', "level", "N", "At most N instances deep; implies -R" },
+    { 0, "recurse-all", NULL, "With -R: into instances of other users too" },
     { 0, "name", "NAME", "Jobs of this name" },
     { 0, "queue", "NAME", "Jobs of this queue" },
     { 0, "since", "WHEN", "Ended jobs since -2h, 2026-01-31 8am, ...; implies -a" },

@@ -27,6 +27,7 @@ static const struct family {
     { "Jobs", cmd_job_list },
     { "Jobs", cmd_job_memo },
     { "Jobs", cmd_job_taskmap },
+    { "Jobs", cmd_uri },
     { "Jobs", cmd_watch },
     { "Jobs", cmd_queue },
     { "Resources", cmd_resource },

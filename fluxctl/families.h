@@ -39,6 +39,7 @@ extern const struct command cmd_restore[];
 extern const struct command cmd_run[];
 extern const struct command cmd_start[];
 extern const struct command cmd_submit[];
+extern const struct command cmd_uri[];
 extern const struct command cmd_watch[];
 
 #endif

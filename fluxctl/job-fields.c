@@ -12,6 +12,7 @@
 #include <flux/job.h>
 
 #include "base/cleanup.h"
+#include "job-uri.h"
 
 static struct value absent(void)
 {
@@ -130,6 +131,20 @@ static struct value get_username(struct job_fields *f)
     return text_value(f->username);
 }
 
+static struct value get_uri(struct job_fields *f)
+{
+    return text_value(job_uri(f->job));
+}
+
+static struct value get_uri_local(struct job_fields *f)
+{
+    const char *uri = job_uri(f->job);
+
+    free(f->owned);
+    f->owned = uri ? uri_local(uri) : NULL;
+    return text_value(f->owned);
+}
+
 static struct value get_state(struct job_fields *f)
 {
     return text_value(flux_job_statetostr(state_of(f->job), "L"));
@@ -246,6 +261,8 @@ static const struct field {
     { "name", "NAME", "name", NULL },
     { "cwd", "CWD", "cwd", NULL },
     { "queue", "QUEUE", "queue", NULL },
+    { "uri", "URI", NULL, get_uri },
+    { "uri.local", "URI", NULL, get_uri_local },
     { "ntasks", "NTASKS", "ntasks", NULL },
     { "ncores", "NCORES", "ncores", NULL },
     { "nnodes", "NNODES", "nnodes", NULL },

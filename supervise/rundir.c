@@ -29,12 +29,27 @@ static int check(const char *path, flux_error_t *error)
     return 0;
 }
 
+/* In a job: its directory, which the instance around removes even if we cannot. */
+static const char *job_directory(void)
+{
+    const char *dir = getenv("FLUX_ENCLOSING_ID") ? getenv("FLUX_JOB_TMPDIR") : NULL;
+
+    return dir && access(dir, W_OK | X_OK) == 0 ? dir : NULL;
+}
+
+static bool is_usable(const char *dir)
+{
+    return dir && dir[0] == '/' && strlen(dir) <= TMP_PATH_MAX;
+}
+
 static int make_temporary(char **ret, flux_error_t *error)
 {
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = job_directory();
     CLEANUP(freep) char *path = NULL;
 
-    if (!tmp || tmp[0] != '/' || strlen(tmp) > TMP_PATH_MAX)
+    if (!is_usable(tmp))
+        tmp = getenv("TMPDIR");
+    if (!is_usable(tmp))
         tmp = "/tmp";
     if (asprintf(&path, "%s/flux-XXXXXX", tmp) < 0) {
         path = NULL;

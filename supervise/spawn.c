@@ -213,7 +213,7 @@ pid_t spawn_daemon(const struct spawn_common *common, const struct spawn_request
     return pid < 0 ? -errno : pid;
 }
 
-pid_t spawn_program(char *const *argv, char *const *environment)
+pid_t spawn_program(char *const *argv, char *const *environment, bool own_group)
 {
     const pid_t parent = getpid();
     const pid_t pid = fork_quietly();
@@ -221,6 +221,8 @@ pid_t spawn_program(char *const *argv, char *const *environment)
     if (pid != 0)
         return pid < 0 ? -errno : pid;
     die_with_parent(parent, SIGHUP);
+    if (own_group)
+        (void)setpgid(0, 0);
     reset_signals();
     clean_environment();
     if (put_all(environment) == 0)

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* What all daemons of this run have in common. */
@@ -29,6 +30,7 @@ pid_t spawn_daemon(const struct spawn_common *common, const struct spawn_request
 /* The program to execute for an ExecStart path: its basename in exec_path (may be NULL), or path.
  * malloc'd. */
 char *spawn_resolve(const char *exec_path, const char *path);
-pid_t spawn_program(char *const *argv, char *const *environment);
+/* own_group: it leads a process group. */
+pid_t spawn_program(char *const *argv, char *const *environment, bool own_group);
 
 #endif

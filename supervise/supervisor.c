@@ -8,7 +8,9 @@
  *   STRAYS: processes that daemons and the program left behind get SIGTERM, then SIGKILL; the end
  *
  * SIGTERM and SIGHUP are passed to the program, which may take its time, but not for ever. SIGINT
- * and SIGQUIT come from the terminal to the program as well, and are its business. */
+ * and SIGQUIT come from the terminal to the program as well, and are its business. In a job of an
+ * enclosing instance without a terminal the program leads a process group, and gets these and the
+ * signals of the user from here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,6 +22,7 @@
 #include "base/errorx.h"
 #include "base/number.h"
 #include "service/log.h"
+#include "supervise/announce.h"
 #include "supervise/control.h"
 #include "supervise/daemon.h"
 #include "supervise/rundir.h"
@@ -28,6 +31,7 @@
 #include "supervise/supervisor.h"
 
 #define PROGRAM_GRACE_SEC 10.
+#define PROGRAM_GRACE_JOB 3. /* the enclosing instance kills its job after 5 */
 #define STOP_LIMIT_USEC   10000000
 #define STRAY_TERM_SEC    0.5
 #define STRAY_KILL_SEC    2.
@@ -47,15 +51,17 @@ struct supervisor {
     struct units *units;
     flux_reactor_t *r;
     flux_watcher_t *children;
-    flux_watcher_t *signals[2];
+    flux_watcher_t *signals[2], *passed[5];
     flux_watcher_t *timer;
     struct notify_socket *notify;
     struct control *control;
+    struct announce *announce;
     struct unit_paths paths;
     struct daemon_common common;
     size_t ndaemons;
     struct daemon **daemons;
     pid_t program;
+    bool own_group; /* of the program */
     int status;
     bool done; /* the loop has nothing to do any more; it may not even run yet */
     flux_error_t *error;
@@ -66,6 +72,12 @@ static void arm(struct supervisor *s, double seconds)
     flux_reactor_now_update(s->r);
     flux_timer_watcher_reset(s->timer, seconds, 0.);
     flux_watcher_start(s->timer);
+}
+
+/* How long the program has to end when it was told to. */
+static double program_grace(void)
+{
+    return getenv("FLUX_ENCLOSING_ID") ? PROGRAM_GRACE_JOB : PROGRAM_GRACE_SEC;
 }
 
 /* --- stopping --- */
@@ -137,12 +149,25 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 
     if (s->program > 0) {
         (void)kill(s->program, sig);
-        arm(s, PROGRAM_GRACE_SEC);
+        arm(s, program_grace());
         return;
     }
     if (s->opts->argv) /* else it ends as it was told */
         s->status = 128 + sig;
     stop(s);
+}
+
+/* Of no meaning to us, once there is a program. Like a terminal we interrupt all of its group; the
+ * user's signals are for the program, which knows what its children are to hear. */
+static void on_passed(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct supervisor *s = arg;
+    const int sig = flux_signal_watcher_get_signum(w);
+
+    if (s->program > 0 && s->own_group)
+        (void)kill(sig == SIGINT || sig == SIGQUIT ? -s->program : s->program, sig);
+    else if (s->phase == PHASE_BOOT && s->opts->argv && (sig == SIGINT || sig == SIGQUIT))
+        on_signal(r, w, revents, arg);
 }
 
 /* --- starting --- */
@@ -154,7 +179,11 @@ static void run_program(struct supervisor *s)
     s->phase = PHASE_PROGRAM;
     if (!s->opts->argv)
         return; /* until the router ends */
-    rc = spawn_program(s->opts->argv, s->program_env);
+    rc = announce_begin(s->r, s->rundir, &s->announce);
+    if (rc < 0)
+        log_warning("the enclosing instance cannot be told where this one is: %s", strerror(-rc));
+    s->own_group = getenv("FLUX_ENCLOSING_ID") && !isatty(STDIN_FILENO);
+    rc = spawn_program(s->opts->argv, s->program_env, s->own_group);
     if (rc < 0) {
         s->status = EXIT_FAILURE;
         errorx_set(s->error, "cannot start %s: %s", s->opts->argv[0], strerror(-rc));
@@ -474,6 +503,7 @@ static int make_control(struct supervisor *s)
 static int make_watchers(struct supervisor *s)
 {
     static const int signals[] = { SIGTERM, SIGHUP };
+    static const int passed[] = { SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
     int rc;
 
     s->r = flux_reactor_create(FLUX_REACTOR_SIGCHLD);
@@ -489,6 +519,12 @@ static int make_watchers(struct supervisor *s)
         if (!s->signals[i])
             return -errno;
         flux_watcher_start(s->signals[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+        s->passed[i] = flux_signal_watcher_create(s->r, passed[i], on_passed, s);
+        if (!s->passed[i])
+            return -errno;
+        flux_watcher_start(s->passed[i]);
     }
     rc = notify_socket_new(s->r, s->notify_path, on_notify, s, &s->notify);
     if (rc == 0)
@@ -594,8 +630,11 @@ struct supervisor *supervisor_free(struct supervisor *s)
     for (size_t i = 0; i < s->ndaemons; i++)
         (void)daemon_free(s->daemons[i]);
     free(s->daemons);
+    (void)announce_free(s->announce);
     (void)control_free(s->control);
     (void)notify_socket_free(s->notify);
+    for (size_t i = 0; i < ARRAY_SIZE(s->passed); i++)
+        flux_watcher_destroy(s->passed[i]);
     for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
         flux_watcher_destroy(s->signals[i]);
     flux_watcher_destroy(s->timer);

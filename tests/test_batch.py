@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from embedded import Instance
+from embedded import Instance, wait_until
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
 
@@ -132,3 +132,67 @@ def test_an_instance_spans_the_nodes_of_its_job_and_their_ranks_begin_anew(tree)
     assert out.splitlines()[0] == "3" and sorted(out.splitlines()[1:4]) == ["0", "1", "2"] and out.splitlines()[4:] == ["only once"]
     assert tree.say(0, "jobs", "-ano", "{ntasks} {nnodes} {success}") == "3 3 True"
     assert tree.at(0, "alloc", "-N2", "flux", "alloc", "-N2", "flux", "alloc", "-N1", "sh", "-c", "flux run true; exit 7").returncode == 7
+
+
+def test_the_instance_around_knows_its_uri(outer):
+    job = outer.say("batch", "-n1", "--output=none", "--wrap", "flux getattr local-uri; sleep 1000")
+    uri = outer.say("uri", "--wait", job)
+    assert uri.startswith("local:///") and outer.say("uri", "--remote", f"jobid:{job}") == uri.replace("local://", f"ssh://{os.uname().nodename}")
+    assert outer.say("jobs", "-no", "{uri.local}", job) == uri
+    assert outer.say("getattr", "jobid", FLUX_URI=uri) == job
+    assert outer.say("uri", "..", FLUX_URI=uri) == outer.say("uri", "/", FLUX_URI=uri) == outer.env["FLUX_URI"]
+    outer.say("cancel", job)
+    outer.say("job", "wait-event", "-t30", job, "clean")
+    for target, why in ((job, "has ended"), ("jobid:nosuch", "nosuch"), ("pid:1", "no scheme"), ("..", "outermost")):
+        refused = outer.flux("uri", target)
+        assert refused.returncode == 1 and why in refused.stderr, refused.stderr
+
+
+def test_jobs_shows_what_runs_in_instances_down_to_a_level(outer):
+    job = outer.say("batch", "-n2", "--output=none", "--job-name=top", "--wrap", "flux batch -n1 --output=none --job-name=inner "
+                    "--wrap flux run --job-name=leaf sleep 1000; sleep 1000")
+    inside = outer.say("uri", "--wait", job)
+    wait_until("the inner job to be there", lambda: outer.flux("jobs", "-no", "{id.f58}", FLUX_URI=inside).stdout.strip())
+    inner = outer.say("jobs", "-no", "{id.f58}", FLUX_URI=inside)
+    deepest = outer.say("uri", "--wait", f"{job}/{inner}")
+    wait_until("the leaf to run", lambda: outer.flux("jobs", "-f", "running", "-no", "{name}", FLUX_URI=deepest).stdout.strip())
+    names = [["top", "", f"{job}:", "inner", "", f"{job}/{inner}:", "leaf"], ["top", "", f"{job}:", "inner"], ["top"]]
+    for option, expected in zip((["-R"], ["-L1"], []), names):
+        assert outer.say("jobs", *option, "-no", "{name}").splitlines() == expected
+    outer.say("cancel", job)
+    outer.say("job", "wait-event", "-t30", job, "clean")
+
+
+def processes(*what):
+    """Those whose environment or command line has all of these texts."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            text = open(f"/proc/{pid}/cmdline", "rb").read() + open(f"/proc/{pid}/environ", "rb").read()
+        except OSError:
+            continue
+        if all(w.encode() in text for w in what):
+            found.append(int(pid))
+    return found
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+@pytest.mark.parametrize("deaf", [False, True], ids=["script", "deaf script"])
+def test_a_canceled_instance_leaves_no_process_and_no_directory(tree, nodes, deaf):
+    trap = "trap '' TERM HUP;" if deaf else ""
+    job = tree.say(0, "batch", f"-N{nodes}", "--output=none", "--wrap", f"{trap} flux submit -N{nodes} sleep 1000; while :; do sleep 1000; done")
+    uri = tree.say(0, "uri", "--wait", job)
+    rundir = os.path.dirname(uri[len("local://"):])
+    wait_until("its job to run", lambda: len(processes("sleep\0001000", f"FLUX_ENCLOSING_ID={job}")) >= nodes + 1)
+    tree.say(0, "cancel", job)
+    tree.say(0, "job", "wait-event", "-t30", job, "clean")
+    wait_until("all processes to be gone", lambda: not processes(f"FLUX_ENCLOSING_ID={job}", tree.rundir[:-2]))
+    assert not os.path.exists(rundir)
+    assert [d for r in range(4) for d in os.listdir(tree.node(r)) if d.startswith("jobtmp")] == []
+
+
+def test_a_signal_before_the_time_limit_reaches_the_script_and_the_limit_ends_it(outer):
+    script = outer.script("#!/bin/bash\ntrap 'echo warned' USR1\nwhile :; do sleep 0.1; done\n")
+    job, out = outer.batch("-n1", "-t1.5s", "--signal=USR1@1s", script, status=143)
+    assert out == "warned\n"
+    assert outer.say("jobs", "-no", "{status}", job) == "TIMEOUT"
