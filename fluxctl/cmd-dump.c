@@ -361,6 +361,19 @@ static int dump_anywhere(struct dump *d, const char *path, const char *rootref)
 
 /* --- the command */
 
+/* So that no collection removes what is being read. Without an answer it is read as long as it is
+ * there. */
+static flux_future_t *hold(flux_t *h, const char *rootref)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc_pack(h, "kvs.hold", FLUX_NODEID_ANY, FLUX_RPC_STREAMING, "{s:s}",
+                                     "rootref", rootref);
+
+    if (f)
+        (void)flux_rpc_get(f, NULL);
+    return TAKE(f);
+}
+
 static int get_root(flux_t *h, char ret_ref[BLOBREF_STRING_SIZE])
 {
     CLEANUP(flux_future_destroyp)
@@ -397,6 +410,7 @@ static int get_checkpoint(flux_t *h, char ret_ref[BLOBREF_STRING_SIZE])
 static int run_dump(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(flux_future_destroyp) flux_future_t *held = NULL;
     struct dump d = {
         .walk = { .fn = on_key,
                   .flags = cmdline_has(c, "no-cache") ? CONTENT_FLAG_CACHE_BYPASS : 0,
@@ -411,8 +425,11 @@ static int run_dump(const struct cmdline *c)
         return EXIT_FAILURE;
     d.walk.h = h;
     d.walk.arg = &d;
-    if ((cmdline_has(c, "checkpoint") ? get_checkpoint(h, rootref) : get_root(h, rootref)) < 0 ||
-        dump_anywhere(&d, c->argv[0], rootref) < 0)
+    if ((cmdline_has(c, "checkpoint") ? get_checkpoint(h, rootref) : get_root(h, rootref)) < 0)
+        return EXIT_FAILURE;
+    if (!cmdline_has(c, "checkpoint"))
+        held = hold(h, rootref);
+    if (dump_anywhere(&d, c->argv[0], rootref) < 0)
         return EXIT_FAILURE;
     if (!d.quiet)
         fprintf(stderr, "archived %zu keys\n", d.count);

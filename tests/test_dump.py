@@ -141,7 +141,7 @@ def test_a_damaged_archive_changes_nothing_and_is_named_so(instance, archive, wh
     version = instance.flux("kvs", "getroot", "-s")
     for args in (["--verify"], ["--key=bad"], ["--checkpoint"]):
         r = instance.run("restore", *args, path, check=False)
-        assert r.returncode == 1 and r.stderr.startswith("fluxctl restore: "), r
+        assert r.returncode == 1 and r.stderr.startswith("flux-restore: "), r
         assert "damaged" in r.stderr or "cannot be a key" in r.stderr, r
     assert instance.flux("kvs", "getroot", "-s") == version
     assert "restore-" not in instance.flux("kvs", "namespace", "list")

@@ -18,6 +18,7 @@
 #include "base/errorx.h"
 #include "base/monotime.h"
 #include "kvs/commit.h"
+#include "kvs/gc.h"
 #include "kvs/update.h"
 #include "kvs/watch.h"
 
@@ -29,12 +30,15 @@ struct committer {
     struct kvs *k;
     struct txn_list queue;
     struct load_group loads; /* what the first of the queue waits for */
+    struct gc_guard guard;   /* of the references of the first of the queue */
     bool storing;
     uint64_t next_owner;
     /* The group. */
     struct txn_list members;
     size_t nmembers;
     bool closed;
+    uint64_t group; /* its number */
+    uint64_t epoch; /* of the cache, when it was sent */
     struct touches touches;
     struct pins pins;
     struct strbuf sizes; /* JSON */
@@ -48,6 +52,13 @@ static void on_loads_done(struct load_group *g)
     commit_pump(g->k);
 }
 
+static void on_guarded(struct gc_guard *guard)
+{
+    struct committer *c = container_of(guard, struct committer, guard);
+
+    commit_pump(c->k);
+}
+
 int committer_new(struct kvs *k, struct committer **ret)
 {
     struct committer *c = calloc(1, sizeof(*c));
@@ -56,9 +67,11 @@ int committer_new(struct kvs *k, struct committer **ret)
         return -ENOMEM;
     c->k = k;
     c->next_owner = 1;
+    c->group = 1;
     TAILQ_INIT(&c->queue);
     TAILQ_INIT(&c->members);
     load_group_init(&c->loads, k, on_loads_done);
+    c->guard.done = on_guarded;
     *ret = c;
     return 0;
 }
@@ -75,6 +88,7 @@ static void group_reset(struct committer *c)
         strbuf_deinit(&c->scratch);
     c->nmembers = 0;
     c->closed = false;
+    c->group++;
 }
 
 static void txn_list_free(struct txn_list *list)
@@ -90,6 +104,7 @@ static void txn_list_free(struct txn_list *list)
 struct committer *committer_free(struct committer *c)
 {
     if (c) {
+        gc_unguard(c->k, &c->guard);
         load_group_deinit(&c->loads);
         group_reset(c);
         txn_list_free(&c->queue);
@@ -110,13 +125,14 @@ void commit_submit(struct kvs *k, struct txn *t)
 
 /* --- gathering */
 
-/* What is pinned in the cache is part of the group, and will be stored if it was not known. */
+/* What is pinned in the cache is part of the group, and is stored with it unless it is known to be
+ * there and to stay. */
 static int group_add(struct committer *c, struct obj *o, bool is_new, const void *data, size_t size)
 {
     if (!o)
         return -ENOMEM;
     pins_add(&c->pins, o);
-    if (!is_new)
+    if (!obj_join_group(o, c->group) || (!is_new && obj_trusted(c->k->cache, o)))
         return 0;
     if (c->sizes.len > 0)
         strbuf_puts(&c->sizes, ",");
@@ -186,12 +202,36 @@ static void group_fatal(struct committer *c, const char *why)
     c->k->params.backend->fatal(why, c->k->params.arg);
 }
 
+/* What a client refers to, without having stored it now, might just be collected. */
+static int guard_references(struct committer *c, struct txn *t)
+{
+    int rc;
+
+    if (t->guarded == objcache_epoch(c->k->cache))
+        return 0;
+    if ((rc = gc_guard_txn(c->k, &c->guard, t)) == 0)
+        t->guarded = objcache_epoch(c->k->cache);
+    else if (rc == -ENOENT)
+        errorx_set(&t->error, "%s: what is referred to is not in the content store any more",
+                   t->ns);
+    return rc;
+}
+
+static int txn_try(struct committer *c, struct txn *t, struct effects *fx)
+{
+    int rc = guard_references(c, t);
+
+    if (rc < 0)
+        return rc;
+    return c->loads.err < 0 ? c->loads.err : txn_apply(t, fx);
+}
+
 /* Applies the first of the queue. 0: it is through. -EAGAIN: it waits. Else: fatal. */
 static int group_take_first(struct committer *c)
 {
     struct txn *t = TAILQ_FIRST(&c->queue);
     struct effects fx = { .k = c->k, .loads = &c->loads, .owner = c->next_owner++ };
-    int rc = c->loads.err < 0 ? c->loads.err : txn_apply(t, &fx);
+    int rc = txn_try(c, t, &fx);
 
     if (rc == -EAGAIN) {
         effects_deinit(&fx);
@@ -397,8 +437,10 @@ static void group_succeed(struct committer *c)
     struct namespaces *nss = c->k->namespaces;
 
     group_announce(c);
-    for (size_t i = 0; i < c->pins.count; i++)
+    for (size_t i = 0; i < c->pins.count; i++) {
         obj_set_stored(c->pins.objs[i]);
+        obj_trust(c->pins.objs[i], c->epoch);
+    }
     group_set_results(c);
     watch_prepare(c->k, &c->touches);
     while (!TAILQ_EMPTY(&nss->changed))
@@ -434,6 +476,7 @@ static void group_store(struct committer *c)
         group_rewind(c, 0);
     } else {
         c->storing = true;
+        c->epoch = objcache_epoch(c->k->cache);
         if ((rc = group_send(c, &roots)) < 0)
             group_fatal(c, "cannot send to the content store");
     }
@@ -464,6 +507,16 @@ void kvs_stored(struct kvs *k, int err)
     }
     c->storing = false;
     commit_pump(k);
+}
+
+uint64_t commit_group(const struct kvs *k)
+{
+    return k->committer->group;
+}
+
+bool commit_has_group(const struct kvs *k)
+{
+    return k->committer->storing || k->committer->nmembers > 0;
 }
 
 bool commit_idle(const struct kvs *k)

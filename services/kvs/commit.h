@@ -20,6 +20,9 @@ void commit_submit(struct kvs *k, struct txn *t);
  * submitted (end of a loop pass). */
 void commit_pump(struct kvs *k);
 bool commit_idle(const struct kvs *k);
+/* The group that is being put together or stored; another number once it has been answered. */
+uint64_t commit_group(const struct kvs *k);
+bool commit_has_group(const struct kvs *k);
 const struct committer_stats *commit_stats(const struct kvs *k);
 void commit_stats_clear(struct kvs *k); /* count anew; what is queued stays counted */
 

@@ -11,14 +11,19 @@
 #include <flux/kvs.h>
 #include "base/base64.h"
 #include "base/hash.h"
+#include "kvs/digest-set.h"
 #include "kvs/fake-content.h"
 
 struct fake_blob {
     uint8_t digest[DIGEST_SIZE];
     UT_hash_handle hh;
     size_t size;
+    bool kept; /* in this sweep */
     char data[];
 };
+
+/* A request of a collection under way. */
+enum fake_call { CALL_NONE, CALL_BEGIN, CALL_MARK, CALL_STEP };
 
 struct fake_load {
     TAILQ_ENTRY(fake_load) link;
@@ -37,6 +42,13 @@ struct fake {
     bool hold;
     bool fatal;
     size_t ncommits, nloads;
+    enum fake_call call;
+    bool prefer_sweep;
+    struct digest_list marks;
+    uint64_t generation; /* 0: no sweep */
+    uint64_t generations;
+    uint64_t called; /* generation of the call */
+    uint32_t limit;
     struct fake *leader; /* whose blobs are loaded */
     char *announced;
 };
@@ -77,7 +89,52 @@ static void backend_announce(const char *update, void *arg)
     f->announced = strdup(update);
 }
 
+static int backend_sweep_begin(void *arg)
+{
+    struct fake *f = arg;
+
+    assert_int_equal(f->call, CALL_NONE);
+    f->call = CALL_BEGIN;
+    return 0;
+}
+
+static int backend_mark(uint64_t generation, const void *digests, size_t count, void *arg)
+{
+    struct fake *f = arg;
+
+    assert_int_equal(f->call, CALL_NONE);
+    f->call = CALL_MARK;
+    f->called = generation;
+    f->marks.count = 0;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(digest_list_add(&f->marks, (const uint8_t *)digests + i * DIGEST_SIZE), 0);
+    return 0;
+}
+
+static int backend_sweep_step(uint64_t generation, uint32_t limit, void *arg)
+{
+    struct fake *f = arg;
+
+    assert_int_equal(f->call, CALL_NONE);
+    f->call = CALL_STEP;
+    f->called = generation;
+    f->limit = limit;
+    return 0;
+}
+
+static void backend_sweep_end(uint64_t generation, void *arg)
+{
+    struct fake *f = arg;
+
+    if (f->generation == generation)
+        f->generation = 0;
+}
+
 static const struct kvs_backend backend = {
+    .sweep_begin = backend_sweep_begin,
+    .mark = backend_mark,
+    .sweep_step = backend_sweep_step,
+    .sweep_end = backend_sweep_end,
     .announce = backend_announce,
     .load = backend_load,
     .commit = backend_commit,
@@ -93,6 +150,9 @@ static void fake_store(struct fake *f, const void *data, size_t size)
     b->size = size;
     digest_compute(DIGEST_BLAKE2B, data, size, b->digest);
     HASH_FIND(hh, f->blobs, b->digest, DIGEST_SIZE, old);
+    b->kept = true;
+    if (old)
+        old->kept = true;
     if (old)
         free(b);
     else
@@ -132,6 +192,103 @@ static void apply_commit(struct fake *f)
     json_decref(header);
 }
 
+/* --- collections, as the real store answers */
+
+static void answer_begin(struct fake *f)
+{
+    struct fake_blob *b, *tmp;
+
+    HASH_ITER (hh, f->blobs, b, tmp)
+        b->kept = false;
+    f->generation = ++f->generations;
+    gc_began(f->kvs, 0, f->generation);
+}
+
+static void answer_mark(struct fake *f)
+{
+    uint64_t unknown = 0;
+
+    for (size_t i = 0; i < f->marks.count; i++) {
+        struct fake_blob *b;
+
+        HASH_FIND(hh, f->blobs, f->marks.items[i], DIGEST_SIZE, b);
+        if (b)
+            b->kept = true;
+        else
+            unknown++;
+    }
+    gc_marked(f->kvs, 0, unknown);
+}
+
+/* Removes a few at a time, whatever the limit, so that much happens between steps. */
+static void answer_step(struct fake *f)
+{
+    struct gc_result step = { 0 };
+    struct fake_blob *b, *tmp;
+    bool done = true;
+
+    HASH_ITER (hh, f->blobs, b, tmp) {
+        if (b->kept)
+            continue;
+        if (step.removed == 3) {
+            done = false;
+            break;
+        }
+        step.removed++;
+        step.bytes += b->size;
+        HASH_DEL(f->blobs, b);
+        free(b);
+    }
+    if (done)
+        f->generation = 0;
+    gc_stepped(f->kvs, 0, &step, done);
+}
+
+static int answer_call(struct fake *f)
+{
+    const struct gc_result none = { 0 };
+    enum fake_call call = f->call;
+
+    f->call = CALL_NONE;
+    if (call == CALL_BEGIN)
+        answer_begin(f);
+    else if (call == CALL_MARK && f->called == f->generation)
+        answer_mark(f);
+    else if (call == CALL_STEP && f->called == f->generation)
+        answer_step(f);
+    else if (call == CALL_MARK)
+        gc_marked(f->kvs, -ESTALE, 0);
+    else if (call == CALL_STEP)
+        gc_stepped(f->kvs, -ESTALE, &none, false);
+    return call != CALL_NONE;
+}
+
+void fake_prefer_sweep(struct fake *f, bool prefer)
+{
+    f->prefer_sweep = prefer;
+}
+
+void fake_restart_store(struct fake *f)
+{
+    f->generation = 0;
+}
+
+static void on_collected(const struct gc_result *r, void *arg)
+{
+    *(int *)arg = r->err;
+}
+
+int fake_collect(struct fake *f)
+{
+    int err = 1;
+    int rc = gc_start(f->kvs, 0., on_collected, &err);
+
+    if (rc == 0)
+        fake_run(f);
+    assert_true(rc < 0 || err <= 0);
+    return rc < 0 ? rc : err;
+}
+
 int fake_step(struct fake *f)
 {
     struct fake_load *ld = TAILQ_FIRST(&f->loads);
@@ -147,6 +304,8 @@ int fake_step(struct fake *f)
         free(ld);
         return 1;
     }
+    if (f->prefer_sweep && answer_call(f))
+        return 1;
     if (f->commit) {
         int err = f->fail_next;
 
@@ -158,7 +317,12 @@ int fake_step(struct fake *f)
         kvs_stored(f->kvs, err);
         return 1;
     }
-    return 0;
+    if (answer_call(f))
+        return 1;
+    if (gc_phase(f->kvs) == GC_IDLE)
+        return 0;
+    gc_work(f->kvs, 4);
+    return 1;
 }
 
 void fake_run(struct fake *f)
@@ -197,6 +361,7 @@ static void fake_stop(struct fake *f)
     }
     free(f->commit);
     f->commit = NULL;
+    f->call = CALL_NONE;
     f->kvs = kvs_free(f->kvs);
 }
 
@@ -235,6 +400,7 @@ struct fake *fake_free(struct fake *f)
     free(f->announced);
     fake_lose(f, NULL);
     json_decref(f->roots);
+    digest_list_clear(&f->marks);
     free(f);
     return NULL;
 }

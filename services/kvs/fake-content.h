@@ -5,6 +5,7 @@
 #define KVS_FAKE_CONTENT_H
 
 #include "kvs/commit.h"
+#include "kvs/gc.h"
 #include "kvs/kvs.h"
 #include "kvs/watch.h"
 
@@ -68,7 +69,12 @@ struct watching *fake_watch_on(struct fake *f, const char *ns, int flags, const 
 const char *watching_said(struct watching *w);
 void watching_free(struct watching *w); /* cancels if it lives */
 
-size_t fake_nblobs(const struct fake *f); /* ever stored */
+/* A collection to its end, without grace. 0 or -errno. fake_run() takes it along too, once it was
+ * begun by gc_start(). */
+int fake_collect(struct fake *f);
+void fake_prefer_sweep(struct fake *f, bool prefer); /* its requests are answered before commits */
+void fake_restart_store(struct fake *f);             /* which forgets its sweep */
+size_t fake_nblobs(const struct fake *f);            /* ever stored */
 size_t fake_largest_blob(const struct fake *f);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/errorx.h"
 #include "kvs/commit.h"
 #include "kvs/fence.h"
+#include "kvs/gc.h"
 #include "kvs/kvs.h"
 #include "kvs/loader.h"
 #include "kvs/watch.h"
@@ -34,8 +35,8 @@ int kvs_new(const struct kvs_params *params, struct kvs **ret)
     k->source.get = source_get;
     if ((rc = objcache_new(params->cache_size, &k->cache)) < 0 ||
         (rc = namespaces_new(&k->namespaces)) < 0 || (rc = loader_new(&k->loader)) < 0 ||
-        (rc = watches_new(k, &k->watches)) < 0 || (rc = committer_new(k, &k->committer)) < 0 ||
-        (rc = fences_new(k, &k->fences)) < 0)
+        (rc = watches_new(k, &k->watches)) < 0 || (rc = gc_new(k, &k->gc)) < 0 ||
+        (rc = committer_new(k, &k->committer)) < 0 || (rc = fences_new(k, &k->fences)) < 0)
         return rc;
     *ret = TAKE(k);
     return 0;
@@ -46,6 +47,7 @@ struct kvs *kvs_free(struct kvs *k)
     if (k) {
         fences_free(k->fences);
         committer_free(k->committer);
+        gc_free(k->gc);
         watches_free(k->watches);
         loader_free(k->loader, k);
         namespaces_free(k->namespaces);

@@ -12,6 +12,7 @@ struct loader;
 struct committer;
 struct watches;
 struct fences;
+struct gc;
 
 /* Both return 0 or -errno, and are answered later, never from within: by kvs_loaded() and
  * kvs_stored(). */
@@ -24,6 +25,12 @@ struct kvs_backend {
     /* Optional: a commit has changed the primary namespace (update.h). Called while
      * kvs.announcing is set. */
     void (*announce)(const char *update, void *arg);
+    /* For collections (gc.h); answered by gc_began(), gc_marked(), gc_stepped(). Each one at a
+     * time; digests are lent. */
+    int (*sweep_begin)(void *arg);
+    int (*mark)(uint64_t generation, const void *digests, size_t count, void *arg);
+    int (*sweep_step)(uint64_t generation, uint32_t limit, void *arg);
+    void (*sweep_end)(uint64_t generation, void *arg); /* not answered */
 };
 
 struct kvs_params {
@@ -43,6 +50,7 @@ struct kvs {
     struct watches *watches;
     struct committer *committer;
     struct fences *fences;
+    struct gc *gc;
     bool announcing; /* somebody follows */
 };
 

@@ -159,6 +159,17 @@ static int make_obj(struct kvs *k, enum obj_kind kind, const uint8_t *digest, co
     return 0;
 }
 
+static void wait_free_and_tell(struct load_wait *w, int err, const void *data, size_t size)
+{
+    struct load_group *g = w->group;
+    struct load_key key = w->load->key;
+
+    wait_free(w);
+    g->raw(g, key.digest, err, data, size);
+    if (TAILQ_EMPTY(&g->waits))
+        g->done(g);
+}
+
 /* Gives one waiter what came, and its group the word if it was the last. */
 static void wait_finish(struct kvs *k, struct load_wait *w, int err, const void *data, size_t size)
 {
@@ -166,6 +177,10 @@ static void wait_finish(struct kvs *k, struct load_wait *w, int err, const void 
     struct obj *o;
     int rc = err;
 
+    if (g->raw) {
+        wait_free_and_tell(w, err, data, size);
+        return;
+    }
     if (rc == 0 && (rc = pins_reserve(&g->pins)) == 0 &&
         (rc = make_obj(k, w->kind, w->load->key.digest, data, size, &o)) == 0)
         pins_add(&g->pins, o);

@@ -16,6 +16,9 @@ struct load_group {
     struct pins pins; /* what arrived, kept until load_group_deinit() */
     /* When nothing is awaited any more. May deinit the group. */
     void (*done)(struct load_group *g);
+    /* A group that has this gets the bytes, or err, instead of objects in the cache. */
+    void (*raw)(struct load_group *g, const uint8_t digest[DIGEST_SIZE], int err, const void *data,
+                size_t size);
 };
 
 int loader_new(struct loader **ret);

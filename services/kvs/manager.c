@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/number.h"
+#include "kvs/collect.h"
 #include "kvs/commit.h"
 #include "kvs/follow.h"
 #include "kvs/follower.h"
@@ -98,6 +99,12 @@ static const struct rpc_method methods[] = {
       .roles = ROLE_OWNER,
       .flags = RPC_METHOD_STREAMING | RPC_METHOD_SESSION,
       .fn = rpc_follow },
+    { .topic = "kvs.gc", .roles = ROLE_OWNER, .in = "grace?:n", .fn = rpc_gc },
+    { .topic = "kvs.hold",
+      .roles = ROLE_OWNER,
+      .in = "rootref:s",
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_SESSION,
+      .fn = rpc_hold },
     { .topic = "kvs.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
     { .topic = "kvs-watch.lookup",
       .roles = ROLE_USER,
@@ -146,6 +153,8 @@ static void on_stats(json_t *stats, void *arg)
     json_decref(o);
     if (m->follower)
         add_follower_stats(stats, m);
+    if (m->collector && (o = collector_stats(m)))
+        (void)json_object_set_new(stats, "gc", o);
 }
 
 static void on_stats_clear(void *arg)
@@ -162,6 +171,7 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
     struct manager *m = arg;
 
     objcache_set_limit(m->kvs->cache, get_cache_size(config, service_rank(m->svc)));
+    collector_configure(m->collector, config);
     return 0;
 }
 
@@ -234,6 +244,7 @@ static void on_stored(void *arg)
     struct manager *m = arg;
 
     versions_check(m);
+    collector_check(m);
 }
 
 static void on_announce(const char *update, void *arg)
@@ -283,7 +294,7 @@ static int manager_load(struct manager *m)
         log_err("%s", error.text);
         return rc;
     }
-    if ((rc = create_primary(m)) < 0)
+    if ((rc = create_primary(m)) < 0 || (rc = collector_new(m, &m->collector)) < 0)
         return rc;
     service_status(m->svc, "Namespaces served: %u", HASH_COUNT(m->kvs->namespaces->table));
     log_info("started: serving %u namespaces", HASH_COUNT(m->kvs->namespaces->table));
@@ -338,6 +349,7 @@ struct manager *manager_free(struct manager *m)
 {
     if (m) {
         flux_watcher_destroy(m->prepare);
+        m->collector = collector_free(m->collector);
         followers_free(m->followers);
         follower_free(m->follower);
         relays_free(m->relays);

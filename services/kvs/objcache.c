@@ -16,6 +16,8 @@ struct obj {
     struct obj_key key;
     bool stored;
     uint32_t pins;
+    uint64_t trusted; /* epoch */
+    uint64_t group;   /* that it was last a part of */
     size_t cost;
     union {
         struct dir *dir;
@@ -27,6 +29,7 @@ struct obj {
 
 struct objcache {
     size_t limit;
+    uint64_t epoch;
     struct obj *table;
     TAILQ_HEAD(, obj) lru; /* oldest first */
     struct objcache_stats stats;
@@ -65,6 +68,7 @@ int objcache_new(size_t limit_bytes, struct objcache **ret)
     if (!c)
         return -ENOMEM;
     c->limit = limit_bytes;
+    c->epoch = 1;
     TAILQ_INIT(&c->lru);
     *ret = c;
     return 0;
@@ -125,13 +129,20 @@ static unsigned int key_hash(const uint8_t *digest)
     return hash;
 }
 
-struct obj *objcache_find(struct objcache *c, enum obj_kind kind, const uint8_t digest[DIGEST_SIZE])
+struct obj *objcache_peek(struct objcache *c, enum obj_kind kind, const uint8_t digest[DIGEST_SIZE])
 {
     struct obj_key key;
     struct obj *o;
 
     key_set(&key, kind, digest);
     HASH_FIND_BYHASHVALUE(hh, c->table, &key, sizeof(key), key_hash(digest), o);
+    return o;
+}
+
+struct obj *objcache_find(struct objcache *c, enum obj_kind kind, const uint8_t digest[DIGEST_SIZE])
+{
+    struct obj *o = objcache_peek(c, kind, digest);
+
     if (!o) {
         c->stats.misses++;
         return NULL;
@@ -210,6 +221,34 @@ bool obj_stored(const struct obj *o)
 void obj_set_stored(struct obj *o)
 {
     o->stored = true;
+}
+
+uint64_t objcache_epoch(const struct objcache *c)
+{
+    return c->epoch;
+}
+
+void objcache_next_epoch(struct objcache *c)
+{
+    c->epoch++;
+}
+
+bool obj_trusted(const struct objcache *c, const struct obj *o)
+{
+    return o->trusted == c->epoch;
+}
+
+void obj_trust(struct obj *o, uint64_t epoch)
+{
+    o->trusted = epoch;
+}
+
+bool obj_join_group(struct obj *o, uint64_t group)
+{
+    bool joins = o->group != group;
+
+    o->group = group;
+    return joins;
 }
 
 void obj_pin(struct objcache *c, struct obj *o)

@@ -44,6 +44,18 @@ struct blob *obj_blob(struct obj *o);
 /* Known to be in the content store. */
 bool obj_stored(const struct obj *o);
 void obj_set_stored(struct obj *o);
+/* That an object is cached does not mean that it stays in the store: a collection (gc.h) may have
+ * removed it. It is safe to refer to it without storing it again if it was stored, or marked, in
+ * the present epoch; each collection begins another. */
+uint64_t objcache_epoch(const struct objcache *c);
+void objcache_next_epoch(struct objcache *c);
+bool obj_trusted(const struct objcache *c, const struct obj *o);
+void obj_trust(struct obj *o, uint64_t epoch);
+/* True once for each group. */
+bool obj_join_group(struct obj *o, uint64_t group);
+/* As find, without making it the last to be dropped. */
+struct obj *objcache_peek(struct objcache *c, enum obj_kind kind,
+                          const uint8_t digest[DIGEST_SIZE]);
 void obj_pin(struct objcache *c, struct obj *o);
 /* An object that is unpinned without having been stored is forgotten. */
 void obj_unpin(struct objcache *c, struct obj *o);

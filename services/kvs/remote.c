@@ -3,12 +3,17 @@
  * asked; a commit whose outcome is unknown ends the process. The library calls the store at its own
  * socket: when the store is restarted, what was under way fails with ECONNRESET, and the next call
  * connects again. */
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
+#include "base/monotime.h"
+#include "kvs/gc.h"
 #include "kvs/remote.h"
 #include "service/log.h"
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
+
+#define COLLECTION_KEY "kvs-gc" /* checkpoint */
 
 struct remote {
     struct service *svc;
@@ -149,7 +154,146 @@ static void remote_announce(const char *update, void *arg)
     r->on_announce(update, r->arg);
 }
 
+/* --- collections */
+
+static void on_sweep_begin(flux_future_t *f, void *arg)
+{
+    struct remote *r = arg;
+    json_int_t generation = 0;
+    int err = flux_rpc_get_unpack(f, "{s:I}", "generation", &generation) < 0 ? -errno : 0;
+
+    gc_began(r->kvs, err, (uint64_t)generation);
+    flux_future_destroy(f);
+}
+
+static void on_mark(flux_future_t *f, void *arg)
+{
+    struct remote *r = arg;
+    json_int_t unknown = 0;
+    const char *first = NULL;
+    int err =
+        flux_rpc_get_unpack(f, "{s:I s?s}", "unknown", &unknown, "first", &first) < 0 ? -errno : 0;
+
+    if (first)
+        log_debug("a blob is referred to and missing: %s", first);
+    gc_marked(r->kvs, err, (uint64_t)unknown);
+    flux_future_destroy(f);
+}
+
+static void on_sweep_step(flux_future_t *f, void *arg)
+{
+    struct remote *r = arg;
+    struct gc_result step = { 0 };
+    json_int_t looked = 0, removed = 0, bytes = 0;
+    int done = 0;
+    int err = flux_rpc_get_unpack(f, "{s:I s:I s:I s:b}", "looked", &looked, "removed", &removed,
+                                  "bytes", &bytes, "done", &done) < 0
+                  ? -errno
+                  : 0;
+
+    step.looked = (uint64_t)looked;
+    step.removed = (uint64_t)removed;
+    step.bytes = (uint64_t)bytes;
+    gc_stepped(r->kvs, err, &step, done);
+    flux_future_destroy(f);
+}
+
+static int then(struct remote *r, flux_future_t *f, flux_continuation_f cb)
+{
+    if (!f || flux_future_then(f, -1., cb, r) < 0) {
+        int errnum = errno;
+
+        flux_future_destroy(f);
+        return -errnum;
+    }
+    return 0;
+}
+
+static int remote_sweep_begin(void *arg)
+{
+    struct remote *r = arg;
+
+    return then(r, flux_rpc(service_flux(r->svc), "content.sweep-begin", NULL, FLUX_NODEID_ANY, 0),
+                on_sweep_begin);
+}
+
+static int remote_mark(uint64_t generation, const void *digests, size_t count, void *arg)
+{
+    struct remote *r = arg;
+    struct strbuf sb = { 0 };
+    uint64_t be = htobe64(generation);
+    int rc;
+
+    strbuf_add(&sb, &be, sizeof(be));
+    strbuf_add(&sb, digests, count * DIGEST_SIZE);
+    if ((rc = strbuf_error(&sb)) == 0)
+        rc = then(r,
+                  flux_rpc_raw(service_flux(r->svc), "content.mark", sb.data, (int)sb.len,
+                               FLUX_NODEID_ANY, 0),
+                  on_mark);
+    strbuf_deinit(&sb);
+    return rc;
+}
+
+static int remote_sweep_step(uint64_t generation, uint32_t limit, void *arg)
+{
+    struct remote *r = arg;
+
+    return then(r,
+                flux_rpc_pack(service_flux(r->svc), "content.sweep-step", FLUX_NODEID_ANY, 0,
+                              "{s:I s:I}", "generation", (json_int_t)generation, "limit",
+                              (json_int_t)limit),
+                on_sweep_step);
+}
+
+static void remote_sweep_end(uint64_t generation, void *arg)
+{
+    struct remote *r = arg;
+
+    flux_future_destroy(flux_rpc_pack(service_flux(r->svc), "content.sweep-end", FLUX_NODEID_ANY,
+                                      FLUX_RPC_NORESPONSE, "{s:I}", "generation",
+                                      (json_int_t)generation));
+}
+
+int64_t remote_last_collection(struct remote *r)
+{
+    flux_t *h = service_flux(r->svc);
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *noted = flux_rpc_pack(h, "content.checkpoint-get", FLUX_NODEID_ANY, 0, "{s:s}",
+                                         "key", COLLECTION_KEY);
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *begun = flux_rpc(h, "content.sweep-begin", NULL, FLUX_NODEID_ANY, 0);
+    json_int_t seq = 0, generation;
+
+    if (begun && flux_future_wait_for(begun, REMOTE_START_TIMEOUT) == 0 &&
+        flux_rpc_get_unpack(begun, "{s:I}", "generation", &generation) == 0)
+        remote_sweep_end((uint64_t)generation, r);
+    if (noted && flux_future_wait_for(noted, REMOTE_START_TIMEOUT) == 0)
+        (void)flux_rpc_get_unpack(noted, "{s:{s:I}}", "value", "sequence", &seq);
+    return seq;
+}
+
+static void on_noted(flux_future_t *f, void *arg)
+{
+    if (flux_future_get(f, NULL) < 0)
+        log_warning("cannot note the collection: %s", flux_future_error_string(f));
+    flux_future_destroy(f);
+}
+
+void remote_note_collection(struct remote *r, int64_t seq)
+{
+    (void)then(r,
+               flux_rpc_pack(service_flux(r->svc), "content.checkpoint-put", FLUX_NODEID_ANY, 0,
+                             "{s:s s:{s:i s:I s:f}}", "key", COLLECTION_KEY, "value", "version", 1,
+                             "sequence", (json_int_t)seq, "timestamp", walltime()),
+               on_noted);
+}
+
 const struct kvs_backend remote_backend = {
+    .sweep_begin = remote_sweep_begin,
+    .mark = remote_mark,
+    .sweep_step = remote_sweep_step,
+    .sweep_end = remote_sweep_end,
     .announce = remote_announce,
     .load = remote_load,
     .commit = remote_commit,

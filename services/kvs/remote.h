@@ -28,4 +28,9 @@ void remote_set_kvs(struct remote *r, struct kvs *k);
 int remote_get_roots(struct remote *r, json_t **ret);
 int remote_wait_commit(struct remote *r);
 
+/* Before the loop runs: ends a collection that a former process has left. The sequence at which
+ * the last one began that was completed, as noted; 0: none is known. */
+int64_t remote_last_collection(struct remote *r);
+void remote_note_collection(struct remote *r, int64_t seq);
+
 #endif

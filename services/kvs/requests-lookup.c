@@ -54,12 +54,18 @@ void lookups_free(struct manager *m)
         drop_lookup(LIST_FIRST(&m->lookups));
 }
 
-/* A follower knows the primary namespace only: a link has led to another. */
+/* A follower knows the primary namespace only: a link may have led to another. And it may have
+ * fallen so far behind that what it knows was collected. Rank 0 knows better. */
+bool rank_0_knows_better(int errnum)
+{
+    return errnum == ENOTSUP || errnum == EIO;
+}
+
 static bool relay_elsewhere(const struct lookup *lk)
 {
     struct manager *m = remote_arg(lk->k->params.arg);
 
-    return m->follower && relay_request(m, lk->arg) == 0;
+    return m->follower && rank_0_knows_better(-lk->err) && relay_request(m, lk->arg) == 0;
 }
 
 /* Answers and frees both. */
@@ -70,7 +76,7 @@ static void on_lookup_done(struct lookup *lk)
 
     if (text)
         (void)request_respond(req, text);
-    else if (lk->err != -ENOTSUP || !relay_elsewhere(lk))
+    else if (!relay_elsewhere(lk))
         fail_lookup(req, lk->err < 0 ? -lk->err : ENOMEM);
     drop_lookup(lk);
 }

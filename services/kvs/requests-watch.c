@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/base64.h"
 #include "base/hash.h"
+#include "kvs/collect.h"
 #include "kvs/follower.h"
 #include "kvs/relay.h"
 
@@ -149,8 +150,7 @@ static void on_watch_end(struct watch *w, int errnum, void *arg)
 
     watch_get_progress(w, &progress);
     watcher_free(wr);
-    /* A follower knows the primary namespace only: a link has led to another. */
-    if (errnum != ENOTSUP || !m->follower || relay_watch(m, req, &progress) < 0)
+    if (!rank_0_knows_better(errnum) || !m->follower || relay_watch(m, req, &progress) < 0)
         fail_lookup(req, errnum);
 }
 
@@ -247,7 +247,7 @@ int rpc_watch_cancel(struct request *req, void *arg)
         watch_cancel(wr->watch);
         (void)request_end(wr->req);
         watcher_free(wr);
-    } else if (m->follower)
+    } else if (!collector_cancel(m, req, (uint32_t)matchtag) && m->follower)
         (void)relay_watch_cancel(m, req, (uint32_t)matchtag);
     return 0;
 }

@@ -15,6 +15,7 @@ struct version_wait;
 struct followers;
 struct follower;
 struct relays;
+struct collector;
 
 struct manager {
     struct service *svc;
@@ -27,6 +28,7 @@ struct manager {
     struct followers *followers; /* rank 0 of an instance of several nodes */
     struct follower *follower;   /* other ranks */
     struct relays *relays;       /* other ranks */
+    struct collector *collector; /* rank 0 */
     uint64_t nlookups;
     bool stopping;
 };
@@ -38,6 +40,7 @@ static inline struct caller caller_of(const struct request *req)
 
 /* requests-lookup.c */
 const char *errnum_sentence(int errnum); /* NULL: strerror(3) says it all */
+bool rank_0_knows_better(int errnum);    /* than a follower */
 void fail_lookup(struct request *req, int errnum);
 int rpc_lookup(struct request *req, void *arg);
 void lookups_free(struct manager *m);

@@ -57,6 +57,7 @@ struct txn {
     void *arg;
     void (*release)(void *arg); /* if set, frees arg along with the transaction, done or not */
     int err;
+    uint64_t guarded; /* epoch in which its references are known to stay in the store */
     flux_error_t error;
     uint8_t rootref[DIGEST_SIZE];
     int64_t rootseq;

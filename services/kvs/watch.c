@@ -143,6 +143,23 @@ uint64_t watch_looks(const struct kvs *k)
     return k->watches->looks;
 }
 
+int watch_each_root(const struct kvs *k, int (*fn)(const struct node *root, void *arg), void *arg)
+{
+    const struct watch *w;
+    const struct look *l;
+    int rc = 0;
+
+    if (k->watches->nlooks == 0)
+        return 0;
+    TAILQ_FOREACH (w, &k->watches->all, link) {
+        TAILQ_FOREACH (l, &w->looks, link) {
+            if ((rc = fn(l->root, arg)) != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
 static void watch_end(struct watch *w, int errnum)
 {
     if (!w->dead) {

@@ -43,6 +43,9 @@ void watch_get_progress(const struct watch *w, struct watch_progress *ret);
 /* Has everything been delivered that was committed? */
 bool watches_idle(const struct kvs *k);
 
+/* Roots that watches have still to look at. Stops at the first result that is not 0. */
+int watch_each_root(const struct kvs *k, int (*fn)(const struct node *root, void *arg), void *arg);
+
 /* For the committer. prepare: while the namespaces still have both roots, find out who is
  * concerned. run: now that they have settled, look. */
 void watch_prepare(struct kvs *k, const struct touches *touches);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* kvs.gc, kvs.hold, [kvs] gc-threshold.
+ *
+ * A tick of the loop reads a few directories, more when nobody else wants anything, so a commit
+ * never waits for long. At which sequence of the primary namespace the last collection began is a
+ * checkpoint of the content store ("kvs-gc"): the next one is due gc-threshold commits later, also
+ * after a restart. One that failed is tried again after a tenth of that. */
+#include <errno.h>
+#include <flux/kvs.h>
+#include <string.h>
+#include "base/fsd.h"
+#include "base/number.h"
+#include "kvs/collect.h"
+#include "kvs/commit.h"
+#include "kvs/gc.h"
+#include "kvs/relay.h"
+#include "service/log.h"
+
+#define THRESHOLD_DEFAULT 100000 /* commits */
+#define GRACE_DEFAULT     60.    /* seconds */
+#define RETRY_MIN         1000   /* commits */
+#define TICK              0.005  /* seconds */
+#define TICK_GRACE        0.1
+#define DIRS_BUSY         8 /* directories a tick */
+#define DIRS_IDLE         64
+
+struct collector {
+    struct manager *manager;
+    flux_watcher_t *tick;
+    int64_t threshold; /* 0: never by itself */
+    double grace;
+    int64_t last; /* sequence at which the last one began, */
+    int64_t due;  /* the next one begins */
+    uint64_t activity;
+    uint64_t runs, failures;
+    struct gc_result result; /* of the last one */
+    LIST_HEAD(, waiter) waiting;
+    LIST_HEAD(, holding) holdings;
+};
+
+/* A client who wants to know the outcome. */
+struct waiter {
+    LIST_ENTRY(waiter) link;
+    struct request *req;
+};
+
+struct holding {
+    LIST_ENTRY(holding) link;
+    struct manager *manager;
+    struct gc_hold hold;
+    struct request *req;
+};
+
+/* --- ticks */
+
+static int64_t sequence(const struct manager *m)
+{
+    const struct namespace *ns = namespace_find(m->kvs->namespaces, KVS_PRIMARY_NAMESPACE);
+
+    return ns && ns->exists ? ns->seq : 0;
+}
+
+static unsigned int measure_tick(struct collector *c)
+{
+    const struct manager *m = c->manager;
+    uint64_t activity = m->nlookups + commit_stats(m->kvs)->transactions;
+    bool busy = activity != c->activity || !commit_idle(m->kvs);
+
+    c->activity = activity;
+    return busy ? DIRS_BUSY : DIRS_IDLE;
+}
+
+static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct collector *c = arg;
+    enum gc_phase phase;
+
+    gc_work(c->manager->kvs, measure_tick(c));
+    if ((phase = gc_phase(c->manager->kvs)) == GC_IDLE)
+        return;
+    flux_timer_watcher_reset(c->tick, phase == GC_GRACE ? TICK_GRACE : TICK, 0.);
+    flux_watcher_start(c->tick);
+}
+
+/* --- the beginning and the end */
+
+static json_t *pack_result(const struct gc_result *r)
+{
+    return json_pack("{s:I s:I s:I s:I s:I s:f}", "marked", (json_int_t)r->marked, "missing",
+                     (json_int_t)r->missing, "looked", (json_int_t)r->looked, "removed",
+                     (json_int_t)r->removed, "bytes", (json_int_t)r->bytes, "seconds", r->seconds);
+}
+
+static void answer(struct request *req, const struct gc_result *r)
+{
+    CLEANUP(json_decrefp) json_t *o = pack_result(r);
+
+    if (r->err < 0)
+        (void)request_fail(req, -r->err, "%s", r->error.text);
+    else if (!o || request_respond_json(req, o) < 0)
+        (void)request_fail(req, ENOMEM, NULL);
+}
+
+static void waiter_free(struct waiter *w)
+{
+    LIST_REMOVE(w, link);
+    request_on_gone(w->req, NULL, NULL);
+    request_unref(w->req);
+    free(w);
+}
+
+static void on_collected(const struct gc_result *r, void *arg)
+{
+    struct collector *c = arg;
+    int64_t retry = c->threshold / 10 > RETRY_MIN ? c->threshold / 10 : RETRY_MIN;
+    struct waiter *w;
+
+    c->result = *r;
+    c->runs++;
+    c->due = c->last + c->threshold;
+    if (r->err == 0) {
+        remote_note_collection(c->manager->remote, c->last);
+        log_info("collected: %ju of %ju blobs removed, %ju bytes, in %.1f s", (uintmax_t)r->removed,
+                 (uintmax_t)r->looked, (uintmax_t)r->bytes, r->seconds);
+    } else {
+        c->failures++;
+        c->due = sequence(c->manager) + retry;
+        log_warning("the collection of what is not needed was given up: %s", r->error.text);
+    }
+    if (r->missing > 0)
+        log_warning("%ju blobs are referred to and missing: see `fluxctl content check`",
+                    (uintmax_t)r->missing);
+    while ((w = LIST_FIRST(&c->waiting))) {
+        answer(w->req, r);
+        waiter_free(w);
+    }
+}
+
+static int begin(struct collector *c, double grace)
+{
+    int rc = gc_start(c->manager->kvs, grace, on_collected, c);
+
+    if (rc < 0)
+        return rc;
+    c->last = sequence(c->manager);
+    flux_timer_watcher_reset(c->tick, TICK, 0.);
+    flux_watcher_start(c->tick);
+    return 0;
+}
+
+void collector_check(struct manager *m)
+{
+    struct collector *c = m->collector;
+    int rc;
+
+    if (!c || c->threshold == 0 || m->stopping || gc_phase(m->kvs) != GC_IDLE ||
+        sequence(m) < c->due)
+        return;
+    if ((rc = begin(c, c->grace)) < 0) {
+        c->due = sequence(m) + RETRY_MIN;
+        log_warning("cannot begin a collection: %s", strerror(-rc));
+    }
+}
+
+/* --- requests */
+
+static void on_waiter_gone(struct request *req, void *arg)
+{
+    waiter_free(arg);
+}
+
+int rpc_gc(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    struct collector *c = m->collector;
+    double grace;
+    struct waiter *w;
+    int rc;
+
+    if (m->follower)
+        return relay_request(m, req);
+    grace = c->grace;
+    if ((rc = request_unpack(req, "{s?F}", "grace", &grace)) < 0)
+        return rc;
+    if (!(grace >= 0. && grace < 1e6))
+        return request_explain(req, EINVAL, "grace is a number of seconds");
+    if ((rc = begin(c, grace)) < 0 && rc != -EALREADY)
+        return rc;
+    if (!(w = calloc(1, sizeof(*w))))
+        return -ENOMEM;
+    w->req = request_ref(req);
+    LIST_INSERT_HEAD(&c->waiting, w, link);
+    request_on_gone(req, on_waiter_gone, w);
+    return 0;
+}
+
+static void holding_free(struct holding *h)
+{
+    LIST_REMOVE(h, link);
+    gc_release(h->manager->kvs, &h->hold);
+    request_on_gone(h->req, NULL, NULL);
+    request_unref(h->req);
+    free(h);
+}
+
+static void on_holding_gone(struct request *req, void *arg)
+{
+    holding_free(arg);
+}
+
+static void try_hold(struct holding *h)
+{
+    int rc = gc_guard_hold(h->manager->kvs, &h->hold);
+
+    if (rc == -EAGAIN)
+        return;
+    if (rc == 0) {
+        (void)request_respond(h->req, "{}");
+        return;
+    }
+    (void)request_fail(h->req, -rc, "%s",
+                       rc == -ENOENT ? "it is not in the content store any more" : strerror(-rc));
+    holding_free(h);
+}
+
+static void on_guarded(struct gc_guard *guard)
+{
+    try_hold(container_of(guard, struct holding, hold.guard));
+}
+
+int rpc_hold(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    enum digest_algorithm alg;
+    struct holding *h;
+    const char *ref;
+    int rc;
+
+    if (m->follower)
+        return relay_watch(m, req, NULL);
+    if ((rc = request_unpack(req, "{s:s}", "rootref", &ref)) < 0)
+        return rc;
+    if (!(h = calloc(1, sizeof(*h))))
+        return -ENOMEM;
+    if (blobref_parse(ref, &alg, h->hold.root) < 0 || alg != m->kvs->params.hash) {
+        free(h);
+        return request_explain(req, EINVAL, "rootref is not a blobref of this instance's hash");
+    }
+    h->manager = m;
+    h->hold.guard.done = on_guarded;
+    h->req = request_ref(req);
+    LIST_INSERT_HEAD(&m->collector->holdings, h, link);
+    gc_hold(m->kvs, &h->hold);
+    request_on_gone(req, on_holding_gone, h);
+    try_hold(h);
+    return 0;
+}
+
+bool collector_cancel(struct manager *m, const struct request *req, uint32_t matchtag)
+{
+    struct holding *h;
+
+    if (!m->collector)
+        return false;
+    LIST_FOREACH(h, &m->collector->holdings, link)
+    {
+        if (matchtag_of(h->req) == matchtag && request_same_client(h->req, req)) {
+            (void)request_end(h->req);
+            holding_free(h);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- all of it */
+
+json_t *collector_stats(const struct manager *m)
+{
+    const struct collector *c = m->collector;
+    const enum gc_phase phase = gc_phase(m->kvs);
+    json_t *o = pack_result(phase == GC_IDLE ? &c->result : gc_progress(m->kvs));
+
+    if (!o || json_object_set_new(o, "phase", json_string(gc_phase_name(phase))) < 0 ||
+        json_object_set_new(o, "runs", json_integer((json_int_t)c->runs)) < 0 ||
+        json_object_set_new(o, "failures", json_integer((json_int_t)c->failures)) < 0 ||
+        json_object_set_new(o, "due", json_integer(c->threshold ? (json_int_t)c->due : 0)) < 0) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
+static int64_t get_threshold(const json_t *kvs)
+{
+    const json_t *o = json_object_get(kvs, "gc-threshold");
+
+    if (!o)
+        return THRESHOLD_DEFAULT;
+    if (json_is_integer(o) && json_integer_value(o) >= 0)
+        return json_integer_value(o);
+    log_warning("kvs.gc-threshold is not a number of commits, using %d", THRESHOLD_DEFAULT);
+    return THRESHOLD_DEFAULT;
+}
+
+static double get_grace(const json_t *kvs)
+{
+    const json_t *o = json_object_get(kvs, "gc-grace");
+    double seconds = json_number_value(o);
+
+    if (!o)
+        return GRACE_DEFAULT;
+    if ((json_is_number(o) ||
+         (json_is_string(o) && fsd_parse(json_string_value(o), &seconds) == 0)) &&
+        seconds >= 0. && seconds < 1e6)
+        return seconds;
+    log_warning("kvs.gc-grace is not a duration, using %g s", GRACE_DEFAULT);
+    return GRACE_DEFAULT;
+}
+
+void collector_configure(struct collector *c, const json_t *config)
+{
+    const json_t *kvs = json_object_get(config, "kvs");
+
+    if (!c)
+        return;
+    c->threshold = get_threshold(kvs);
+    c->grace = get_grace(kvs);
+    c->due = c->last + c->threshold;
+}
+
+int collector_new(struct manager *m, struct collector **ret)
+{
+    struct collector *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return -ENOMEM;
+    c->manager = m;
+    LIST_INIT(&c->waiting);
+    LIST_INIT(&c->holdings);
+    c->last = remote_last_collection(m->remote);
+    collector_configure(c, service_config(m->svc));
+    if (!(c->tick = flux_timer_watcher_create(service_reactor(m->svc), TICK, 0., on_tick, c))) {
+        free(c);
+        return -ENOMEM;
+    }
+    *ret = c;
+    return 0;
+}
+
+struct collector *collector_free(struct collector *c)
+{
+    if (c) {
+        flux_watcher_destroy(c->tick);
+        while (!LIST_EMPTY(&c->waiting))
+            waiter_free(LIST_FIRST(&c->waiting));
+        while (!LIST_EMPTY(&c->holdings))
+            holding_free(LIST_FIRST(&c->holdings));
+        free(c);
+    }
+    return NULL;
+}

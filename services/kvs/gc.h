@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Collection: finds out which blobs the roots lead to, and has the content store remove the rest,
+ * in steps between other work. What each step may cost is bounded. */
+#ifndef KVS_GC_H
+#define KVS_GC_H
+
+#include "base/list.h"
+#include "kvs/kvs.h"
+
+struct txn;
+
+enum gc_phase {
+    GC_IDLE,
+    GC_BEGIN, /* the content store is being told, and a commit under way is waited for */
+    GC_MARK,  /* what the roots lead to is marked */
+    GC_GRACE, /* who reads an older root has time to come to an end */
+    GC_SWEEP  /* what is not marked is removed */
+};
+
+struct gc_result {
+    int err; /* 0 or -errno; -ESTALE: the content store was restarted, begin anew */
+    flux_error_t error;
+    uint64_t marked;  /* references */
+    uint64_t missing; /* of them, blobs that are not in the store */
+    uint64_t looked, removed, bytes;
+    double seconds;
+};
+
+int gc_new(struct kvs *k, struct gc **ret);
+struct gc *gc_free(struct gc *gc);
+
+/* Begins one, of all namespaces. -EALREADY. done: when it is over. */
+int gc_start(struct kvs *k, double grace_seconds,
+             void (*done)(const struct gc_result *r, void *arg), void *arg);
+enum gc_phase gc_phase(const struct kvs *k);
+const char *gc_phase_name(enum gc_phase phase);
+const struct gc_result *gc_progress(const struct kvs *k); /* of this one, or the last */
+/* A step, of at most so many directories. To be called again and again until it is idle. */
+void gc_work(struct kvs *k, unsigned int directories);
+
+/* --- those who refer to what no root leads to, or will not soon */
+
+struct gc_guard {
+    void (*done)(struct gc_guard *guard); /* set by the user: now ask again */
+    /* Private. */
+    TAILQ_ENTRY(gc_guard) link;
+    bool waiting;  /* in the queue */
+    bool asked;    /* what it is about has been added to what is to be marked */
+    bool answered; /* the answer is in err */
+    int err;
+};
+
+/* Sees to it that what a transaction refers to stays. 0: it does. -EAGAIN: done follows, ask again
+ * then. -ENOENT: some of it is gone. */
+int gc_guard_txn(struct kvs *k, struct gc_guard *guard, const struct txn *t);
+void gc_unguard(struct kvs *k, struct gc_guard *guard);
+
+/* A snapshot that somebody reads: it stays while it is held. */
+struct gc_hold {
+    LIST_ENTRY(gc_hold) link;
+    struct gc_guard guard;
+    uint8_t root[DIGEST_SIZE];
+};
+void gc_hold(struct kvs *k, struct gc_hold *hold);      /* root and guard.done are set */
+int gc_guard_hold(struct kvs *k, struct gc_hold *hold); /* as gc_guard_txn */
+void gc_release(struct kvs *k, struct gc_hold *hold);
+
+/* Answers of the backend. err: 0 or -errno. */
+void gc_began(struct kvs *k, int err, uint64_t generation);
+void gc_marked(struct kvs *k, int err, uint64_t unknown);
+void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done);
+
+#endif

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""Collection of blobs that nobody needs: what is needed stays, whatever happens meanwhile."""
+import json
+import os
+import random
+import signal
+import subprocess
+import tarfile
+import threading
+
+from embedded import Instance, wait_until
+from test_tree import Tree
+
+
+def stats(i, service="kvs"):
+    return json.loads(i.flux("module", "stats", service))
+
+
+def value(key, n):
+    return f"{key}:{n}:" + "x" * 700
+
+
+def put(i, keys, n):
+    i.flux("kvs", "put", *(f"{k}={value(k, n)}" for k in keys))
+
+
+def removed(i):
+    out = i.flux("content", "gc", "--grace=0")
+    assert out.startswith("removed "), out
+    return int(out.split()[1])
+
+
+def drop(i):
+    i.flux("kvs", "dropcache")
+    i.flux("content", "dropcache")
+
+
+KEYS = [f"d.k{n}" for n in range(100)]
+
+
+def test_what_is_not_needed_any_more_is_removed_and_the_rest_is_read(fresh_instance):
+    i = fresh_instance
+    for n in range(3):
+        put(i, KEYS, n)
+    assert removed(i) >= 200
+    drop(i)
+    assert i.flux("kvs", "get", *KEYS).split("\n") == [value(k, 2) for k in KEYS]
+    assert removed(i) < 20  # its own traces
+    # what was removed comes again
+    put(i, KEYS, 0)
+    drop(i)
+    assert i.flux("kvs", "get", *KEYS).split("\n") == [value(k, 0) for k in KEYS]
+
+
+def test_only_the_owner_may_ask_and_wrong_words_are_refused(fresh_instance):
+    r = fresh_instance.run("content", "gc", "--grace=soon", check=False)
+    assert r.returncode == 1 and "--grace" in r.stderr
+
+
+def test_so_many_commits_begin_one_by_themselves(build, tmp_path):
+    (tmp_path / "kvs.toml").write_text('[kvs]\ngc-threshold = 40\ngc-grace = "0s"\n')
+    with Instance(build, tmp_path, args=["-c", str(tmp_path)]) as i:
+        before = stats(i)["gc"]["due"]
+        assert before == 40
+        for n in range(60):
+            put(i, KEYS[:3], n)
+        wait_until("a collection", lambda: stats(i)["gc"]["runs"] > 0 and stats(i)["gc"]["phase"] == "idle")
+        assert stats(i)["gc"]["due"] > before
+        due = stats(i)["gc"]["due"]
+        os.kill(stats(i)["pid"], signal.SIGKILL)
+        wait_until("the next process", lambda: i.run("kvs", "version", check=False).returncode == 0)
+        assert stats(i)["gc"]["due"] == due, "it is known after a restart"
+        drop(i)
+        assert i.flux("kvs", "get", KEYS[0]).strip() == value(KEYS[0], 59)
+
+
+def test_nothing_is_lost_when_daemons_are_killed_while_they_collect(fresh_instance):
+    i = fresh_instance
+    known = {}  # key -> number of the last commit that was acknowledged
+    over = threading.Event()
+
+    def write():
+        n = 0
+        while not over.is_set():
+            keys = random.sample(KEYS, 5)
+            for k in keys:
+                known.pop(k, None)  # not known until it is acknowledged
+            # small numbers: old values come again
+            r = i.run("kvs", "put", *(f"{k}={value(k, n % 4)}" for k in keys), check=False)
+            if r.returncode == 0:
+                known.update({k: n % 4 for k in keys})
+            n += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(12):
+            gc = i.popen("content", "gc", "--grace=0")
+            service = random.choice(["kvs", "content"])
+            r = i.run("module", "stats", service, check=False)
+            if r.returncode == 0:
+                os.kill(json.loads(r.stdout)["pid"], signal.SIGKILL)
+            gc.communicate(timeout=60)
+    finally:
+        over.set()
+        writer.join()
+    wait_until("a collection", lambda: i.run("content", "gc", "--grace=0", check=False).returncode == 0)
+    drop(i)
+    assert len(known) > 20
+    for k, n in known.items():
+        assert i.flux("kvs", "get", k).strip() == value(k, n)
+    assert stats(i)["gc"]["missing"] == 0
+
+
+def test_an_archive_is_whole_although_what_it_reads_is_collected_meanwhile(fresh_instance, tmp_path):
+    i = fresh_instance
+    put(i, KEYS, 0)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    dump = i.popen("dump", "-q", str(fifo))
+    with open(fifo, "rb") as f:
+        archive = f.read(1)  # the dump has begun, and waits for a reader
+        put(i, KEYS, 1)
+        drop(i)
+        removed(i)
+        archive += f.read()
+    assert dump.wait(timeout=60) == 0
+    (tmp_path / "o.tar").write_bytes(archive)
+    i.flux("restore", "--verify", str(tmp_path / "o.tar"))
+    with tarfile.open(tmp_path / "o.tar") as t:
+        assert t.extractfile("d/k99").read().decode() == value("d.k99", 0)
+    assert removed(i) >= 100, "it is not held any longer"
+
+
+def test_a_reference_to_something_that_is_gone_is_refused_or_whole(fresh_instance):
+    i = fresh_instance
+    put(i, KEYS, 0)
+    snapshot = i.flux("kvs", "get", "-t", "d").strip()
+    put(i, KEYS, 1)
+    assert i.flux("kvs", "dir", "-a", i.flux("kvs", "getroot").strip(), "d").count("\n") == 99
+    removed(i)
+    drop(i)
+    r = i.run("kvs", "get", "-a", snapshot, "k1", check=False)
+    assert r.returncode == 1 and r.stderr.count("\n") == 1
+
+
+def test_followers_that_fell_behind_read_on(build, tmp_path):
+    with Tree(build, tmp_path, size=3) as t:
+        t.say(0, "kvs", "put", *(f"{k}={value(k, 0)}" for k in KEYS))
+        t.say(2, "kvs", "wait", t.say(0, "kvs", "version"))
+        watch = subprocess.Popen([t.fluxctl, "kvs", "get", "--watch", KEYS[0]], text=True, stdout=subprocess.PIPE,
+                                 env={**t.env, "FLUX_URI": f"local://{t.node(2)}/local"})
+        assert watch.stdout.readline().strip() == value(KEYS[0], 0)
+        pid = json.loads(t.say(2, "module", "stats", "kvs"))["pid"]
+        t.say(2, "content", "dropcache")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for n in range(1, 4):
+                t.say(0, "kvs", "put", *(f"{k}={value(k, n)}" for k in KEYS))
+            assert "removed" in t.say(0, "content", "gc", "--grace=0")
+            reader = subprocess.Popen([t.fluxctl, "kvs", "get", KEYS[7]], text=True, stdout=subprocess.PIPE,
+                                      env={**t.env, "FLUX_URI": f"local://{t.node(2)}/local"})
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert reader.communicate(timeout=60)[0].strip() in {value(KEYS[7], n) for n in range(4)}
+        seen = [watch.stdout.readline().strip()]
+        while seen[-1] != value(KEYS[0], 3):
+            seen.append(watch.stdout.readline().strip())
+        assert seen == sorted(seen)
+        watch.kill()
+        watch.communicate()
+        assert t.say(2, "kvs", "get", *KEYS).split("\n") == [value(k, 3) for k in KEYS]
