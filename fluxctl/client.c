@@ -20,11 +20,16 @@ void client_set_command(const char *name)
     command_name = name;
 }
 
-static void begin_message(FILE *f)
+/* In one write: others may be writing to the same terminal. why may be NULL. */
+static void print_message(FILE *f, const char *fmt, va_list ap, const char *why)
 {
+    CLEANUP(freep) char *text = NULL;
+
     (void)fflush(stdout);
-    fprintf(f, "flux%s%.*s: ", command_name[0] ? "-" : "", (int)strcspn(command_name, " "),
-            command_name);
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    fprintf(f, "flux%s%.*s: %s%s%s\n", command_name[0] ? "-" : "", (int)strcspn(command_name, " "),
+            command_name, text ? text : "out of memory", why ? ": " : "", why ? why : "");
 }
 
 /* What went wrong before this flush is not known any more. */
@@ -49,11 +54,9 @@ int complain(const char *fmt, ...)
 {
     va_list ap;
 
-    begin_message(stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    print_message(stderr, fmt, ap, NULL);
     va_end(ap);
-    fputc('\n', stderr);
     return EXIT_FAILURE;
 }
 
@@ -61,11 +64,9 @@ int complain_to(FILE *f, const char *fmt, ...)
 {
     va_list ap;
 
-    begin_message(f);
     va_start(ap, fmt);
-    vfprintf(f, fmt, ap);
+    print_message(f, fmt, ap, NULL);
     va_end(ap);
-    fputc('\n', f);
     return EXIT_FAILURE;
 }
 
@@ -82,11 +83,9 @@ int complain_future(flux_future_t *f, const char *fmt, ...)
     const char *reason = future_reason(f);
     va_list ap;
 
-    begin_message(stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    print_message(stderr, fmt, ap, reason);
     va_end(ap);
-    fprintf(stderr, ": %s\n", reason);
     return EXIT_FAILURE;
 }
 

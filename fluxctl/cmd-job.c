@@ -57,30 +57,6 @@ static int run_attach(const struct cmdline *c)
                                                .verbose = cmdline_count(c, "verbose") });
 }
 
-/* "cancel ID... [message]": words that are no job ids end the list. */
-static int run_cancel(const struct cmdline *c)
-{
-    CLEANUP(flux_closep) flux_t *h = NULL;
-    CLEANUP(freep) char *message = NULL;
-    int status = EXIT_SUCCESS;
-    flux_jobid_t id;
-    int n = 0;
-
-    while (n < c->argc && flux_job_id_parse(c->argv[n], &id) == 0)
-        n++;
-    if (n == 0)
-        return complain("'%s' is not a job id", c->argv[0]);
-    message =
-        cmdline_has(c, "message") ? strdup(cmdline_string(c, "message", "")) : cmdline_join(c, n);
-    if (!(h = client_open()))
-        return EXIT_FAILURE;
-    for (int i = 0; i < n; i++) {
-        (void)flux_job_id_parse(c->argv[i], &id);
-        status |= finish(flux_job_cancel(h, id, message), "cancel", id);
-    }
-    return status;
-}
-
 static int run_kill(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
@@ -421,10 +397,6 @@ static const struct option attach_options[] = {
     { 'v', "verbose", NULL, "-vv: job events, -vvv: execution events too" },
     { 0 },
 };
-static const struct option cancel_options[] = {
-    { 'm', "message", "TEXT", "Why" },
-    { 0 },
-};
 static const struct option signal_options[] = {
     { 's', "signal", "SIG", "Name or number of the signal (default TERM)" },
     { 0 },
@@ -474,10 +446,8 @@ static const struct option killall_options[] = {
 };
 
 const struct command cmd_job[] = {
-    { "cancel", "JOBID... [MESSAGE...]", "Cancel jobs", cancel_options, 1, -1, 0, run_cancel },
     { "job attach", "JOBID", "Show the output of a job and wait for its end", attach_options, 1, 1,
       0, run_attach },
-    { "job cancel", "JOBID... [MESSAGE...]", "Cancel jobs", cancel_options, 1, -1, 0, run_cancel },
     { "job cancelall", "[MESSAGE...]", "Cancel many jobs", cancelall_options, 0, -1, 0,
       run_cancelall },
     { "job id", "[JOBID...]", "Convert job ids to another spelling", id_options, 0, -1, 0, run_id },

@@ -20,6 +20,7 @@ static const struct family {
     { "Jobs", cmd_batch },
     { "Jobs", cmd_alloc },
     { "Jobs", cmd_jobs },
+    { "Jobs", cmd_cancel },
     { "Jobs", cmd_job },
     { "Jobs", cmd_job_purge },
     { "Jobs", cmd_job_eventlog },

@@ -9,6 +9,7 @@ extern const struct command cmd_alloc[];
 extern const struct command cmd_attr[];
 extern const struct command cmd_batch[];
 extern const struct command cmd_bulksubmit[];
+extern const struct command cmd_cancel[];
 extern const struct command cmd_content[];
 extern const struct command cmd_content_gc[];
 extern const struct command cmd_dump[];

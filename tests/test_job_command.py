@@ -493,3 +493,38 @@ def test_memo_refuses(instance, held, memo, why):
 def test_a_memo_is_for_a_job_that_has_not_ended(instance, failed):
     r = instance.run("job", "memo", failed, "a=1", check=False)
     assert r.returncode == 1 and r.stderr == f"flux-job: cannot note that of job {failed}: the job has ended\n"
+
+
+# --- cancel
+
+
+def said(r):
+    assert r.returncode == 0 and r.stdout == "", r
+    return r.stderr
+
+
+def test_cancel_takes_all_jobs_of_a_selection(fresh_instance):
+    i = fresh_instance
+    held = [i.flux("submit", "--urgency=hold", "true") for _ in range(3)]
+    run = i.flux("submit", "sleep", "300")
+    i.run("job", "wait-event", run, "start")
+    assert said(i.run("cancel", "--user=all", "--dry-run")) == "flux-cancel: Would cancel 4 jobs\n" and said(i.run("cancel", "-n", "-s", "run")) == "flux-cancel: Would cancel 1 job\n"
+    assert said(i.run("cancel", "-u", "4242")) == "flux-cancel: Canceled 0 jobs (0 errors)\n" and said(i.run("cancel", "-q", "-u", "4242")) == ""
+    assert said(i.run("cancel", "--states=pending", "for", "good", "reasons")) == "flux-cancel: Canceled 3 jobs (0 errors)\n"
+    assert {i.flux("jobs", "-no", "{result} {exception.note}", id) for id in held} == {"CANCELED for good reasons"} and i.flux("jobs", "-no", "{state}", run) == "RUN"
+    assert said(i.run("cancel", "--all", "-m", "the end")) == "flux-cancel: Canceled 1 job (0 errors)\n"
+    i.run("job", "wait-event", run, "clean")
+    assert i.flux("jobs", "-no", "{result} {exception.note}", run) == "CANCELED the end"
+
+
+@pytest.mark.parametrize("args, why", [([], "say which jobs"), (["x!"], "'x!' is not a job id"), (["--all", "ƒ2"], "exclude each other"), (["-n", "ƒ2"], "--dry-run is for"), (["-q", "ƒ2"], "--quiet is for"),
+                                       (["-s", "tired"], "--states"), (["-u", "no such"], "no user"), (["ƒ2"], "cannot cancel job ƒ2")])
+def test_cancel_says_what_is_wrong(instance, args, why):
+    r = instance.run("cancel", *args, check=False)
+    assert r.returncode == 1 and r.stdout == "" and why in r.stderr and r.stderr.startswith("flux-cancel: "), r
+
+
+def test_words_of_the_reason_may_look_like_job_ids(instance):
+    first, second = (instance.flux("submit", "--urgency=hold", "true") for _ in range(2))
+    instance.run("cancel", first, "f" + second[1:], "for", "foo")
+    assert {instance.flux("jobs", "-no", "{result} {exception.note}", id) for id in (first, second)} == {"CANCELED for foo"}
