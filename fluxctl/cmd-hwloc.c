@@ -90,7 +90,6 @@ static int for_each_topology(const struct cmdline *c, topology_f fn, void *arg)
 static int run_info(const struct cmdline *c)
 {
     struct counts n = { 0 };
-
     const int status = for_each_topology(c, add_counts, &n);
 
     if (status != EXIT_SUCCESS && n.machines == 0)
@@ -100,7 +99,7 @@ static int run_info(const struct cmdline *c)
     else
         printf("%zu Machine%s, %zu Core%s, %zu PU%s\n", n.machines, plural(n.machines), n.cores,
                plural(n.cores), n.pus, plural(n.pus));
-    return EXIT_SUCCESS;
+    return status;
 }
 
 static int run_topology(const struct cmdline *c)

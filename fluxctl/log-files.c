@@ -163,6 +163,8 @@ int log_files_read(const char *dir, int follow, log_record_f cb, void *arg)
                    inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0))
         return -errno;
     rc = read_pass(&rd, cb, arg);
+    if (rc == 0)
+        cb(NULL, arg);
     while (rc == 0 && follow && (rc = wait_change(fd)) == 0)
         rc = read_pass(&rd, cb, arg);
     reader_deinit(&rd);

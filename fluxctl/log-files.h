@@ -5,6 +5,7 @@
 
 #include "log-record.h"
 
+/* r NULL, once: all that there were have been given. */
 typedef void (*log_record_f)(const struct log_record *r, void *arg);
 
 /* All records of all files in order of time, then with `follow` those that are added. 0 or -errno;

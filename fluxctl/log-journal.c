@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
@@ -68,7 +69,7 @@ static void copy_field(sd_journal *j, const char *name, char *buf, size_t size,
 static void deliver(sd_journal *j, log_record_f cb, void *arg)
 {
     struct log_record r = { .level = 6 };
-    char level[8];
+    char level[8], service[sizeof(r.service) + 5];
 
     if (sd.get_realtime_usec(j, &r.usec) < 0 || !(r.message = get_field(j, "MESSAGE")))
         return;
@@ -76,6 +77,8 @@ static void deliver(sd_journal *j, log_record_f cb, void *arg)
     (void)number_parse_int(level, 0, 7, &r.level);
     copy_field(j, "FLUX_RANK", r.rank, sizeof(r.rank), "?");
     copy_field(j, "FLUX_SERVICE", r.service, sizeof(r.service), "flux");
+    copy_field(j, "SYSLOG_IDENTIFIER", service, sizeof(service), r.service); /* logger --appname */
+    log_record_name_service(&r, service);
     cb(&r, arg);
     log_record_deinit(&r);
 }
@@ -100,6 +103,7 @@ static int match(sd_journal *j, const char *instance)
 int log_journal_read(const char *instance, int follow, log_record_f cb, void *arg)
 {
     sd_journal *j = NULL;
+    bool told = false;
     int rc;
 
     if ((rc = load()) < 0 || (rc = sd.open(&j, SD_JOURNAL_LOCAL_ONLY)) < 0)
@@ -108,6 +112,9 @@ int log_journal_read(const char *instance, int follow, log_record_f cb, void *ar
     while (rc >= 0) {
         while ((rc = sd.next(j)) > 0)
             deliver(j, cb, arg);
+        if (rc == 0 && !told)
+            cb(NULL, arg);
+        told = true;
         if (rc < 0 || !follow)
             break;
         rc = sd.wait(j, UINT64_MAX);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Records of the log. Control characters in a message are shown as dots: a log must not drive the
- * terminal. */
+/* Records of the log. */
 #include "log-record.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/jsonx.h"
@@ -39,6 +36,12 @@ static const char *field(const json_t *o, const char *name, const char *fallback
     return s ? s : fallback;
 }
 
+void log_record_name_service(struct log_record *r, const char *identifier)
+{
+    snprintf(r->service, sizeof(r->service), "%s",
+             strncmp(identifier, "flux-", 5) == 0 ? identifier + 5 : identifier);
+}
+
 int log_record_parse(struct log_record *r, const char *line, size_t len)
 {
     CLEANUP(json_decrefp) json_t *o = jsonx_decode_object(line, len, NULL);
@@ -51,8 +54,7 @@ int log_record_parse(struct log_record *r, const char *line, size_t len)
         return -EPROTO;
     (void)number_parse_int(field(o, "PRIORITY", ""), 0, 7, &r->level);
     snprintf(r->rank, sizeof(r->rank), "%s", field(o, "FLUX_RANK", "?"));
-    snprintf(r->service, sizeof(r->service), "%s",
-             strncmp(service, "flux-", 5) == 0 ? service + 5 : service);
+    log_record_name_service(r, service);
     r->message = strdup(field(o, "MESSAGE", ""));
     return r->message ? 0 : -ENOMEM;
 }
@@ -61,19 +63,4 @@ void log_record_deinit(struct log_record *r)
 {
     free(r->message);
     r->message = NULL;
-}
-
-void log_record_print(const struct log_record *r, FILE *f)
-{
-    time_t seconds = (time_t)(r->usec / 1000000);
-    char stamp[40] = "";
-    struct tm tm;
-
-    if (gmtime_r(&seconds, &tm))
-        (void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-    fprintf(f, "%s.%06uZ %s.%s[%s]: ", stamp, (unsigned)(r->usec % 1000000), r->service,
-            log_level_name(r->level), r->rank);
-    for (const char *s = r->message; *s; s++)
-        fputc(iscntrl((unsigned char)*s) ? '.' : *s, f);
-    fputc('\n', f);
 }

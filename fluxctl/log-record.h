@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Records of the log, from JSON lines or from the journal, and how they are printed. */
+/* Records of the log, from JSON lines or from the journal. */
 #ifndef FLUXCTL_LOG_RECORD_H
 #define FLUXCTL_LOG_RECORD_H
 
@@ -11,16 +11,16 @@ struct log_record {
     uint64_t usec; /* since 1970 */
     int level;
     char rank[12];
+    char host[65]; /* "": not to be shown */
     char service[64];
     char *message; /* owned */
 };
 
 /* One line of a log file. 0 or -EPROTO. */
 int log_record_parse(struct log_record *r, const char *line, size_t len);
+/* "flux-kvs" is the service kvs; others are as they are. */
+void log_record_name_service(struct log_record *r, const char *identifier);
 void log_record_deinit(struct log_record *r);
-
-/* "2026-11-21T01:20:27.123456Z kvs.info[0]: message" */
-void log_record_print(const struct log_record *r, FILE *f);
 
 const char *log_level_name(int level);
 int log_level_parse(const char *name); /* -1: unknown */

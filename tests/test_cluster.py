@@ -61,6 +61,18 @@ def summary(node):
     return flux(node, "overlay", "status", "-s", check=False).stdout.strip()
 
 
+def test_the_logs_of_all_nodes_are_shown_as_one_in_order_of_time(cluster):
+    for i in (2, 0, 3):
+        flux(cluster[i], "logger", f"merged from {i}")
+    for node in cluster:
+        node.run("journalctl", "--sync")
+    lines = [l for l in flux(cluster[1], "dmesg", "--all", "-s", "logger").stdout.splitlines() if "merged from" in l]
+    assert [l.split(" ", 1)[1] for l in lines] == [f"node{i} logger.info[{i}]: merged from {i}" for i in (2, 0, 3)]
+    assert lines == sorted(lines)
+    one = flux(cluster[1], "dmesg", "-r", "node3", "-s", "logger", "--json").stdout.splitlines()[-1]
+    assert '"_HOSTNAME":"node3"' in one and "merged from 3" in one
+
+
 def test_four_nodes_form_one_instance(cluster):
     lines = flux(cluster[0], "overlay", "status", "--no-pretty").stdout.splitlines()
     assert [line.split(":")[0].strip() for line in lines] == ["0 node0", "1 node1", "3 node3", "2 node2"]
