@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* fluxctl exec: run a command on nodes of the instance (RFC 42), for administrators and tests.
- * Exits with the largest exit status, 128 + signal counted in; 68 if a rank does not exist.
+ * Exits with the largest exit status, 128 + signal counted in; 68 if a rank does not exist, 126 and
+ * 127 as a shell does.
  *
  * Of all ranks no more than WINDOW are being started at a time; all run at once. A signal goes to
  * those that run, and ranks whose turn has not come by then are left out.
@@ -19,13 +20,17 @@
 #include "client.h"
 #include "env-rules.h"
 #include "families.h"
+#include "ranks.h"
 
-#define WANT_STDOUT 1
-#define WANT_STDERR 2
-#define WANT_CREDIT 8
-#define CHUNK       16384
-#define WINDOW      64      /* start requests in flight */
-#define HASTE_USEC  1000000 /* between two SIGINTs that mean "at once" */
+#define WANT_STDOUT           1
+#define WANT_STDERR           2
+#define WANT_CREDIT           8
+#define CHUNK                 16384
+#define WINDOW                64      /* start requests in flight */
+#define HASTE_USEC            1000000 /* between two SIGINTs that mean "at once" */
+
+#define STATUS_NOT_EXECUTABLE 126 /* as shells say it */
+#define STATUS_NOT_FOUND      127
 
 struct exec;
 
@@ -43,6 +48,7 @@ struct exec {
     flux_reactor_t *reactor;
     const struct cmdline *c;
     json_t *cmd;
+    struct hostlist *hosts; /* NULL: not asked for yet */
     struct process *processes;
     size_t count, asked, answered, running; /* running: or their turn is yet to come */
     flux_watcher_t *input;                  /* NULL: none, or it has ended */
@@ -195,13 +201,48 @@ static void on_started(struct process *p, int pid)
     on_answered(p);
 }
 
-static void on_error(struct process *p)
+static int status_of_error(int errnum)
 {
-    raise_status(p->x, errno == EHOSTUNREACH ? EX_NOHOST : errno == ENOENT ? 127 : 1);
-    if (p->pid)
-        complain_future(p->f, "rank %u: lost '%s' (process %d)", p->rank, p->x->c->argv[0], p->pid);
+    switch (errnum) {
+    case EHOSTUNREACH:
+        return EX_NOHOST;
+    case ENOENT:
+        return STATUS_NOT_FOUND;
+    case EACCES:
+    case ENOEXEC:
+        return STATUS_NOT_EXECUTABLE;
+    default:
+        return EXIT_FAILURE;
+    }
+}
+
+static const char *host_of(struct exec *x, uint32_t rank)
+{
+    const char *host;
+
+    if (!x->hosts)
+        x->hosts = ranks_hosts(x->h);
+    host = x->hosts ? hostlist_nth(x->hosts, (int)rank) : NULL;
+    return host ? host : "?";
+}
+
+static void on_error(struct process *p, int errnum)
+{
+    const char *what = p->x->c->argv[0], *host = host_of(p->x, p->rank);
+
+    raise_status(p->x, status_of_error(errnum));
+    if (errnum == ECONNRESET && p->pid)
+        complain(
+            "rank %u (%s): '%s' (process %d) was ended: flux-exec(8) of that node was restarted",
+            p->rank, host, what, p->pid);
+    else if (errnum == ECONNRESET)
+        complain("rank %u (%s): '%s' was not run: flux-exec(8) of that node was being restarted, "
+                 "try again",
+                 p->rank, host, what);
+    else if (p->pid)
+        complain_future(p->f, "rank %u (%s): lost '%s' (process %d)", p->rank, host, what, p->pid);
     else
-        complain_future(p->f, "rank %u: cannot run '%s'", p->rank, p->x->c->argv[0]);
+        complain_future(p->f, "rank %u (%s): cannot run '%s'", p->rank, host, what);
 }
 
 static void on_finished(struct process *p, int status)
@@ -223,7 +264,7 @@ static void on_response(flux_future_t *f, void *arg)
 
     if (flux_rpc_get(f, &s) < 0) {
         if (errno != ENODATA)
-            on_error(p);
+            on_error(p, errno);
         on_answered(p);
         end_process(p);
         return;
@@ -397,6 +438,7 @@ static int run_exec(const struct cmdline *c)
     for (size_t i = 0; i < x.count; i++)
         flux_future_destroy(x.processes[i].f);
     json_decref(x.cmd);
+    hostlist_destroy(x.hosts);
     free(x.processes);
     idset_destroy(ranks);
     flux_close(x.h);

@@ -97,10 +97,44 @@ def test_a_rank_whose_flux_exec_is_killed_is_named_and_the_others_go_on(tree):
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert sorted(p.stdout.readline() for _ in range(4)) == [f"{r}: ready\n" for r in range(4)]
     os.kill(daemon(tree, "exec", 2), signal.SIGKILL)
-    assert p.stderr.readline().startswith("flux-exec: rank 2: lost 'sh'")
+    said = p.stderr.readline()
+    assert said.startswith(f"flux-exec: rank 2 ({os.uname().nodename}): 'sh' (process ")
+    assert said.endswith("was ended: flux-exec(8) of that node was restarted\n")
     out, _ = p.communicate("x\n", timeout=30)
     assert sorted(out.splitlines()) == ["0: x", "1: x", "3: x"]
     assert p.returncode == 1
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("whose", ["the command", "the service of a node"])
+def test_no_process_outlives_the_command_or_the_service_that_runs_it(tree, tmp_path, whose, sig):
+    env = {**tree.env, "FLUX_URI": f"local://{tree.node(0)}/local"}
+    script = f'r=${{FLUX_URI%/local}}; r=${{r##*/}}; sleep 3000 & echo $$ $! >{tmp_path}/$r.new; mv {tmp_path}/$r.new {tmp_path}/$r; wait'
+    p = subprocess.Popen([tree.fluxctl, "exec", "-n", "sh", "-c", script], env=env, text=True, stderr=subprocess.PIPE)
+    wait_until("all ranks to run it", lambda: sorted(os.listdir(tmp_path)) == ["0", "1", "2", "3"])
+    pids = {r: [int(pid) for pid in (tmp_path / str(r)).read_text().split()] for r in range(4)}
+
+    def left(ranks):
+        return [pid for r in ranks for pid in pids[r] if os.path.exists(f"/proc/{pid}")]
+    if whose == "the command":
+        p.send_signal(sig)
+    else:
+        os.kill(daemon(tree, "exec", 2), sig)
+        wait_until("those of rank 2 to be gone", lambda: left([2]) == [])
+        assert len(left([0, 1, 3])) == 6 and p.poll() is None
+        p.terminate()
+    p.communicate(timeout=30)
+    wait_until("all to be gone", lambda: left(range(4)) == [])
+    wait_until("no record to be left", lambda: [os.listdir(f"{tree.node(r)}/procs") for r in range(4)] == [[]] * 4)
+
+
+def test_what_cannot_be_run_is_said_as_a_shell_would(tree, tmp_path):
+    (tmp_path / "text").write_text("x")
+    assert tree.at(0, "exec", "-r1", "/nosuch").returncode == 127
+    assert tree.at(0, "exec", "-r1", tmp_path / "text").returncode == 126
+    done = tree.at(0, "exec", "-r1", "-d", "/nosuch", "true")
+    assert done.returncode == 127 and "cannot enter the directory /nosuch: No such file" in done.stderr
+    assert done.stderr.startswith(f"flux-exec: rank 1 ({os.uname().nodename}): cannot run 'true'")
 
 
 def test_more_ranks_than_are_started_at_once(build, tmp_path):  # noqa: F811

@@ -137,6 +137,24 @@ static int new_launcher(struct manager *m)
     return rc;
 }
 
+/* Processes of the flux-exec before end: whoever had them started was told that they are lost. */
+static int new_processes(struct manager *m)
+{
+    CLEANUP(freep) char *dir = NULL;
+    int rc;
+
+    if (asprintf(&dir, "%s/procs", service_rundir(m->svc)) < 0) {
+        dir = NULL;
+        return -ENOMEM;
+    }
+    rc = m->proc_records = leftovers_open(dir);
+    if (rc >= 0)
+        rc = leftovers_end(m->proc_records);
+    if (rc < 0)
+        log_err("cannot keep records of processes in %s: %s", dir, strerror(-rc));
+    return rc < 0 ? rc : subprocesses_new(service_reactor(m->svc), m->proc_records, &m->procs);
+}
+
 int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
@@ -147,6 +165,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!m)
         return -ENOMEM;
     m->svc = svc;
+    m->proc_records = -EBADF;
     m->leader = service_rank(svc) == 0;
     rc = manager_on_config(service_config(svc), m, &error);
     if (rc < 0) {
@@ -158,7 +177,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if ((rc = new_launcher(m)) < 0 || (rc = answers_new(r, &m->answers)) < 0 ||
         (rc = alarms_new(r, &m->alarms)) < 0 ||
         (rc = commitq_new(service_flux(svc), r, on_fatal, m, &m->commits)) < 0 ||
-        (rc = subprocesses_new(r, &m->procs)) < 0)
+        (rc = new_processes(m)) < 0)
         return rc;
     m->jobs = (struct jobs){
         .h = service_flux(svc),
@@ -192,6 +211,7 @@ struct manager *manager_free(struct manager *m)
         orphans_free(m->jobs.orphans);
         jobs_free_all(&m->jobs);
         subprocesses_free(m->procs);
+        closep(&m->proc_records);
         commitq_free(m->commits);
         alarms_free(m->alarms);
         answers_free(m->answers);

@@ -5,6 +5,7 @@
 
 #include "hello.h"
 #include "job.h"
+#include "leftovers.h"
 #include "service/service.h"
 #include "subprocess.h"
 
@@ -19,6 +20,7 @@ struct manager {
     struct alarms *alarms;
     struct jobs jobs;
     struct hello *hello;
+    int proc_records; /* leftovers.h */
     struct subprocesses *procs;
 };
 

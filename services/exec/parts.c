@@ -75,6 +75,8 @@ static void away(struct part *p, int errnum, const char *why)
 {
     const uint64_t now_usec = monotime_usec();
 
+    if (errnum == ECONNRESET || errnum == ENOSYS)
+        why = "flux-exec does not run there";
     if (p->away_usec == 0)
         p->away_usec = now_usec;
     if ((double)(now_usec - p->away_usec) * 1e-6 > p->parts->job->jobs->config->node_timeout) {

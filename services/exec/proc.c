@@ -37,11 +37,13 @@ int proc_stat_parse(const char *text, size_t len, struct proc_stat *ret)
         word[space - p] = '\0';
         if (field == 3)
             st.state = word[0];
-        else if ((field == 4 || field == 6 || field == 22) &&
+        else if ((field == 4 || field == 5 || field == 6 || field == 22) &&
                  number_parse_u64(word, UINT64_MAX, &n) < 0)
             return -EPROTO;
         if (field == 4)
             st.ppid = (pid_t)n;
+        else if (field == 5)
+            st.pgrp = (pid_t)n;
         else if (field == 6)
             st.session = (pid_t)n;
         else if (field == 22)
@@ -282,4 +284,30 @@ int proc_signal_job(const struct proc_job *job, int signum)
             break;
     }
     return count;
+}
+
+int proc_kill_group(pid_t leader, uint64_t starttime)
+{
+    const struct proc_job job = { .mark = proc_mark(leader, starttime) };
+    int total = 0;
+
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        CLEANUP(scan_deinit) struct scan scan = { .n = 0 };
+        int count = 0, rc = scan_all(&scan);
+
+        if (rc < 0)
+            return rc;
+        for (size_t i = 0; i < scan.n; i++) {
+            const struct seen *p = &scan.list[i];
+
+            if (p->st.pgrp == leader &&
+                (is_marked(&job, p->pid) || (p->pid == leader && p->st.starttime == starttime)) &&
+                signal_pid(p, SIGKILL) == 0)
+                count++;
+        }
+        if (count == 0)
+            break;
+        total += count;
+    }
+    return total;
 }

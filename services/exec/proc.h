@@ -11,7 +11,7 @@
 struct proc_stat {
     char state; /* R S D Z ... */
     pid_t ppid;
-    pid_t session;
+    pid_t pgrp, session;
     uint64_t starttime; /* clock ticks after boot */
 };
 
@@ -43,6 +43,10 @@ struct proc_job {
 /* Send a signal to all of them; SIGKILL is repeated until a look finds nobody new. Returns how many
  * got it, or -errno. */
 int proc_signal_job(const struct proc_job *job, int signum);
+
+/* SIGKILL to the process group whose leader was this process: those that carry its mark, and the
+ * leader. Returns how many got it, or -errno. */
+int proc_kill_group(pid_t leader, uint64_t starttime);
 
 /* Is VARIABLE=value in an environment as /proc/PID/environ has it? */
 bool proc_environ_has(const char *env, size_t size, const char *name, const char *value);

@@ -6,6 +6,7 @@
  * signed requests; asking for channels is refused. */
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/iodata.h"
 #include "manager.h"
@@ -202,6 +203,9 @@ static int start(struct manager *m, struct request *req, struct rexec *x, struct
                                cmd.label);
     if (rc == -EAGAIN)
         return request_explain(req, EAGAIN, "no more processes can be started now");
+    if (rc < 0 && cmd.cwd && access(cmd.cwd, X_OK) < 0)
+        return request_explain(req, errno, "cannot enter the directory %s: %s", cmd.cwd,
+                               strerror(errno));
     return rc < 0 ? request_explain(req, -rc, "%s: %s", argv[0], strerror(-rc)) : 0;
 }
 

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 
 #include "base/list.h"
+#include "leftovers.h"
+#include "service/log.h"
 #include "subprocess.h"
 
 struct stream {
@@ -39,6 +41,7 @@ struct subprocess {
 
 struct subprocesses {
     flux_reactor_t *reactor;
+    int records;
     TAILQ_HEAD(, subprocess) list;
     size_t count;
 };
@@ -215,6 +218,10 @@ static int start(struct subprocess *sp, const struct subprocess_command *cmd)
     rc = spawn(cmd, (int[3]){ p.in[0], p.out[1], p.err[1] }, &sp->pid);
     if (rc < 0)
         return rc;
+    rc = sp->ps->records >= 0 ? leftovers_note(sp->ps->records, sp->pid) : 0;
+    if (rc < 0)
+        log_warning("process %d would outlive a flux-exec that is killed: %s", (int)sp->pid,
+                    strerror(-rc));
     sp->pidfd = (int)syscall(SYS_pidfd_open, sp->pid, 0);
     if (sp->pidfd < 0)
         return -errno;
@@ -269,6 +276,8 @@ struct subprocess *subprocess_free(struct subprocess *sp)
     if (sp) {
         TAILQ_REMOVE(&sp->ps->list, sp, link);
         sp->ps->count--;
+        if (sp->pid > 0 && sp->ps->records >= 0)
+            leftovers_forget(sp->ps->records, sp->pid);
         stream_close(&sp->err);
         stream_close(&sp->out);
         stream_close(&sp->in);
@@ -333,13 +342,14 @@ void subprocess_close_output(struct subprocess *sp)
     check_complete(sp);
 }
 
-int subprocesses_new(flux_reactor_t *r, struct subprocesses **ret)
+int subprocesses_new(flux_reactor_t *r, int records, struct subprocesses **ret)
 {
     struct subprocesses *ps = calloc(1, sizeof(*ps));
 
     if (!ps)
         return -ENOMEM;
     ps->reactor = r;
+    ps->records = records;
     TAILQ_INIT(&ps->list);
     *ret = ps;
     return 0;

@@ -40,7 +40,8 @@ struct subprocess_command {
     bool background;   /* no client: stdin is empty, output is dropped */
 };
 
-int subprocesses_new(flux_reactor_t *r, struct subprocesses **ret);
+/* records: a directory (leftovers.h), lent; -EBADF: if we are killed they go on. */
+int subprocesses_new(flux_reactor_t *r, int records, struct subprocesses **ret);
 struct subprocesses *subprocesses_free(struct subprocesses *ps); /* kills them all */
 DEFINE_CLEANUP(struct subprocesses *, subprocesses_free)
 size_t subprocesses_count(const struct subprocesses *ps);

@@ -65,7 +65,7 @@ static int setup(void **state)
     (void)signal(SIGPIPE, SIG_IGN);
     memset(&fx, 0, sizeof(fx));
     fx.r = flux_reactor_create(0);
-    return fx.r && subprocesses_new(fx.r, &fx.ps) == 0 ? 0 : -1;
+    return fx.r && subprocesses_new(fx.r, -EBADF, &fx.ps) == 0 ? 0 : -1;
 }
 
 static int teardown(void **state)
