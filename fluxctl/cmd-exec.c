@@ -20,6 +20,7 @@
 #include "client.h"
 #include "env-rules.h"
 #include "families.h"
+#include "linelabel.h"
 #include "ranks.h"
 
 #define WANT_STDOUT           1
@@ -40,6 +41,7 @@ struct process {
     int pid; /* 0: not started */
     bool answered, ended;
     size_t credit; /* bytes of input it takes */
+    struct linelabel out, err;
     flux_future_t *f;
 };
 
@@ -139,6 +141,9 @@ static void on_credit(struct process *p, const json_t *channels)
 
 static void end_process(struct process *p)
 {
+    linelabel_end(&p->out, p->rank, stdout);
+    linelabel_end(&p->err, p->rank, stderr);
+    (void)fflush(stdout);
     p->ended = true;
     if (--p->x->running == 0)
         flux_reactor_stop(p->x->reactor);
@@ -146,29 +151,18 @@ static void end_process(struct process *p)
         pump_input(p->x);
 }
 
-static void print_lines(const struct process *p, FILE *f, const char *data, size_t size)
-{
-    while (size > 0) {
-        const char *newline = memchr(data, '\n', size);
-        size_t n = newline ? (size_t)(newline - data) + 1 : size;
-
-        fprintf(f, "%u: ", p->rank);
-        fwrite(data, 1, n, f);
-        data += n;
-        size -= n;
-    }
-}
-
-static void on_output(const struct process *p, const json_t *o)
+static void on_output(struct process *p, const json_t *o)
 {
     struct iodata io;
+    bool is_err;
     FILE *f;
 
     if (iodata_decode(o, &io) < 0)
         return;
-    f = strcmp(io.stream, "stderr") == 0 ? stderr : stdout;
+    is_err = strcmp(io.stream, "stderr") == 0;
+    f = is_err ? stderr : stdout;
     if (cmdline_has(p->x->c, "label-io"))
-        print_lines(p, f, io.data, io.size);
+        linelabel_print(is_err ? &p->err : &p->out, p->rank, f, io.data, io.size);
     else if (io.size > 0)
         fwrite(io.data, 1, io.size, f);
     (void)fflush(f);
@@ -435,8 +429,11 @@ static int run_exec(const struct cmdline *c)
     end_input(&x);
     flux_watcher_destroy(sigint);
     flux_watcher_destroy(sigterm);
-    for (size_t i = 0; i < x.count; i++)
+    for (size_t i = 0; i < x.count; i++) {
         flux_future_destroy(x.processes[i].f);
+        linelabel_deinit(&x.processes[i].out);
+        linelabel_deinit(&x.processes[i].err);
+    }
     json_decref(x.cmd);
     hostlist_destroy(x.hosts);
     free(x.processes);

@@ -128,6 +128,13 @@ def test_no_process_outlives_the_command_or_the_service_that_runs_it(tree, tmp_p
     wait_until("no record to be left", lambda: [os.listdir(f"{tree.node(r)}/procs") for r in range(4)] == [[]] * 4)
 
 
+def test_labeled_lines_are_whole_however_they_come(tree):
+    script = "printf begun; sleep 0.2; echo ' and ended'; printf last >&2"
+    done = tree.at(0, "exec", "-n", "-l", "sh", "-c", script)
+    assert sorted(done.stdout.splitlines()) == [f"{r}: begun and ended" for r in range(4)]
+    assert sorted(done.stderr.splitlines()) == [f"{r}: last" for r in range(4)]
+
+
 def test_what_cannot_be_run_is_said_as_a_shell_would(tree, tmp_path):
     (tmp_path / "text").write_text("x")
     assert tree.at(0, "exec", "-r1", "/nosuch").returncode == 127
