@@ -12,7 +12,7 @@ int leftovers_open(const char *dir);
 /* pid leads a group and is a child that was not reaped. 0 or -errno. */
 int leftovers_note(int dirfd, pid_t pid);
 void leftovers_forget(int dirfd, pid_t pid);
-/* SIGKILL to all that is noted, and forget it. The number of processes, or -errno. */
+/* SIGKILL to all that is noted, and forget it. How many signals that took, or -errno. */
 int leftovers_end(int dirfd);
 
 #endif

@@ -45,7 +45,7 @@ struct proc_job {
 int proc_signal_job(const struct proc_job *job, int signum);
 
 /* SIGKILL to the process group whose leader was this process: those that carry its mark, and the
- * leader. Returns how many got it, or -errno. */
+ * leader. Repeated until a look finds none; returns how many were sent, or -errno. */
 int proc_kill_group(pid_t leader, uint64_t starttime);
 
 /* Is VARIABLE=value in an environment as /proc/PID/environ has it? */

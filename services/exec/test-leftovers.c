@@ -94,7 +94,7 @@ static void what_a_leader_that_ended_has_left_in_its_group_is_killed(void **stat
 
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_int_equal(kill(-pid, 0), 0);
-    assert_int_equal(leftovers_end(fd), 1);
+    assert_true(leftovers_end(fd) >= 1);
     wait_gone(pid);
 }
 
