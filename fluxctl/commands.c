@@ -12,6 +12,8 @@ static const struct family {
     const struct command *commands;
 } families[] = {
     { "Instances", cmd_start },
+    { "Instances", cmd_shutdown },
+    { "Instances", cmd_uptime },
     { "Instances", cmd_instance },
     { "Instances", cmd_keygen },
     { "Jobs", cmd_run },

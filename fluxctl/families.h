@@ -39,9 +39,11 @@ extern const struct command cmd_queue[];
 extern const struct command cmd_resource[];
 extern const struct command cmd_restore[];
 extern const struct command cmd_run[];
+extern const struct command cmd_shutdown[];
 extern const struct command cmd_start[];
 extern const struct command cmd_submit[];
 extern const struct command cmd_uri[];
+extern const struct command cmd_uptime[];
 extern const struct command cmd_watch[];
 
 #endif

@@ -347,10 +347,17 @@ static bool is_clean(int status)
            WTERMSIG(status) == SIGHUP || WTERMSIG(status) == SIGPIPE;
 }
 
+/* It said that it is not to be started again. */
+static bool is_final(const struct daemon *d, int status)
+{
+    return WIFEXITED(status) &&
+           (d->unit->final_statuses[WEXITSTATUS(status) / 64] >> (WEXITSTATUS(status) % 64) & 1);
+}
+
 static void log_exit(const struct daemon *d, int status)
 {
     const char *fields[] = { "MESSAGE_ID=" LOG_ID_SERVICE_LOST, NULL };
-    int level = d->final || is_clean(status) ? LOG_DEBUG : LOG_ERR;
+    int level = d->final || is_clean(status) || is_final(d, status) ? LOG_DEBUG : LOG_ERR;
 
     if (WIFEXITED(status))
         log_fields(level, fields, "%s (pid %d) exited with status %d", d->unit->name, (int)d->pid,
@@ -371,8 +378,8 @@ void daemon_on_exit(struct daemon *d, int status)
     if (d->state == DAEMON_STARTING || (killed_by_us && !d->final))
         on_failure(d);
     fdstore_drop_dead(&d->store);
-    if (WIFEXITED(status) && !killed_by_us &&
-        (d->unit->final_statuses[WEXITSTATUS(status) / 64] >> (WEXITSTATUS(status) % 64) & 1)) {
+    if (is_final(d, status) && !killed_by_us) {
+        d->final = true; /* its sockets start nothing any more */
         become_idle(d);
     } else if (!d->final && clean && d->store.count > 0 && d->unit->restart != UNIT_RESTART_NO) {
         set_state(d, DAEMON_WAITING); /* it left something to its successor: no delay */
@@ -433,6 +440,11 @@ enum daemon_state daemon_state(const struct daemon *d)
 const char *daemon_status(const struct daemon *d)
 {
     return d->status;
+}
+
+bool daemon_is_final(const struct daemon *d)
+{
+    return d->final;
 }
 
 pid_t daemon_pid(const struct daemon *d)

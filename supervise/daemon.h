@@ -43,6 +43,7 @@ DEFINE_CLEANUP(struct daemon *, daemon_free)
 const struct service_unit *daemon_unit(const struct daemon *d);
 enum daemon_state daemon_state(const struct daemon *d);
 const char *daemon_status(const struct daemon *d); /* STATUS=, "" if none */
+bool daemon_is_final(const struct daemon *d);      /* it is not to be started again */
 pid_t daemon_pid(const struct daemon *d);          /* 0: none */
 
 int daemon_add_socket(struct daemon *d, const struct socket_unit *u, flux_error_t *error);

@@ -3,7 +3,8 @@
  *
  *   BOOT: wanted daemons start; all ready -> PROGRAM; one failed -> STOP
  *   PROGRAM: until the initial program ends, or where there is none until a wanted daemon has
- *     ended for good
+ *     ended for good; if that happens to one with a program, the program gets SIGHUP
+ *   LEAVE: the router shuts the instance down; it has gone, or cannot -> STOP
  *   STOP: daemons get SIGTERM, then SIGKILL; all gone -> STRAYS
  *   STRAYS: processes that daemons and the program left behind get SIGTERM, then SIGKILL; the end
  *
@@ -25,6 +26,7 @@
 #include "supervise/announce.h"
 #include "supervise/control.h"
 #include "supervise/daemon.h"
+#include "supervise/leave.h"
 #include "supervise/rundir.h"
 #include "supervise/sockets.h"
 #include "supervise/strays.h"
@@ -36,7 +38,7 @@
 #define STRAY_TERM_SEC    0.5
 #define STRAY_KILL_SEC    2.
 
-enum phase { PHASE_BOOT, PHASE_PROGRAM, PHASE_STOP, PHASE_STRAYS, PHASE_STRAYS_KILL };
+enum phase { PHASE_BOOT, PHASE_PROGRAM, PHASE_LEAVE, PHASE_STOP, PHASE_STRAYS, PHASE_STRAYS_KILL };
 
 struct supervisor {
     const struct supervisor_options *opts;
@@ -56,6 +58,7 @@ struct supervisor {
     struct notify_socket *notify;
     struct control *control;
     struct announce *announce;
+    struct leave *leave;
     struct unit_paths paths;
     struct daemon_common common;
     size_t ndaemons;
@@ -119,6 +122,31 @@ static void stop(struct supervisor *s)
     advance(s);
 }
 
+static bool router_runs(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->ndaemons; i++) {
+        if (daemon_unit(s->daemons[i])->wanted && daemon_state(s->daemons[i]) == DAEMON_RUNNING)
+            return true;
+    }
+    return false;
+}
+
+static void on_refused(void *arg)
+{
+    stop(arg);
+}
+
+/* The program has ended: the instance ends in good order. */
+static void leave(struct supervisor *s)
+{
+    if (s->phase >= PHASE_LEAVE)
+        return;
+    s->phase = PHASE_LEAVE;
+    flux_watcher_stop(s->timer);
+    if (!router_runs(s) || leave_begin(s->r, s->rundir, on_refused, s, &s->leave) < 0)
+        stop(s);
+}
+
 static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct supervisor *s = arg;
@@ -152,7 +180,7 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
         arm(s, program_grace());
         return;
     }
-    if (s->opts->argv) /* else it ends as it was told */
+    if (s->opts->argv && s->phase != PHASE_LEAVE) /* else it ends as it was told */
         s->status = 128 + sig;
     stop(s);
 }
@@ -222,6 +250,17 @@ static void on_module(struct supervisor *s, struct daemon *d, enum daemon_event 
         control_stopped(s->control, name);
 }
 
+/* The router has shut the instance down. */
+static void on_instance_end(struct supervisor *s, const struct daemon *d)
+{
+    if (s->phase == PHASE_LEAVE || (s->phase == PHASE_PROGRAM && s->program == 0)) {
+        stop(s);
+    } else if (s->phase == PHASE_PROGRAM && daemon_is_final(d)) {
+        (void)kill(s->program, SIGHUP);
+        arm(s, PROGRAM_GRACE_SEC);
+    }
+}
+
 static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
 {
     struct supervisor *s = arg;
@@ -238,9 +277,11 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
             stop(s);
         }
     } else if (event == DAEMON_EVENT_GONE) {
-        if (s->phase == PHASE_PROGRAM && !s->opts->argv && daemon_unit(d)->wanted)
-            stop(s); /* the instance has ended */
+        if (daemon_unit(d)->wanted)
+            on_instance_end(s, d);
         advance(s);
+    } else if (s->phase == PHASE_LEAVE && daemon_unit(d)->wanted) {
+        stop(s); /* a new router, which was asked nothing */
     }
 }
 
@@ -301,7 +342,7 @@ static void on_program_exit(struct supervisor *s, int status)
 {
     s->program = 0;
     s->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    stop(s);
+    leave(s);
     advance(s);
 }
 
@@ -631,6 +672,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
         (void)daemon_free(s->daemons[i]);
     free(s->daemons);
     (void)announce_free(s->announce);
+    (void)leave_free(s->leave);
     (void)control_free(s->control);
     (void)notify_socket_free(s->notify);
     for (size_t i = 0; i < ARRAY_SIZE(s->passed); i++)

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "base/errorx.h"
+#include "supervise/leave.h"
 #include "supervise/rundir.h"
 #include "supervise/sockets.h"
 #include "supervise/userinstance.h"
@@ -170,7 +171,8 @@ static int bring_up(struct instance *in, const struct supervisor_options *o, flu
     in->files = (struct userunits){ .name = in->name,
                                     .dir = in->unitdir,
                                     .exec_path = o->exec_path,
-                                    .environment = in->environment };
+                                    .environment = in->environment,
+                                    .pid = getpid() };
     if ((rc = usermanager_open(&in->manager, error)) < 0)
         return rc;
     in->written = true;
@@ -337,6 +339,7 @@ int userinstance_run(const struct supervisor_options *o, bool verbose)
         if (verbose)
             fprintf(stderr, "flux-supervise: systemctl --user status 'flux-%s-*'\n", in.name);
         status = run_command(&in, o->argv);
+        leave_wait(in.rundir);
     }
     take_down(&in);
     instance_deinit(&in);

@@ -120,6 +120,20 @@ static void put_dependencies(FILE *f, const struct units *u, const struct servic
     }
 }
 
+/* Whoever waits for the initial program learns that the instance was shut down. */
+static void put_shutdown(FILE *f, const struct service_unit *s, const struct userunits *o)
+{
+    if (!s->wanted)
+        return;
+    for (int i = 0; i < 256; i++) {
+        if (s->final_statuses[i / 64] >> (i % 64) & 1)
+            fprintf(f,
+                    "SuccessExitStatus=%d\n"
+                    "ExecStopPost=/bin/sh -c '[ \"$$EXIT_STATUS\" != %d ] || kill -HUP %d'\n",
+                    i, i, (int)o->pid);
+    }
+}
+
 static void put_service(FILE *f, const struct units *u, const struct service_unit *s,
                         const struct userunits *o)
 {
@@ -148,6 +162,7 @@ static void put_service(FILE *f, const struct units *u, const struct service_uni
         if (s->final_statuses[i / 64] >> (i % 64) & 1)
             fprintf(f, "RestartPreventExitStatus=%d\n", i);
     }
+    put_shutdown(f, s, o);
     put_usec(f, "RestartSec", s->restart_usec);
     put_usec(f, "WatchdogSec", s->watchdog_usec);
     put_usec(f, "TimeoutStartSec", s->start_usec);

@@ -5,6 +5,8 @@
 #ifndef SUPERVISE_USERUNITS_H
 #define SUPERVISE_USERUNITS_H
 
+#include <sys/types.h>
+
 #include "supervise/unit.h"
 
 struct userunits {
@@ -12,6 +14,7 @@ struct userunits {
     const char *dir;       /* where unit files go */
     const char *exec_path; /* as for flux-supervise; or NULL */
     char **environment;    /* NAME=value for all daemons */
+    pid_t pid;             /* who gets SIGHUP when the instance was shut down */
 };
 
 /* 0 or -errno with a sentence; what was written before a failure stays (userunits_remove). */

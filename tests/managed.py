@@ -75,7 +75,7 @@ class Managed:
         env = {**self.env, "LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(names)}
         self.proc = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$0"', self.exe], env=env, close_fds=False,
                                      preexec_fn=inherit, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_until("it is ready and has taken them up", lambda: self.handle_notifications() or (self.ready and not self.store))
+        wait_until("it is ready and has taken them up", lambda: self.handle_notifications() or (self.ready and self.store.keys() <= {"run"}))
 
     def drop_dead(self):
         """As a manager does: it keeps no connection whose other end is closed."""

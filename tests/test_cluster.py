@@ -143,6 +143,26 @@ def test_a_pulled_cable_is_seen_within_twenty_seconds_and_healed_within_five(clu
     assert lost < 25
 
 
+def test_flux_shutdown_stops_rank_0_for_good_and_the_others_wait_for_it(cluster):
+    job = flux(cluster[0], "submit", "-N4", "sleep", "1000").stdout.strip()
+    flux(cluster[0], "job", "wait-event", "-t60", job, "start")
+    done = flux(cluster[2], "shutdown", "--background")
+    assert done.returncode == 0
+    wait_until("rank 0 to be stopped", lambda: cluster[0].active("flux.target") == "inactive" and
+               cluster[0].active("flux-broker.service") == "inactive", timeout=60)
+    for node in cluster[1:]:
+        wait_until("it to wait", lambda: " join " in flux(node, "uptime").stdout)
+        assert node.active("flux-broker.service") == "active"
+        assert "sleep 1000" not in node.sh("ps -eo args").stdout
+    cluster[0].run("systemctl", "start", "flux.target")
+    wait_until("the tree", lambda: summary(cluster[0]) == "full", timeout=60)
+    wait_until("run", lambda: " run " in flux(cluster[3], "uptime").stdout)
+    log = flux(cluster[0], "startlog").stdout.splitlines()
+    assert len(log) == 2 and log[-1].split(" - ")[1].startswith("running") and "crashed" not in log[0]
+    assert "severity=0" in flux(cluster[0], "job", "eventlog", job).stdout
+    assert flux(cluster[1], "run", "-N4", "true").returncode == 0  # no safe mode after an end in good order
+
+
 def test_garbage_at_the_port_disturbs_nobody(cluster):
     script = """
 import os, socket

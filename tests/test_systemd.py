@@ -416,6 +416,12 @@ def test_cut_power_keeps_the_queue_and_says_what_became_of_what_ran(started):
     queued = flux(started, "submit", "--cc=1-5", "true").stdout.split()
     started.cut_power()
     started.run("systemctl", "start", "flux.target")
+    wait_until("safe mode", lambda: flux(started, "uptime").stdout.endswith("  submit disabled,  scheduler stopped\n"))
+    refused = flux(started, "submit", "true", check=False)
+    assert refused.returncode == 1 and "not shut down properly" in refused.stderr
+    assert flux(started, "startlog", "--check", "--quiet", check=False).returncode == 1
+    flux(started, "queue", "enable")
+    flux(started, "queue", "start")
     check_all_ended_once(started, queued)
     for job in running:
         r = flux(started, "job", "attach", job, check=False)

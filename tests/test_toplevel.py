@@ -165,7 +165,7 @@ def test_attributes_are_set_printed_listed_and_removed(instance):
 
 
 def test_uptime_tells_age_owner_depth_and_size(instance):
-    assert re.fullmatch(r" ?\d\d:\d\d:\d\d up \S+,  owner \S+,  depth 0,  size 1", instance.flux("uptime"))
+    assert re.fullmatch(r" ?\d\d:\d\d:\d\d run \S+,  owner \S+,  depth 0,  size 1", instance.flux("uptime"))
 
 
 # --- events

@@ -51,12 +51,17 @@ void fdstore_settle(void)
     (void)sd_notify_barrier(0, SETTLE_USEC);
 }
 
+void fdstore_remove(const char *name)
+{
+    (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
 int fdstore_take(struct service *svc, const char *name)
 {
     const int fd = service_take_listen_fd(svc, name);
 
     if (fd >= 0)
-        (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+        fdstore_remove(name);
     return fd;
 }
 

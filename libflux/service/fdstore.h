@@ -20,6 +20,9 @@ int fdstore_put_json(const char *name, const json_t *o);
  * notification once that process is gone. */
 void fdstore_settle(void);
 
+/* Forget those of that name. */
+void fdstore_remove(const char *name);
+
 /* Take a descriptor out of the store: it is ours alone then, and closing it closes it. -ENOENT. */
 int fdstore_take(struct service *svc, const char *name);
 /* The object; NULL: there is none, or not such as fdstore_put_json() makes. */

@@ -87,6 +87,11 @@ static int on_router_lost(flux_t *h, void *arg)
     struct service *svc = arg;
     const char *fields[] = { "MESSAGE_ID=" LOG_ID_ROUTER_LOST, NULL };
 
+    if (svc->router_leaves) {
+        log_info("stopping: the instance was shut down");
+        service_exit(svc, EXIT_SUCCESS);
+        return 0;
+    }
     if (!svc->stopping)
         log_fields(LOG_ERR, fields,
                    "lost the connection to flux-broker: exiting, to be started again");
@@ -97,8 +102,11 @@ static int on_router_lost(flux_t *h, void *arg)
 static void on_event(flux_t *h, flux_msg_handler_t *mh, const flux_msg_t *msg, void *arg)
 {
     struct service *svc = arg;
+    const char *topic;
 
-    if (svc->desc->on_event)
+    if (flux_msg_get_topic(msg, &topic) == 0 && strcmp(topic, SERVICE_GOODBYE) == 0)
+        svc->router_leaves = svc->dismissed = true;
+    else if (svc->desc->on_event)
         svc->desc->on_event(msg, svc->arg);
 }
 
@@ -379,7 +387,7 @@ int service_run(struct service *svc, void *arg)
         service_status(svc, "Serving requests");
     log_info("flux-%s %s ready as rank %u of instance %s", svc->desc->name, FLUX_VERSION, svc->rank,
              svc->instance);
-    if (flux_reactor_run(svc->reactor, 0) < 0 && svc->status == 0) {
+    if (flux_reactor_run(svc->reactor, 0) < 0 && svc->status == 0 && !svc->router_leaves) {
         log_err("the event loop failed: %s", strerror(errno));
         svc->status = EXIT_FAILURE;
     }
@@ -417,6 +425,11 @@ void service_begin_stop(struct service *svc, const char *why)
 }
 
 /* --- what it knows */
+
+bool service_is_ending(const struct service *svc)
+{
+    return svc->stopping || svc->router_leaves;
+}
 
 flux_t *service_flux(struct service *svc)
 {

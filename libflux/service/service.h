@@ -111,6 +111,8 @@ void service_ready(struct service *svc);
  * should. Costs next to nothing. */
 void service_progress(struct service *svc);
 
+/* It was told to stop, or the router said that the instance ends now. */
+bool service_is_ending(const struct service *svc);
 flux_t *service_flux(struct service *svc); /* own connection to the router; NULL if standalone */
 flux_reactor_t *service_reactor(struct service *svc);
 uint32_t service_rank(const struct service *svc);

@@ -14,6 +14,9 @@
 #include "service/service.h"
 #include "service/stats.h"
 
+/* The router's last word to its daemons before it leaves for good: an event that only they get. */
+#define SERVICE_GOODBYE "broker.goodbye"
+
 struct service {
     const struct service_desc *desc;
     void *arg; /* of service_run() */
@@ -43,7 +46,8 @@ struct service {
     bool running;
     bool not_ready; /* until service_ready() */
     bool stopping;
-    bool dismissed; /* by a shutdown request: no process is to follow */
+    bool dismissed;     /* by a shutdown request: no process is to follow */
+    bool router_leaves; /* it said goodbye: its end is no failure */
     int status;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Loading TOML. Refuses a file that is not TOML, keys of [access] that are not booleans, since
- * they open doors, and a [heartbeat] that is none. The rest of the tables belongs to the services,
- * which check their own. */
+/* Loading TOML. Refuses a file that is not TOML, keys of the
+ * router that are not booleans, and a [heartbeat] that is none. The rest of the tables belongs to
+ * the services, which check their own. */
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -14,20 +14,27 @@
 #define SYSTEM_RUNDIR "/run/flux"
 #define SYSTEM_DIR    FLUX_SYSCONFDIR "/system/conf.d"
 
-static const char *const access_keys[] = { "allow-guest-user", "allow-root-owner" };
+static const struct {
+    const char *table, *key;
+} booleans[] = {
+    { "access", "allow-guest-user" },
+    { "access", "allow-root-owner" },
+    { "broker", "safe-mode" },
+};
 
 static int check(const json_t *o, flux_error_t *error)
 {
-    const json_t *table = json_object_get(o, "access");
     double period;
 
-    if (table && !json_is_object(table))
-        return errorx_fail(error, EINVAL, "access: must be a table");
-    for (size_t i = 0; i < ARRAY_SIZE(access_keys); i++) {
-        const json_t *value = json_object_get(table, access_keys[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(booleans); i++) {
+        const json_t *table = json_object_get(o, booleans[i].table);
+        const json_t *value = json_object_get(table, booleans[i].key);
 
+        if (table && !json_is_object(table))
+            return errorx_fail(error, EINVAL, "%s: must be a table", booleans[i].table);
         if (value && !json_is_boolean(value))
-            return errorx_fail(error, EINVAL, "access.%s: must be true or false", access_keys[i]);
+            return errorx_fail(error, EINVAL, "%s.%s: must be true or false", booleans[i].table,
+                               booleans[i].key);
     }
     return heartbeat_period(o, &period, error);
 }

@@ -140,7 +140,7 @@ static void flush_all(struct router *r)
 
 /* Nothing may be left in this process: neither read and not handled, nor queued and not sent, nor a
  * client at its end whose requests and services others wait for. */
-static void settle(struct router *r)
+void handover_settle(struct router *r)
 {
     struct client *c, *tmp;
 
@@ -174,7 +174,7 @@ int handover_save(struct manager *m)
     CLEANUP(json_decrefp) json_t *o = NULL;
     int n, rc;
 
-    settle(&m->router);
+    handover_settle(&m->router);
     n = store_clients(&m->router);
     if (n < 0)
         return n;

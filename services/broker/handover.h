@@ -9,6 +9,8 @@
 /* Store everything; the router must not read or send afterwards. Returns the number of connections
  * stored, or -errno: then nothing is to be taken up and they end with this process. */
 int handover_save(struct manager *m);
+/* The first half of it: everything that was read is handled, every queue is flushed. */
+void handover_settle(struct router *r);
 /* Take up what the process before stored. Without a valid state the connections are closed (it
  * crashed). Returns the number of connections taken up. */
 int handover_restore(struct manager *m);

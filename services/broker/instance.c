@@ -11,6 +11,7 @@
 #include "broker/manager.h"
 #include <config.h>
 #include "service/log.h"
+#include "service/safemode.h"
 #include "service/state.h"
 
 static const char *default_hash = "blake2b";
@@ -105,6 +106,29 @@ static int add_tbonconf(struct manager *m)
     return attr_addf(a, "tbon.prefertcp", ATTR_IMMUTABLE, "%d", c->prefertcp);
 }
 
+static int add_limit(struct attrs *a, const char *name, double seconds)
+{
+    return seconds > 0 ? add_duration(a, name, seconds) : attr_add(a, name, "none", ATTR_IMMUTABLE);
+}
+
+static int add_life(struct manager *m)
+{
+    const struct runlog *log = &m->runlog;
+    struct attrs *a = &m->attrs;
+    int rc;
+
+    if ((rc = attr_addf(a, "broker.quorum", ATTR_IMMUTABLE, "%u", m->quorum)) < 0 ||
+        (rc = add_limit(a, "broker.quorum-warn", m->quorum_warn)) < 0 ||
+        (rc = add_limit(a, "broker.cleanup-timeout", m->shutdown.cleanup_limit)) < 0 ||
+        (rc = add_limit(a, "broker.shutdown-timeout", m->shutdown.children_limit)) < 0)
+        return rc;
+    if (log->id[0] && (rc = attr_add(a, "broker.run-id", log->id, ATTR_IMMUTABLE)) < 0)
+        return rc;
+    return log->unclean && life_wants_safe_mode(m)
+               ? attr_add(a, SAFE_MODE_ATTR, log->id, ATTR_IMMUTABLE)
+               : 0;
+}
+
 static int add_tree(struct manager *m)
 {
     const struct boot *b = &m->boot;
@@ -112,7 +136,7 @@ static int add_tree(struct manager *m)
     const struct overlay *o = m->router.overlay;
     int rc;
 
-    if ((rc = attr_addf(a, "broker.quorum", ATTR_IMMUTABLE, "%u", m->quorum)) < 0 ||
+    if ((rc = add_life(m)) < 0 ||
         (rc = attr_add(a, "tbon.topo", b->topo_spec, ATTR_IMMUTABLE)) < 0 ||
         (rc = attr_addf(a, "tbon.level", ATTR_IMMUTABLE, "%u", topology_level(b->topo, b->rank))) <
             0 ||

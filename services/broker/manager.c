@@ -20,9 +20,9 @@
 #define STOP_SECONDS  2.
 #define DRAIN_SECONDS 0.02
 
-static const char *const own_services[] = { "attr",   "barrier", "broker",  "config", "event",
-                                            "groups", "log",     "overlay", "service" };
-static const char *const woken_services[] = { "job-manager", "resource" };
+static const char *const own_services[] = { "attr",    "barrier",      "broker", "config",
+                                            "event",   "groups",       "log",    "overlay",
+                                            "service", "state-machine" };
 
 static void apply_config(struct manager *m)
 {
@@ -71,71 +71,11 @@ static void on_hangup(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     (void)manager_reload(arg, &error);
 }
 
-static void wake(struct manager *m, const char *name)
-{
-    int rc;
-
-    if (!dial_exists(&m->router.dial, name))
-        return;
-    rc = router_notify(&m->router, name, "wake", NULL);
-    if (rc < 0)
-        log_warning("cannot wake flux-%s: %s", name, strerror(-rc));
-}
-
-static void show_status(struct manager *m, size_t online)
-{
-    const struct router *r = &m->router;
-
-    if (r->rank > 0 && !overlay_is_connected(r->overlay))
-        service_status(m->svc, "Rank %u of %u: connecting to the parent %s (rank %u)", r->rank,
-                       r->size, m->boot.parent.host, m->boot.parent.rank);
-    else if (r->rank == 0 && !m->has_quorum)
-        service_status(m->svc, "Rank 0: waiting for nodes, %zu of %u are here", online, m->quorum);
-    else
-        service_status(m->svc, "Routing messages as rank %u of %u", r->rank, r->size);
-}
-
-/* So many nodes are here for the first time: the instance runs. */
-static void on_quorum(struct manager *m)
-{
-    m->has_quorum = true;
-    for (size_t i = 0; i < ARRAY_SIZE(woken_services); i++)
-        wake(m, woken_services[i]);
-    service_ready(m->svc);
-}
-
-/* online: this node and those below, NULL: it is the only one. */
-static void on_tree(const struct idset *online, void *arg)
-{
-    struct manager *m = arg;
-    const size_t n = online ? idset_count(online) : 1;
-
-    if (m->router.rank == 0 && !m->has_quorum && n >= m->quorum)
-        on_quorum(m);
-    groups_set_online(&m->groups, online);
-    show_status(m, n);
-}
-
-static void on_parent(bool connected, void *arg)
-{
-    struct manager *m = arg;
-    char why[256];
-
-    show_status(m, idset_count(overlay_online(m->router.overlay)));
-    if (connected) {
-        groups_on_parent(&m->groups);
-        barriers_on_parent(&m->barriers);
-    } else {
-        overlay_why(m->router.overlay, FLUX_NODEID_UPSTREAM, why, sizeof(why));
-        barriers_abort(&m->barriers, EHOSTUNREACH, why);
-    }
-}
-
 static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct manager *m = arg;
 
-    on_tree(m->router.overlay ? overlay_online(m->router.overlay) : NULL, m);
+    life_begin(m);
     handover_resume(m);
 }
 
@@ -158,12 +98,50 @@ static void leave_tree(struct manager *m)
     (void)overlay_free(o);
 }
 
+void manager_exit(struct manager *m)
+{
+    handover_settle(&m->router);
+    service_exit(m->svc, BROKER_EXIT_SHUTDOWN);
+}
+
+/* The daemons of this node learn that the router does not come back: they end quietly with it. */
+static void tell_daemons(struct manager *m)
+{
+    flux_msg_t *msg = flux_msg_create(FLUX_MSGTYPE_EVENT);
+    struct client *c, *tmp;
+
+    if (msg && flux_msg_set_topic(msg, SERVICE_GOODBYE) == 0)
+        HASH_ITER (hh, m->router.clients.by_name, c, tmp)
+            if (c->announced && client_is_local(c))
+                (void)client_send(c, msg);
+    flux_msg_destroy(msg);
+}
+
+void manager_leave(struct manager *m)
+{
+    if (m->router.rank > 0 && strcmp(m->boot.method, "config") == 0) {
+        manager_set_state(m, STATE_JOIN, "waiting for rank 0 to be started again");
+        overlay_rejoin(m->router.overlay);
+        return;
+    }
+    leave_tree(m);
+    tell_daemons(m);
+    manager_exit(m);
+}
+
 int manager_stop(struct manager *m)
 {
     flux_reactor_t *r = service_reactor(m->svc);
     int n;
 
+    if (m->router.rank == 0)
+        runlog_stopped(&m->runlog);
     leave_tree(m);
+    if (m->svc->dismissed) {
+        manager_exit(m);
+        return 0;
+    }
+    shutdown_deinit(&m->shutdown);
     n = fdstore_possible() ? handover_save(m) : -ENOTSUP;
     if (n >= 0) {
         log_info("left %d connections to the process that follows", n);
@@ -246,25 +224,6 @@ static int set_attributes(struct manager *m)
     return rc;
 }
 
-/* An instance that a program waits for is ready when its nodes are there. One that was configured
- * is there for good, with the nodes that are up. */
-static int set_quorum(struct manager *m)
-{
-    const char *text = broker_options_value(&m->options, "broker.quorum");
-    int n = (int)m->boot.size;
-
-    if (text && number_parse_int(text, 0, (int)m->boot.size, &n) < 0) {
-        log_err("broker.quorum: '%s' is not a number of nodes from 0 to %u", text, m->boot.size);
-        return -EINVAL;
-    }
-    m->quorum = (uint32_t)n;
-    if (!text && strcmp(m->boot.method, "config") == 0)
-        m->quorum = 1;
-    if (m->boot.rank == 0 && m->quorum > 1)
-        service_hold_ready(m->svc);
-    return 0;
-}
-
 static int find_place(struct manager *m)
 {
     const struct boot_options opts = { .config = m->config.o,
@@ -303,7 +262,9 @@ static int listen_in_tree(struct manager *m, flux_error_t *error)
                                          .key_owner = boot_key_owner,
                                          .key_matches = boot_key_matches,
                                          .arg = &m->boot };
-    const struct overlay_ops ops = { .on_online = on_tree, .on_parent = on_parent, .arg = m };
+    const struct overlay_ops ops = {
+        .on_online = life_on_tree, .on_parent = life_on_parent, .on_state = life_on_state, .arg = m
+    };
 
     return overlay_new(&conf, &ops, &m->router, service_reactor(m->svc), &m->router.overlay, error);
 }
@@ -337,8 +298,10 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     if (!m)
         return -ENOMEM;
     m->svc = svc;
+    state_init(&m->state);
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
-        (rc = find_place(m)) < 0 || (rc = set_quorum(m)) < 0 ||
+        (rc = find_place(m)) < 0 || (rc = life_init(m)) < 0 ||
+        (rc = shutdown_init(&m->shutdown, m)) < 0 ||
         (rc = router_init(&m->router, svc, m->boot.rank, m->boot.size)) < 0 ||
         (rc = groups_init(&m->groups, &m->router, m->boot.topo, service_reactor(svc))) < 0 ||
         (rc = barriers_init(&m->barriers, &m->router, service_reactor(svc))) < 0 ||
@@ -352,7 +315,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     publish(m);
     (void)handover_restore(m);
     heartbeat_wake(&m->heartbeat);
-    show_status(m, 1);
+    manager_show_status(m);
     *ret = TAKE(m);
     return 0;
 }
@@ -360,6 +323,10 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
 struct manager *manager_free(struct manager *m)
 {
     if (m) {
+        shutdown_deinit(&m->shutdown);
+        state_deinit(&m->state);
+        runlog_deinit(&m->runlog);
+        flux_watcher_destroy(m->slow);
         flux_watcher_destroy(m->drain);
         flux_watcher_destroy(m->start);
         flux_watcher_destroy(m->hangup);

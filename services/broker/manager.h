@@ -11,6 +11,9 @@
 #include "broker/heartbeat.h"
 #include "broker/options.h"
 #include "broker/router.h"
+#include "broker/runlog.h"
+#include "broker/shutdown.h"
+#include "broker/state.h"
 #include "service/service.h"
 
 struct manager {
@@ -27,8 +30,12 @@ struct manager {
     json_t *taken_up;       /* requests of the process before, or NULL */
     flux_watcher_t *hangup; /* SIGHUP: reload */
     flux_watcher_t *start;  /* first pass of the loop */
-    uint32_t quorum;        /* nodes that make the instance run (rank 0) */
-    bool has_quorum;
+    struct state state;
+    struct runlog runlog; /* rank 0 */
+    struct shutdown shutdown;
+    uint32_t quorum;       /* nodes that make the instance run (rank 0) */
+    double quorum_warn;    /* seconds; 0: never */
+    flux_watcher_t *slow;  /* QUORUM: warn */
     flux_watcher_t *drain; /* while stopping */
     double stop_time;
 };
@@ -43,6 +50,20 @@ DEFINE_CLEANUP(struct manager *, manager_free)
  * one stays then. Logs either way. */
 int manager_reload(struct manager *m, flux_error_t *error);
 int manager_stop(struct manager *m);
+/* GOODBYE: this node leaves the instance. */
+void manager_leave(struct manager *m);
+void manager_exit(struct manager *m);
+
+/* life.c */
+int life_init(struct manager *m); /* once the place of this node is known */
+void life_begin(struct manager *m);
+/* After an end without order. */
+bool life_wants_safe_mode(const struct manager *m);
+void life_on_tree(const struct idset *online, void *arg);
+void life_on_parent(bool connected, void *arg);
+void life_on_state(int parent, void *arg);
+void manager_set_state(struct manager *m, enum broker_state state, const char *why);
+void manager_show_status(struct manager *m);
 
 /* instance.c: the attributes of this node and instance. */
 int instance_attrs(struct manager *m);

@@ -165,6 +165,22 @@ static int rpc_event_publish(struct request *req, void *arg)
 
 /* --- overlay */
 
+static int rpc_state_get(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    return state_get(&m->state, req);
+}
+
+static int rpc_state_shutdown(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    int hold = 0;
+
+    (void)request_unpack(req, "{s?b}", "hold", &hold);
+    return shutdown_request(&m->shutdown, req, hold);
+}
+
 static int rpc_overlay_status(struct request *req, void *arg)
 {
     struct manager *m = arg;
@@ -463,6 +479,15 @@ static const struct rpc_method methods[] = {
       .flags = RPC_METHOD_NORESPONSE,
       .fn = rpc_service_announce },
     { .topic = "service.remove", .roles = ROLE_USER, .in = "service:s", .fn = rpc_service_remove },
+    { .topic = "state-machine.get", .roles = ROLE_USER, .fn = rpc_state_get },
+    { .topic = "state-machine.monitor",
+      .roles = ROLE_USER,
+      .flags = RPC_METHOD_STREAMING,
+      .fn = rpc_state_get },
+    { .topic = "state-machine.shutdown",
+      .roles = ROLE_OWNER,
+      .in = "hold?:b",
+      .fn = rpc_state_shutdown },
 };
 
 const struct service_desc broker_desc = {

@@ -106,13 +106,23 @@ const char *broker_options_value(const struct broker_options *o, const char *nam
     return NULL;
 }
 
+static bool is_asked_early(const char *assignment)
+{
+    static const char *const names[] = { "broker.quorum=", "broker.quorum-warn=",
+                                         "broker.cleanup-timeout=", "broker.shutdown-timeout=" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strncmp(assignment, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
 int broker_options_apply(const struct broker_options *o, struct attrs *attrs, flux_error_t *error)
 {
     int rc = 0;
 
     for (int i = 0; i < o->nassignments && rc == 0; i++)
-        if (strncmp(o->assignments[i], "tbon.", 5) != 0 &&
-            strncmp(o->assignments[i], "broker.quorum=", 14) != 0)
+        if (strncmp(o->assignments[i], "tbon.", 5) != 0 && !is_asked_early(o->assignments[i]))
             rc = apply(attrs, o->assignments[i], error);
     return rc;
 }

@@ -45,6 +45,8 @@ struct overlay_config {
 struct overlay_ops {
     void (*on_online)(const struct idset *online, void *arg); /* this node and those below */
     void (*on_parent)(bool connected, void *arg);
+    /* The parent says what state the instance is in (overlay_tell_state() there). */
+    void (*on_state)(int state, void *arg);
     void *arg;
 };
 
@@ -77,6 +79,14 @@ void overlay_node_drop(struct node *n, const char *reason);
 void overlay_multicast(struct overlay *o, const flux_msg_t *msg);
 /* Rank 0, before anything else: events up to this number were published by the process before. */
 void overlay_resume_events(struct overlay *o, uint32_t seq);
+
+/* Tell those below, now and when they join, what state the instance is in: a number below 128 that
+ * their on_state gets. From STATE_SHUTDOWN on nobody is let in, and one who leaves is not lost. */
+void overlay_tell_state(struct overlay *o, int state);
+/* In good order: away from the parent, and back when it lets us in again. */
+void overlay_rejoin(struct overlay *o);
+/* "node3 (rank 3), node4 (rank 4), ...": those below that are connected. */
+void overlay_name_children(const struct overlay *o, char *buf, size_t size);
 
 /* --- status */
 

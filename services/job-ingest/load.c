@@ -8,6 +8,7 @@
 #include "base/monotime.h"
 #include "base/number.h"
 #include "service/log.h"
+#include "service/safemode.h"
 #include "ingest.h"
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
@@ -72,6 +73,19 @@ static int load_active(struct ingest *in, json_t *ids, uint64_t *max)
     return rc;
 }
 
+/* The run begins in safe mode, and job-manager has not closed the queue for it yet. */
+static int close_for_safety(struct ingest *in, const json_t *setting)
+{
+    const char *run = flux_attr_get(in->h, SAFE_MODE_ATTR);
+    const char *known = json_string_value(json_object_get(setting, SAFE_MODE_KEY));
+    CLEANUP(json_decrefp) json_t *o = NULL;
+
+    if (!run || !*run || (known && strcmp(known, run) == 0))
+        return 0;
+    o = json_pack("{s:b s:s}", "enable", 0, "disable_reason", SAFE_MODE_REASON);
+    return o ? ingest_admission(in, o) : -ENOMEM;
+}
+
 int load_admission(struct ingest *in)
 {
     CLEANUP(flux_future_destroyp)
@@ -81,13 +95,14 @@ int load_admission(struct ingest *in)
     int rc;
 
     if (!f || flux_kvs_lookup_get(f, &s) < 0)
-        return errno == ENOENT ? 0 : -errno;
+        return errno == ENOENT ? close_for_safety(in, NULL) : -errno;
     o = s ? json_loads(s, 0, NULL) : NULL;
     rc = o ? ingest_admission(in, o) : -EPROTO;
-    if (rc != -EPROTO)
+    if (rc == -EPROTO)
+        log_err("job-state.queue in the KVS is malformed, ignored");
+    else if (rc < 0)
         return rc;
-    log_err("job-state.queue in the KVS is malformed, ignored");
-    return 0;
+    return close_for_safety(in, o);
 }
 
 int load_ids(struct ingest *in, json_t **ret_ids)

@@ -376,7 +376,7 @@ bool alloc_pump(struct manager *m)
 {
     size_t sent = 0;
 
-    if (!m->alloc.ready || m->control.stopped)
+    if (!m->alloc.ready || m->control.stopped || quiesce_is_on(m))
         return false;
     while (m->alloc.pending.n > 0 && m->alloc.outstanding.n < m->alloc.limit && m->fatal == 0) {
         size_t room = m->alloc.limit - m->alloc.outstanding.n;

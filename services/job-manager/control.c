@@ -3,13 +3,15 @@
  * and who waits for it to become idle or empty. The setting is one value in the KVS, so it outlives
  * every daemon; job-ingest, which enforces the first half, is told after each commit of it, and the
  * administrator is answered after that. Stopping cancels what the scheduler was asked for; jobs
- * that have resources go on. */
+ * that have resources go on. After an end without order (see startlog in flux-broker) the run that
+ * follows begins with both off. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/errorx.h"
 #include "base/jsonx.h"
 #include "service/log.h"
+#include "service/safemode.h"
 #include "manager.h"
 
 #define REASON_MAX  1024
@@ -57,6 +59,7 @@ void control_deinit(struct manager *m)
     answers_drop(m, &m->control.answers_batch);
     free(m->control.disable_reason);
     free(m->control.stop_reason);
+    free(m->control.safe_run);
 }
 
 static json_t *setting_json(const struct manager *m)
@@ -68,6 +71,8 @@ static json_t *setting_json(const struct manager *m)
         (void)json_object_set_new(o, "disable_reason", json_string(c->disable_reason));
     if (o && c->stopped && c->stop_reason[0])
         (void)json_object_set_new(o, "stop_reason", json_string(c->stop_reason));
+    if (o && c->safe_run)
+        (void)json_object_set_new(o, SAFE_MODE_KEY, json_string(c->safe_run));
     return o;
 }
 
@@ -147,19 +152,42 @@ int control_start(struct manager *m, bool start, const char *reason, struct requ
     return make_durable(m, req);
 }
 
+int control_safe_mode(struct manager *m, const char *run)
+{
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_SAFE_MODE, NULL };
+    struct control *c = &m->control;
+    int rc;
+
+    if (c->safe_run && strcmp(c->safe_run, run) == 0)
+        return 0;
+    if ((rc = set_reason(&c->safe_run, run, NULL)) < 0 ||
+        (!c->disabled && (rc = set_reason(&c->disable_reason, SAFE_MODE_REASON, NULL)) < 0) ||
+        (!c->stopped && (rc = set_reason(&c->stop_reason, SAFE_MODE_REASON, NULL)) < 0))
+        return rc;
+    c->disabled = c->stopped = c->loaded = c->dirty = true;
+    log_fields(
+        LOG_WARNING, fields,
+        "safe mode: no job is accepted and none is started. %s; then `flux queue enable` and "
+        "`flux queue start`",
+        SAFE_MODE_REASON);
+    return 0;
+}
+
 int control_load(struct manager *m, const char *text, flux_error_t *error)
 {
     CLEANUP(json_decrefp) json_t *o = jsonx_decode_object(text, strlen(text), error);
-    const char *disable_reason = "", *stop_reason = "";
+    const char *disable_reason = "", *stop_reason = "", *safe_run = NULL;
     int enable, start, rc;
 
     if (!o)
         return -EPROTO;
-    if (json_unpack(o, "{s:b s:b s?s s?s}", "enable", &enable, "start", &start, "disable_reason",
-                    &disable_reason, "stop_reason", &stop_reason) < 0)
+    if (json_unpack(o, "{s:b s:b s?s s?s s?s}", "enable", &enable, "start", &start,
+                    "disable_reason", &disable_reason, "stop_reason", &stop_reason, SAFE_MODE_KEY,
+                    &safe_run) < 0)
         return errorx_fail(error, EPROTO, "keys are missing");
     if ((rc = set_reason(&m->control.disable_reason, disable_reason, error)) < 0 ||
-        (rc = set_reason(&m->control.stop_reason, stop_reason, error)) < 0)
+        (rc = set_reason(&m->control.stop_reason, stop_reason, error)) < 0 ||
+        (safe_run && (rc = set_reason(&m->control.safe_run, safe_run, error)) < 0))
         return rc;
     m->control.disabled = !enable;
     m->control.stopped = !start;
@@ -202,7 +230,7 @@ void control_durable(struct manager *m)
 
 void control_announce(struct manager *m)
 {
-    CLEANUP(freep) char *text = m->control.loaded ? setting_text(m) : NULL;
+    CLEANUP(freep) char *text = setting_text(m);
 
     if (text)
         m->ops->announce(m->arg, NULL, text);

@@ -73,7 +73,8 @@ int daemon_new(struct service *svc, struct daemon **ret)
         rc = purge_open(d, &d->purger);
     if (rc < 0)
         return rc;
-    control_announce(&d->m);
+    if (d->m.control.loaded)
+        control_announce(&d->m);
     *ret = TAKE(d);
     return 0;
 }
@@ -83,6 +84,7 @@ struct daemon *daemon_free(struct daemon *d)
     if (!d)
         return NULL;
     purge_close(d->purger);
+    flux_watcher_destroy(d->quiesce_end);
     turn_close(d);
     peers_close(d);
     manager_deinit(&d->m);

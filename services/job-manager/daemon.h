@@ -34,8 +34,9 @@ struct daemon {
         flux_watcher_t *timer;
         double delay;
     } wakers[WAKE_COUNT];
-    struct purger *purger; /* purge-run.c */
-    uint64_t list_seen;    /* ninactive when job-list last listened */
+    flux_watcher_t *quiesce_end; /* rpc-queue.c */
+    struct purger *purger;       /* purge-run.c */
+    uint64_t list_seen;          /* ninactive when job-list last listened */
 };
 
 int daemon_new(struct service *svc, struct daemon **ret);
@@ -76,6 +77,7 @@ int load_some(struct daemon *d, const json_t *ids, struct request *req);
 int rpc_queue_drain(struct request *req, void *arg);
 int rpc_queue_enable(struct request *req, void *arg);
 int rpc_queue_idle(struct request *req, void *arg);
+int rpc_quiesce(struct request *req, void *arg);
 int rpc_queue_start(struct request *req, void *arg);
 int rpc_queue_status(struct request *req, void *arg);
 

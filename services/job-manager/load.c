@@ -15,6 +15,7 @@
 #include "base/fluid.h"
 #include "base/number.h"
 #include "service/log.h"
+#include "service/safemode.h"
 #include "daemon.h"
 
 #define WINDOW 64 /* jobs looked up at a time */
@@ -104,6 +105,14 @@ static int load_control(struct daemon *d)
         return 0;
     }
     return rc;
+}
+
+/* The router's attribute names a run that followed one without an orderly end. */
+static int load_safe_mode(struct daemon *d)
+{
+    const char *run = flux_attr_get(d->h, SAFE_MODE_ATTR);
+
+    return run && *run ? control_safe_mode(&d->m, run) : 0;
 }
 
 /* --- all of them, at the start */
@@ -299,6 +308,8 @@ int load_all(struct daemon *d)
         rc = load_number(d, "job-state.max_jobid", &d->m.max_jobid);
     if (rc == 0)
         rc = load_control(d);
+    if (rc == 0)
+        rc = load_safe_mode(d);
     if (rc == 0)
         rc = load_ids(d, &ids);
     if (rc == 0 && ids.n > 1)

@@ -46,6 +46,7 @@ void manager_deinit(struct manager *m)
     struct job *job, *tmp;
 
     purge_deinit(m);
+    quiesce_deinit(m);
     control_deinit(m);
     journal_deinit(m);
     wait_deinit(m);
@@ -155,5 +156,6 @@ bool manager_process(struct manager *m)
     commit_flush(m);
     more |= journal_flush(m);
     control_check(m);
+    quiesce_check(m);
     return more || !TAILQ_EMPTY(&m->todo);
 }

@@ -142,11 +142,20 @@ TAILQ_HEAD(control_waiter_list, control_waiter);
 struct control {
     bool disabled, stopped; /* submission, scheduling */
     char *disable_reason, *stop_reason;
-    bool loaded; /* the KVS has a setting */
+    char *safe_run; /* the run for which the safe mode was last begun; NULL: none */
+    bool loaded;    /* the KVS has a setting */
     bool dirty, committing;
     struct job_answers answers, answers_batch;
     struct control_waiter_list waiters;
     size_t nwaiters;
+};
+
+/* The instance is being shut down. */
+struct quiesce {
+    struct request *req; /* whoever wants it, NULL: nobody */
+    size_t outstanding;  /* requests the scheduler had when running jobs were looked at */
+    size_t told;         /* running jobs that were told last */
+    bool idle;           /* nothing runs, and that was told */
 };
 
 struct manager {
@@ -167,6 +176,7 @@ struct manager {
     struct journal journal;
     struct depend depend;
     struct control control;
+    struct quiesce quiesce;
     struct purge purge;
     struct stats stats;
 };
@@ -311,6 +321,9 @@ int control_enable(struct manager *m, bool enable, const char *reason, struct re
                    flux_error_t *error);
 int control_start(struct manager *m, bool start, const char *reason, struct request *req,
                   flux_error_t *error);
+/* The instance has begun a new run after one that did not end in order: accept and start nothing
+ * until the administrator says so. Once for each run. 0 or -ENOMEM. */
+int control_safe_mode(struct manager *m, const char *run);
 json_t *control_status(const struct manager *m);
 /* Answer req when no job is active (drain) or none runs. Keeps a reference. */
 int control_wait(struct manager *m, bool drain, struct request *req, flux_error_t *error);
@@ -318,7 +331,15 @@ void control_gone(struct manager *m, struct request *req);
 void control_check(struct manager *m);    /* once a turn */
 int control_commit(struct manager *m);    /* add the setting to the open transaction */
 void control_durable(struct manager *m);  /* that transaction is durable */
-void control_announce(struct manager *m); /* at the start: our predecessor may not have */
+void control_announce(struct manager *m); /* tell job-ingest what holds */
+
+/* quiesce.c. Streaming: {running, ids, idle} at each change, until idle; then it stays that way
+ * until quiesce_end(). 0 or -EBUSY: somebody has asked for it already. */
+int quiesce_begin(struct manager *m, struct request *req);
+bool quiesce_is_on(const struct manager *m);
+void quiesce_check(struct manager *m); /* once a turn */
+void quiesce_end(struct manager *m);   /* scheduling goes on */
+void quiesce_deinit(struct manager *m);
 
 /* journal.c */
 int journal_listen(struct manager *m, struct request *req, uint64_t since);

@@ -48,12 +48,23 @@ static void child_lost(struct children *cs, struct child *c)
     (void)node_send_control(n, NODE_GOODBYE, NULL, 0); /* it may live, and begin anew */
     c->lost_usec = monotime_usec();
     (void)snprintf(c->error, sizeof(c->error), "%s", n->lost);
-    log_fields(LOG_WARNING, fields, "%s (rank %u) and what is below it are lost: %s", c->host,
-               c->rank, n->lost);
+    if (overlay_is_ending(cs->overlay))
+        log_info("%s (rank %u) has left: %s", c->host, c->rank, n->lost);
+    else
+        log_fields(LOG_WARNING, fields, "%s (rank %u) and what is below it are lost: %s", c->host,
+                   c->rank, n->lost);
     idset_destroy(c->online);
     c->online = NULL;
     overlay_detach(cs->overlay, n);
     overlay_changed(cs->overlay);
+}
+
+void children_tell_state(struct children *cs, struct child *c)
+{
+    const uint8_t state = (uint8_t)cs->overlay->state;
+
+    if (cs->overlay->state >= 0)
+        (void)node_send_control(c->node, NODE_STATE, &state, sizeof(state));
 }
 
 void children_reap(struct children *cs)
@@ -132,6 +143,8 @@ static int check_hello(struct children *cs, struct child *c, const struct hello 
     rc = hello_version(&ours, h, error);
     if (rc < 0)
         return rc;
+    if (overlay_is_ending(cs->overlay))
+        return errorx_fail(error, ESHUTDOWN, "the instance is being shut down");
     if (h->size != conf->size)
         return errorx_fail(error, EINVAL,
                            "%s is configured for an instance of %u nodes, %s for one of %u",
@@ -215,6 +228,7 @@ static int begin(struct children *cs, struct child *c, const struct zframe *f,
     HASH_ADD_KEYPTR(hh, cs->by_id, n->id, ZSOCK_ID_SIZE, c);
     log_info("%s (rank %u) has joined%s", h->host, h->rank, c->lost_usec ? " again" : "");
     rc = welcome(cs, n, h);
+    children_tell_state(cs, c);
     overlay_changed(cs->overlay);
     return rc;
 }

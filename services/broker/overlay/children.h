@@ -42,5 +42,6 @@ void children_tick(struct children *cs, uint64_t now_usec);
 void children_check_keys(struct children *cs);
 /* Drop those that were marked. */
 void children_reap(struct children *cs);
+void children_tell_state(struct children *cs, struct child *c);
 
 #endif

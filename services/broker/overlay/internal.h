@@ -19,6 +19,7 @@ struct overlay {
     struct parent parent;
     struct history history; /* of events, for those who missed some */
     struct idset *online;
+    int state; /* of the instance, as those below are told; negative: not known */
     char uuid[HELLO_UUID_SIZE];
     char epoch[HELLO_UUID_SIZE]; /* rank 0's uuid, "" until known */
     flux_watcher_t *tick, *reap, *tell;
@@ -35,6 +36,8 @@ void overlay_lose(struct overlay *o, struct node *n, const char *why);
 void overlay_changed(struct overlay *o);
 /* The parent knows an epoch: if it is another, events are counted anew, here and below. */
 void overlay_take_epoch(struct overlay *o, const struct hello *h);
+/* The instance is being shut down. */
+bool overlay_is_ending(const struct overlay *o);
 /* Handle a frame of a session: control messages that concern both sides, and the router's. NULL, or
  * why it is to be dropped. */
 const char *overlay_message(struct overlay *o, struct node *n, flux_msg_t *msg);

@@ -28,6 +28,7 @@ enum node_control_type {
     NODE_ONLINE,    /* idset: the sender and all below it that are in the tree; child to parent */
     NODE_GOODBYE,   /* the sender ends in good order */
     NODE_EPOCH,     /* JSON, hello.h; parent to child: events are counted anew from here on */
+    NODE_STATE,     /* one byte: the state of the instance; parent to child */
 };
 
 struct client;

@@ -11,6 +11,7 @@
 #include "broker/client.h"
 #include "broker/overlay/internal.h"
 #include "broker/router.h"
+#include "broker/state.h"
 #include "broker/topology.h"
 #include "service/log.h"
 
@@ -199,6 +200,45 @@ void overlay_why(const struct overlay *o, uint32_t nodeid, char *buf, size_t siz
         why_not_down(o, nodeid, children_find((struct children *)&o->children, next), buf, size);
 }
 
+/* --- the state of the instance */
+
+bool overlay_is_ending(const struct overlay *o)
+{
+    return o->state >= STATE_SHUTDOWN;
+}
+
+void overlay_tell_state(struct overlay *o, int state)
+{
+    o->state = state;
+    for (size_t i = 0; i < o->children.count; i++)
+        if (o->children.all[i].node)
+            children_tell_state(&o->children, &o->children.all[i]);
+}
+
+void overlay_rejoin(struct overlay *o)
+{
+    parent_leave(&o->parent);
+}
+
+void overlay_name_children(const struct overlay *o, char *buf, size_t size)
+{
+    size_t used = 0;
+
+    buf[0] = '\0';
+    for (size_t i = 0; i < o->children.count; i++) {
+        const struct child *c = &o->children.all[i];
+
+        if (!c->node)
+            continue;
+        if (used + strlen(c->host) + 24 > size) {
+            (void)snprintf(buf + used, size - used, ", ...");
+            return;
+        }
+        used += (size_t)snprintf(buf + used, size - used, "%s%s (rank %u)", used > 0 ? ", " : "",
+                                 c->host, c->rank);
+    }
+}
+
 /* --- who is there */
 
 static int sum_up(struct overlay *o)
@@ -372,6 +412,7 @@ int overlay_new(const struct overlay_config *conf, const struct overlay_ops *ops
     if (!o)
         return -ENOMEM;
     o->conf = *conf;
+    o->state = -1;
     o->ops = *ops;
     o->router = r;
     o->reactor = reactor;

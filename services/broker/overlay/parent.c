@@ -60,8 +60,8 @@ static void give_up(struct parent *p, const char *why)
         (void)snprintf(p->error, sizeof(p->error), "%s", why);
     set_state(p, PARENT_WAITING);
     if (was_online) {
-        log_fields(LOG_WARNING, fields, "the parent %s (rank %u) is lost: %s", p->host, p->rank,
-                   p->error);
+        log_fields(overlay_is_ending(p->overlay) ? LOG_INFO : LOG_WARNING, fields,
+                   "the parent %s (rank %u) is lost: %s", p->host, p->rank, p->error);
         p->delay = DELAY_MIN;
         drop_node(p);
         if (p->overlay->ops.on_parent)
@@ -129,8 +129,8 @@ static void handle_refusal(struct parent *p, const void *data, size_t size)
     if (refusal_decode(data, size, &r) < 0)
         return;
     if (log_ratelimit(&limit, 10))
-        log_fields(LOG_ERR, fields, "the parent %s (rank %u) refuses this node: %s", p->host,
-                   p->rank, r.reason);
+        log_fields(r.errnum == ESHUTDOWN ? LOG_INFO : LOG_ERR, fields,
+                   "the parent %s (rank %u) refuses this node: %s", p->host, p->rank, r.reason);
     (void)snprintf(p->error, sizeof(p->error), "it refuses this node: %.200s", r.reason);
     p->delay = DELAY_MAX / 2;
     give_up(p, p->error);
@@ -142,6 +142,14 @@ static void handle_epoch(struct parent *p, const void *data, size_t size)
 
     if (p->state == PARENT_ONLINE && hello_decode(data, size, &h) == 0)
         overlay_take_epoch(p->overlay, &h);
+}
+
+static void handle_state(const struct parent *p, const uint8_t *data, size_t size)
+{
+    const struct overlay *o = p->overlay;
+
+    if (p->state == PARENT_ONLINE && size == 1 && o->ops.on_state)
+        o->ops.on_state(data[0], o->ops.arg);
 }
 
 static const char *handle_control(struct parent *p, const struct node_control *c)
@@ -158,6 +166,9 @@ static const char *handle_control(struct parent *p, const struct node_control *c
         return NULL;
     case NODE_GOODBYE:
         return "it ended the session";
+    case NODE_STATE:
+        handle_state(p, c->data, c->size);
+        return NULL;
     default:
         return NULL;
     }
@@ -317,6 +328,14 @@ void parent_set_key(struct parent *p, const char *key)
     free(p->key);
     p->key = copy;
     give_up(p, "its key was changed");
+}
+
+void parent_leave(struct parent *p)
+{
+    if (p->state != PARENT_ONLINE)
+        return;
+    (void)node_send_control(p->node, NODE_GOODBYE, NULL, 0);
+    give_up(p, "the instance was shut down");
 }
 
 void parent_reap(struct parent *p)

@@ -36,6 +36,8 @@ void parent_tick(struct parent *p, uint64_t now_usec);
 void parent_reap(struct parent *p);
 /* Another key is good now, or none (""). */
 void parent_set_key(struct parent *p, const char *key);
+/* Say goodbye, and try to join again. */
+void parent_leave(struct parent *p);
 const char *parent_state_name(enum parent_state state);
 
 #endif
