@@ -37,6 +37,12 @@ static void on_answer(flux_future_t *f, void *arg)
         l->refused(l->arg);
 }
 
+/* That is what was asked for; the supervisor sees the router's process end. */
+static int on_lost(flux_t *h, void *arg)
+{
+    return 0;
+}
+
 int leave_begin(flux_reactor_t *r, const char *rundir, void (*refused)(void *arg), void *arg,
                 struct leave **ret)
 {
@@ -47,6 +53,8 @@ int leave_begin(flux_reactor_t *r, const char *rundir, void (*refused)(void *arg
     l->refused = refused;
     l->arg = arg;
     l->h = open_router(rundir);
+    if (l->h)
+        flux_comms_error_set(l->h, on_lost, l);
     if (!l->h || flux_set_reactor(l->h, r) < 0 ||
         !(l->f = flux_rpc(l->h, TOPIC, NULL, FLUX_NODEID_ANY, 0)) ||
         flux_future_then(l->f, -1., on_answer, l) < 0) {

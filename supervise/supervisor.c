@@ -34,6 +34,7 @@
 
 #define PROGRAM_GRACE_SEC 10.
 #define PROGRAM_GRACE_JOB 3. /* the enclosing instance kills its job after 5 */
+#define LEAVE_LIMIT_JOB   4. /* and the instance, to be shut down */
 #define STOP_LIMIT_USEC   10000000
 #define STRAY_TERM_SEC    0.5
 #define STRAY_KILL_SEC    2.
@@ -54,7 +55,7 @@ struct supervisor {
     flux_reactor_t *r;
     flux_watcher_t *children;
     flux_watcher_t *signals[2], *passed[5];
-    flux_watcher_t *timer;
+    flux_watcher_t *timer, *limit;
     struct notify_socket *notify;
     struct control *control;
     struct announce *announce;
@@ -77,10 +78,15 @@ static void arm(struct supervisor *s, double seconds)
     flux_watcher_start(s->timer);
 }
 
+static bool in_job(void)
+{
+    return getenv("FLUX_ENCLOSING_ID") != NULL;
+}
+
 /* How long the program has to end when it was told to. */
 static double program_grace(void)
 {
-    return getenv("FLUX_ENCLOSING_ID") ? PROGRAM_GRACE_JOB : PROGRAM_GRACE_SEC;
+    return in_job() ? PROGRAM_GRACE_JOB : PROGRAM_GRACE_SEC;
 }
 
 /* --- stopping --- */
@@ -117,6 +123,7 @@ static void stop(struct supervisor *s)
         return;
     s->phase = PHASE_STOP;
     flux_watcher_stop(s->timer);
+    flux_watcher_stop(s->limit);
     for (size_t i = 0; i < s->ndaemons; i++)
         daemon_stop(s->daemons[i], STOP_LIMIT_USEC);
     advance(s);
@@ -170,10 +177,27 @@ static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     }
 }
 
+static void on_limit(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    stop(arg);
+}
+
+/* All nodes of an instance that is a job are told to end at the same time: those without the
+ * program wait until it was shut down. */
+static bool job_ends(struct supervisor *s)
+{
+    if (!in_job() || s->phase < PHASE_PROGRAM)
+        return false;
+    if (!flux_watcher_is_active(s->limit))
+        flux_watcher_start(s->limit);
+    return s->phase == PHASE_PROGRAM || s->phase == PHASE_LEAVE;
+}
+
 static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct supervisor *s = arg;
     int sig = flux_signal_watcher_get_signum(w);
+    const bool wait = job_ends(s);
 
     if (s->program > 0) {
         (void)kill(s->program, sig);
@@ -182,7 +206,8 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     }
     if (s->opts->argv && s->phase != PHASE_LEAVE) /* else it ends as it was told */
         s->status = 128 + sig;
-    stop(s);
+    if (!wait)
+        stop(s);
 }
 
 /* Of no meaning to us, once there is a program. Like a terminal we interrupt all of its group; the
@@ -552,7 +577,8 @@ static int make_watchers(struct supervisor *s)
         return -errno;
     s->children = flux_child_watcher_create(s->r, 0, false, on_child, s);
     s->timer = flux_timer_watcher_create(s->r, 0., 0., on_timer, s);
-    if (!s->children || !s->timer)
+    s->limit = flux_timer_watcher_create(s->r, LEAVE_LIMIT_JOB, 0., on_limit, s);
+    if (!s->children || !s->timer || !s->limit)
         return -errno;
     flux_watcher_start(s->children);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
@@ -679,6 +705,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
         flux_watcher_destroy(s->passed[i]);
     for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
         flux_watcher_destroy(s->signals[i]);
+    flux_watcher_destroy(s->limit);
     flux_watcher_destroy(s->timer);
     flux_watcher_destroy(s->children);
     flux_reactor_destroy(s->r);
