@@ -71,7 +71,7 @@ static int read_log(flux_t *h, struct reading *r, bool watch, double timeout)
         return EXIT_SUCCESS;
     if (errno == ETIMEDOUT)
         return complain("timed out waiting for event '%s'", r->wanted);
-    return complain_future(f, "%s", r->c->argv[0]);
+    return kvs_complain(f, "--namespace", kvs_option_namespace(r->c), r->c->argv[0]);
 }
 
 static int reading_init(struct reading *r, const struct cmdline *c)
@@ -152,7 +152,7 @@ static int run_append(const struct cmdline *c)
     if (!(h = client_open()))
         return EXIT_FAILURE;
     if (!(f = flux_kvs_commit(h, kvs_option_namespace(c), 0, txn)) || flux_future_get(f, NULL) < 0)
-        return complain_future(f, "cannot commit");
+        return kvs_complain(f, "--namespace", kvs_option_namespace(c), "cannot commit");
     return EXIT_SUCCESS;
 }
 

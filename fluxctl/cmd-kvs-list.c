@@ -116,7 +116,7 @@ static int ls_dir(const struct listing *l, const char *key, bool title)
             puts(key); /* a value is listed by its name, as ls does with files */
             return EXIT_SUCCESS;
         }
-        return complain_future(f, "%s", key);
+        return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     }
     if (cmdline_has(l->c, "directory")) {
         printf("%s%s\n", key, cmdline_has(l->c, "classify") && strcmp(key, ".") != 0 ? "." : "");
@@ -180,7 +180,7 @@ static int dir_key(const struct listing *l, const char *key)
     int len;
 
     if (!f || flux_kvs_lookup_get_raw(f, &data, &len) < 0)
-        return complain_future(f, "%s", key);
+        return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     print_value(l, key, data, len);
     return EXIT_SUCCESS;
 }
@@ -194,7 +194,7 @@ static int dir_symlink(const struct listing *l, const char *key)
     const char *ns, *target;
 
     if (!f || flux_kvs_lookup_get_symlink(f, &ns, &target) < 0)
-        return complain_future(f, "%s", key);
+        return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     printf("%s -> %s%s%s\n", key, ns ? ns : "", ns ? "::" : "", target);
     return EXIT_SUCCESS;
 }
@@ -229,7 +229,7 @@ static int dir_below(const struct listing *l, const char *key)
     int status = EXIT_SUCCESS;
 
     if (!f || flux_kvs_lookup_get_dir(f, &dir) < 0)
-        return complain_future(f, "%s", key);
+        return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     if (names_read(&n, dir) < 0)
         return complain("out of memory");
     for (size_t i = 0; i < n.count; i++)
@@ -242,8 +242,11 @@ static int run_dir(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     struct listing l = { .c = c };
+    int status;
+    CLEANUP(freep) char *at = kvs_option_at(c, &status);
 
-    if (kvs_option_at(c, &l.at) < 0 || terminal_width(c, &l.width) < 0 || !(h = client_open()))
+    l.at = at;
+    if (status != EXIT_SUCCESS || terminal_width(c, &l.width) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
     l.h = h;
     return dir_below(&l, c->argc ? c->argv[0] : ".");
@@ -263,7 +266,7 @@ static const struct option dir_options[] = {
     { 'R', "recursive", NULL, "Show directories below too" },
     { 'd', "directory", NULL, "Do not show values" },
     { 'w', "width", "COLS", "Cut lines at this width (0: no limit)" },
-    { 'a', "at", "TREEOBJ", "Look up below a snapshot" },
+    { 'a', "at", "SNAPSHOT", "Look up below a snapshot: a tree object or blobref" },
     { 0 },
 };
 

@@ -15,8 +15,7 @@ static int run_version(const struct cmdline *c)
     if (!h)
         return EXIT_FAILURE;
     if (flux_kvs_get_version(h, kvs_option_namespace(c), &version) < 0)
-        return complain("cannot get the version: %s",
-                        errno == ENOTSUP ? "no such namespace" : strerror(errno));
+        return kvs_complain(NULL, "--namespace", kvs_option_namespace(c), "cannot get the version");
     printf("%d\n", version);
     return EXIT_SUCCESS;
 }
@@ -29,8 +28,7 @@ static int run_wait(const struct cmdline *c)
     if (parse_count(c->argv[0], "the version", 0, &version) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
     if (flux_kvs_wait_version(h, kvs_option_namespace(c), version) < 0)
-        return complain("cannot wait for version %d: %s", version,
-                        errno == ENOTSUP ? "no such namespace" : strerror(errno));
+        return kvs_complain(NULL, "--namespace", kvs_option_namespace(c), "cannot wait for it");
     return EXIT_SUCCESS;
 }
 
@@ -47,7 +45,7 @@ static int run_getroot(const struct cmdline *c)
     if (!(f = flux_kvs_getroot(h, kvs_option_namespace(c), 0)) ||
         flux_kvs_getroot_get_treeobj(f, &treeobj) < 0 ||
         flux_kvs_getroot_get_owner(f, &owner) < 0 || flux_kvs_getroot_get_sequence(f, &seq) < 0)
-        return complain_future(f, "cannot get the root");
+        return kvs_complain(f, "--namespace", kvs_option_namespace(c), "cannot get the root");
     if (cmdline_has(c, "owner"))
         printf("%u\n", owner);
     else if (cmdline_has(c, "sequence"))

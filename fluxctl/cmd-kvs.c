@@ -10,20 +10,9 @@
 
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
-const char *kvs_option_namespace(const struct cmdline *c)
+static int complain_key(flux_future_t *f, const struct cmdline *c, const char *key)
 {
-    return cmdline_string(c, "namespace", NULL);
-}
-
-int kvs_option_at(const struct cmdline *c, const char **ret)
-{
-    CLEANUP(json_decrefp) json_t *o = NULL;
-    const char *s = *ret = cmdline_string(c, "at", NULL);
-
-    if (!s || (o = treeobj_decode(s, strlen(s))))
-        return 0;
-    complain("--at: '%.80s' is not a tree object (RFC 11); `flux kvs getroot` prints one", s);
-    return -1;
+    return kvs_complain(f, "--namespace", kvs_option_namespace(c), key);
 }
 
 /* Commit, then print what -O or -s ask for. Consumes nothing. */
@@ -37,7 +26,7 @@ static int commit(flux_t *h, const struct cmdline *c, const char *ns, int flags,
     if (refuse_both(c, "treeobj-root", "sequence") < 0)
         return EXIT_FAILURE;
     if (!(f = flux_kvs_commit(h, ns, flags, txn)) || flux_future_get(f, NULL) < 0)
-        return complain_future(f, "cannot commit");
+        return kvs_complain(f, "--namespace", ns, "cannot commit");
     if (cmdline_has(c, "treeobj-root")) {
         if (flux_kvs_commit_get_treeobj(f, &treeobj) < 0)
             return complain_future(f, "cannot tell the root");
@@ -94,12 +83,17 @@ static int lookup_flags(const struct cmdline *c)
     return flags;
 }
 
-static int get_one(flux_t *h, const struct cmdline *c, const char *key, int flags, int count)
+struct get {
+    char *at; /* snapshot, or NULL */
+    int flags;
+    int count; /* of values to print when watching; 0: no end */
+};
+
+static int get_one(flux_t *h, const struct cmdline *c, const struct get *g, const char *key)
 {
-    const char *at = cmdline_string(c, "at", NULL);
     CLEANUP(flux_future_destroyp)
-    flux_future_t *f = at ? flux_kvs_lookupat(h, flags, key, at)
-                          : flux_kvs_lookup(h, kvs_option_namespace(c), flags, key);
+    flux_future_t *f = g->at ? flux_kvs_lookupat(h, g->flags, key, g->at)
+                             : flux_kvs_lookup(h, kvs_option_namespace(c), g->flags, key);
     int printed = 0;
 
     while (f) {
@@ -108,28 +102,29 @@ static int get_one(flux_t *h, const struct cmdline *c, const char *key, int flag
                 return EXIT_SUCCESS;
             break;
         }
-        if (!(flags & FLUX_KVS_WATCH) || ++printed == count)
+        if (!(g->flags & FLUX_KVS_WATCH) || ++printed == g->count)
             return EXIT_SUCCESS;
         flux_future_reset(f);
     }
-    return complain_future(f, "%s", key);
+    return complain_key(f, c, key);
 }
 
 static int run_get(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    int status = EXIT_SUCCESS, flags = lookup_flags(c), count;
-    const char *at;
+    struct get g = { .flags = lookup_flags(c) };
+    int status;
+    CLEANUP(freep) char *at = g.at = kvs_option_at(c, &status);
 
-    if (kvs_option_at(c, &at) < 0 || refuse_both(c, "raw", "treeobj") < 0)
+    if (status != EXIT_SUCCESS || refuse_both(c, "raw", "treeobj") < 0)
         return EXIT_FAILURE;
-    if (at && (flags & (FLUX_KVS_WATCH | FLUX_KVS_WAITCREATE)))
+    if (at && (g.flags & (FLUX_KVS_WATCH | FLUX_KVS_WAITCREATE)))
         return complain("a snapshot (--at) never changes: there is nothing to wait for");
-    if (parse_count(cmdline_string(c, "count", "0"), "--count", 0, &count) < 0 ||
+    if (parse_count(cmdline_string(c, "count", "0"), "--count", 0, &g.count) < 0 ||
         !(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++)
-        status |= get_one(h, c, c->argv[i], flags, count);
+        status |= get_one(h, c, &g, c->argv[i]);
     return status;
 }
 
@@ -231,7 +226,7 @@ static int check_unlink(flux_t *h, const struct cmdline *c, const char *key)
     }
     if (errno == ENOTDIR || (errno == ENOENT && cmdline_has(c, "force")))
         return 0;
-    complain_future(f, "%s", key);
+    complain_key(f, c, key);
     return -1;
 }
 
@@ -280,17 +275,15 @@ static int run_link(const struct cmdline *c)
     return commit(h, c, kvs_option_namespace(c), 0, txn);
 }
 
-static int readlink_one(flux_t *h, const struct cmdline *c, const char *key)
+static int readlink_one(flux_t *h, const struct cmdline *c, const char *at, const char *key)
 {
-    const char *at = cmdline_string(c, "at", NULL);
     CLEANUP(flux_future_destroyp)
     flux_future_t *f = at ? flux_kvs_lookupat(h, FLUX_KVS_READLINK, key, at)
                           : flux_kvs_lookup(h, kvs_option_namespace(c), FLUX_KVS_READLINK, key);
     const char *ns, *target;
 
     if (!f || flux_kvs_lookup_get_symlink(f, &ns, &target) < 0)
-        return errno == EINVAL ? complain("%s: not a symbolic link", key)
-                               : complain_future(f, "%s", key);
+        return errno == EINVAL ? complain("%s: not a symbolic link", key) : complain_key(f, c, key);
     if (cmdline_has(c, "namespace-only")) {
         if (ns)
             puts(ns);
@@ -305,14 +298,14 @@ static int readlink_one(flux_t *h, const struct cmdline *c, const char *key)
 static int run_readlink(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    int status = EXIT_SUCCESS;
-    const char *at;
+    int status;
+    CLEANUP(freep) char *at = kvs_option_at(c, &status);
 
-    if (kvs_option_at(c, &at) < 0 || refuse_both(c, "namespace-only", "key-only") < 0 ||
+    if (status != EXIT_SUCCESS || refuse_both(c, "namespace-only", "key-only") < 0 ||
         !(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++)
-        status |= readlink_one(h, c, c->argv[i]);
+        status |= readlink_one(h, c, at, c->argv[i]);
     return status;
 }
 
@@ -346,7 +339,7 @@ static int copy(flux_t *h, const struct cmdline *c, bool unlink)
     const char *treeobj;
 
     if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0)
-        return complain_future(f, "%s", c->argv[0]);
+        return kvs_complain(f, "--src-namespace", source, c->argv[0]);
     if (!txn || flux_kvs_txn_put_treeobj(txn, 0, c->argv[1], treeobj) < 0)
         return complain("%s: %s", c->argv[1], strerror(errno));
     if (unlink && strcmp(source, destination) == 0 && flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
@@ -390,7 +383,7 @@ static const struct option get_options[] = {
     KVS_NAMESPACE_OPTION,
     { 'r', "raw", NULL, "No newline after the value" },
     { 't', "treeobj", NULL, "Print the tree object (RFC 11)" },
-    { 'a', "at", "TREEOBJ", "Look up below a snapshot" },
+    { 'a', "at", "SNAPSHOT", "Look up below a snapshot: a tree object or blobref" },
     { 'l', "label", NULL, "Print KEY= before the value" },
     { 'W', "waitcreate", NULL, "Wait until the key exists" },
     { 'w', "watch", NULL, "Print the value each time it is written" },
@@ -425,7 +418,7 @@ static const struct option link_options[] = {
 };
 static const struct option readlink_options[] = {
     KVS_NAMESPACE_OPTION,
-    { 'a', "at", "TREEOBJ", "Look up below a snapshot" },
+    { 'a', "at", "SNAPSHOT", "Look up below a snapshot: a tree object or blobref" },
     { 'o', "namespace-only", NULL, "Print the namespace of the target only" },
     { 'k', "key-only", NULL, "Print the key of the target only" },
     { 0 },

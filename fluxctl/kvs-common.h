@@ -3,6 +3,8 @@
 #ifndef FLUXCTL_KVS_COMMON_H
 #define FLUXCTL_KVS_COMMON_H
 
+#include <flux/core.h>
+
 #include "options.h"
 
 #define KVS_NAMESPACE_OPTION                                                            \
@@ -12,7 +14,12 @@
 
 const char *kvs_option_namespace(const struct cmdline *c);
 
-/* The snapshot of --at in *ret, NULL if there is none. -1: it is no tree object, complained. */
-int kvs_option_at(const struct cmdline *c, const char **ret);
+/* The snapshot of --at as a tree object, malloc'd; NULL: there is none, or it is wrong and this was
+ * complained about (*ret_status). */
+char *kvs_option_at(const struct cmdline *c, int *ret_status);
+
+/* Why a request that names a key, or cannot commit, failed: and in which namespace, if that may be
+ * the reason. option: that chooses it; ns: its argument, or NULL. EXIT_FAILURE. */
+int kvs_complain(flux_future_t *f, const char *option, const char *ns, const char *what);
 
 #endif

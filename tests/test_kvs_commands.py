@@ -237,6 +237,42 @@ def test_unlink_spares_directories_with_content_unless_told(instance, tree):
     assert f"{tree}: No such" in refused(instance, "get", tree)
 
 
+def test_ten_links_are_followed_and_eleven_are_not(instance, dir, ns):
+    kvs(instance, "put", "-N", ns, "end.v=1")
+    for n in range(12):  # every other one leads to the other namespace
+        here, there = (ns, "primary") if n % 2 else ("primary", ns)
+        to = "end" if n == 0 else f"{dir}.l{n - 1}"
+        kvs(instance, "link", "-N", here, "-T", there if n else ns, to, f"{dir}.l{n}")
+    assert kvs(instance, "get", f"{dir}.l8.v") == "1"
+    assert kvs(instance, "get", "-N", ns, f"{dir}.l9.v") == "1"
+    assert "too many symbolic links" in refused(instance, "get", f"{dir}.l10.v")
+    kvs(instance, "link", f"{dir}.self", f"{dir}.self")
+    assert "too many symbolic links" in refused(instance, "get", f"{dir}.self")
+
+
+def test_a_snapshot_is_read_by_tree_object_and_by_root_reference(instance, dir):
+    kvs(instance, "put", f"{dir}.a=1", f"{dir}.b.c=2")
+    kvs(instance, "link", f"{dir}.a", f"{dir}.l")
+    treeobj = kvs(instance, "getroot")
+    ref = json.loads(treeobj)["data"][0]
+    kvs(instance, "put", f"{dir}.a=3")
+    kvs(instance, "unlink", "-R", f"{dir}.b")
+    for at in (treeobj, ref):
+        assert kvs(instance, "get", "-a", at, f"{dir}.a", f"{dir}.b.c", f"{dir}.l") == "1\n2\n1"
+        assert kvs(instance, "dir", "-R", "-a", at, dir).splitlines() == [f"{dir}.a = 1", f"{dir}.b.c = 2", f"{dir}.l -> {dir}.a"]
+        assert kvs(instance, "readlink", "-a", at, f"{dir}.l") == f"{dir}.a"
+    assert kvs(instance, "get", f"{dir}.l") == "3"
+
+
+def test_the_namespace_is_named_where_it_may_be_the_reason(instance, dir, ns):
+    kvs(instance, "put", f"{dir}.a=1")
+    assert f"'{ns}' (--namespace)" in refused(instance, "get", "-N", ns, f"{dir}.a")
+    assert f"'{ns}' (FLUX_KVS_NAMESPACE)" in refused(instance, "get", f"{dir}.a", env=instance.environ(FLUX_KVS_NAMESPACE=ns))
+    for args in (["get", "-N", "none", "k"], ["put", "-N", "none", "k=1"], ["version", "-N", "none"]):
+        assert "'none' (--namespace); `flux kvs namespace list`" in refused(instance, *args)
+    assert "--src-namespace" in refused(instance, "copy", "-S", "none", "a", "b")
+
+
 def test_links_are_followed_and_read(instance, tree, ns):
     kvs(instance, "put", "-N", ns, "k.v=there")
     kvs(instance, "link", "-T", ns, "k.v", f"{tree}.far")
