@@ -6,6 +6,7 @@
 #include "client.h"
 #include "families.h"
 #include "follow.h"
+#include "job-uri.h"
 #include "nested.h"
 
 static int build(const struct cmdline *c, struct job_request *req)
@@ -15,13 +16,28 @@ static int build(const struct cmdline *c, struct job_request *req)
 
     if (nested_init(&n, c) < 0)
         return -1;
+    n.terminal = isatty(STDIN_FILENO) && !cmdline_has(c, "input") && !cmdline_has(c, "output") &&
+                 !cmdline_has(c, "bg");
     n.name = c->argc > 0 ? basename(c->argv[0]) : "flux";
     for (int i = 0; rc == 0 && i < c->argc; i++)
         rc = nested_add_word(&n, c->argv[i]);
+    if (rc == 0 && c->argc == 0 && cmdline_has(c, "bg"))
+        rc = nested_add_word(&n, "sleep") < 0 ? -1 : nested_add_word(&n, "infinity");
     if (rc == 0)
         rc = nested_request(&n, req);
     nested_deinit(&n);
     return rc;
+}
+
+/* --bg: the instance is there and nothing runs in it. */
+static int wait_for_it(flux_t *h, flux_jobid_t id)
+{
+    CLEANUP(freep) char *uri = job_uri_find(h, id, true);
+
+    if (!uri)
+        return EXIT_FAILURE;
+    puts(jobid_text(id));
+    return EXIT_SUCCESS;
 }
 
 static int run_job(const struct cmdline *c, const struct job_request *req)
@@ -35,6 +51,8 @@ static int run_job(const struct cmdline *c, const struct job_request *req)
     f = flux_job_submit(h, req->jobspec, req->urgency, req->flags);
     if (!f || flux_job_submit_get_id(f, &id) < 0)
         return complain_future(f, "cannot submit the job");
+    if (cmdline_has(c, "bg"))
+        return wait_for_it(h, id);
     if (cmdline_has(c, "verbose"))
         fprintf(stderr, "jobid: %s\n", jobid_text(id));
     return follow_job(h, id,
@@ -60,7 +78,11 @@ static int run_alloc(const struct cmdline *c)
     return status;
 }
 
-static const struct option alloc_options[] = { NESTED_OPTIONS, { 0 } };
+static const struct option alloc_options[] = {
+    NESTED_OPTIONS,
+    { 0, "bg", NULL, "Do not attach; print the id when the instance is there" },
+    { 0 },
+};
 
 const struct command cmd_alloc[] = {
     { .name = "alloc",

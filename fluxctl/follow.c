@@ -17,6 +17,7 @@
 #include "input.h"
 #include "interrupt.h"
 #include "output-print.h"
+#include "terminal.h"
 #include "watch.h"
 
 #define OUTPUT_GRACE 10.0
@@ -32,6 +33,8 @@ struct follow {
     struct watch *output;
     struct watch *exec; /* verbose only */
     struct input *input;
+    struct terminal *terminal; /* instead of input */
+    bool terminal_open;
     struct interrupt *interrupt;
     flux_watcher_t *grace;
     flux_watcher_t *flusher;
@@ -55,6 +58,7 @@ struct follow *follow_free(struct follow *fo)
         flux_watcher_destroy(fo->flusher);
         flux_watcher_destroy(fo->grace);
         interrupt_free(fo->interrupt);
+        terminal_free(fo->terminal);
         input_free(fo->input);
         watch_free(fo->exec);
         watch_free(fo->output);
@@ -75,7 +79,7 @@ static int exit_status(const struct follow *fo)
 
 static void check_done(struct follow *fo)
 {
-    if (fo->done || !fo->ended || fo->output_state == OUTPUT_FOLLOWED ||
+    if (fo->done || !fo->ended || fo->output_state == OUTPUT_FOLLOWED || fo->terminal_open ||
         (fo->exec && !fo->exec_ended))
         return;
     fo->done = true;
@@ -156,6 +160,7 @@ static void on_grace_over(flux_reactor_t *r, flux_watcher_t *w, int revents, voi
                 jobid_text(fo->id));
     fo->output_state = OUTPUT_ENDED;
     fo->exec_ended = true;
+    fo->terminal_open = false;
     check_done(fo);
 }
 
@@ -172,7 +177,7 @@ static void on_job_end(int errnum, const char *reason, void *arg)
     if (fo->output_state == OUTPUT_FOLLOWED && !fo->started)
         fo->output_state = OUTPUT_ABSENT; /* it will never come */
     fo->exec_ended |= errnum || !fo->started;
-    if (fo->output_state == OUTPUT_FOLLOWED || (fo->exec && !fo->exec_ended))
+    if (fo->output_state == OUTPUT_FOLLOWED || fo->terminal_open || (fo->exec && !fo->exec_ended))
         flux_watcher_start(fo->grace);
     check_done(fo);
 }
@@ -187,6 +192,32 @@ static uint32_t leader_rank(const json_t *header)
                : FLUX_NODEID_ANY;
 }
 
+static void on_terminal_end(void *arg)
+{
+    struct follow *fo = arg;
+
+    fo->terminal_open = false;
+    check_done(fo);
+}
+
+/* Of those who give no input nobody gets a terminal. */
+static void start_terminal(struct follow *fo, uint32_t nodeid)
+{
+    if (!fo->input || fo->terminal)
+        return;
+    fo->terminal_open = true;
+    fo->terminal = terminal_new(fo->h, fo->id, nodeid, on_terminal_end, fo);
+    if (fo->terminal)
+        return;
+    fo->terminal_open = false;
+    complain("cannot attach to the terminal of job %s: %s", jobid_text(fo->id), strerror(errno));
+}
+
+static bool has_terminal(const json_t *header)
+{
+    return json_is_true(json_object_get(json_object_get(header, "options"), "pty"));
+}
+
 static void on_output_event(const char *name, double timestamp, const json_t *context, void *arg)
 {
     struct follow *fo = arg;
@@ -195,7 +226,9 @@ static void on_output_event(const char *name, double timestamp, const json_t *co
         complain_to(fo->options.err, "job %s: a malformed record in its output was skipped",
                     jobid_text(fo->id));
     /* The header is written by the shell once it is there to take input. */
-    if (strcmp(name, "header") == 0)
+    if (strcmp(name, "header") == 0 && has_terminal(context))
+        start_terminal(fo, leader_rank(context));
+    else if (strcmp(name, "header") == 0)
         input_start(fo->input, leader_rank(context));
 }
 

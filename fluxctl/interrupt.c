@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/monotime.h"
 #include "client.h"
+#include "terminal.h"
 
 static const int signums[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
 
@@ -87,8 +88,10 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 
     if (in->canceled && signum == SIGPIPE)
         return;
-    if (in->canceled)
+    if (in->canceled) {
+        terminal_restore();
         _exit(128 + signum);
+    }
     if (signum == SIGINT)
         on_ctrl_c(in);
     else if (signum == SIGPIPE)

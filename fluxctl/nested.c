@@ -224,7 +224,9 @@ static int edit(json_t *jobspec, void *arg)
         jobspec_set(jobspec, "attributes.system.job.name", json_string(n->name)) < 0 ||
         (json_object_size(n->files) > 0 &&
          jobspec_set(jobspec, "attributes.system.files", json_incref(n->files)) < 0) ||
-        set_output(n, jobspec) < 0) {
+        set_output(n, jobspec) < 0 ||
+        (n->terminal &&
+         jobspec_set(jobspec, SHELL_OPTIONS "pty.interactive", json_integer(1)) < 0)) {
         complain("the name of the job or of a file is not valid UTF-8");
         return -1;
     }

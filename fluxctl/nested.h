@@ -22,6 +22,7 @@ struct nested {
     json_t *files;      /* RFC 37 */
     const char *name;   /* of the job; lent */
     const char *output; /* default of --output; NULL: none */
+    bool terminal;      /* for what it runs */
 };
 
 /* Begin with the options of the command line. -1: has complained. */

@@ -35,6 +35,7 @@ struct input {
     char *listener_text;
     struct idset *listeners; /* the same; NULL: all. Others read nothing */
     struct instream *streams;
+    bool terminal; /* users' input goes to that of task 0, see pty.c */
     bool blocked;
     void (*on_room)(void *arg);
     void *arg;
@@ -71,6 +72,7 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
     if (!in || !(in->streams = calloc(n > 0 ? n : 1, sizeof(*in->streams))))
         return errorx_fail(error, ENOMEM, "out of memory");
     in->shell = shell;
+    in->terminal = pty_wanted(shell);
     for (size_t i = 0; i < n; i++)
         in->streams[i] = (struct instream){ .in = in, .fd = -EBADF };
     if (!type || strcmp(type, "service") == 0)
@@ -197,6 +199,8 @@ static int on_task_init(struct task *task, flux_error_t *error)
     struct instream *s = &in->streams[task->index];
     int fds[2];
 
+    if (in->terminal)
+        return 0; /* the others read /dev/null */
     if (in->path)
         return open_file(in, task, error);
     if (in->listeners && !idset_test(in->listeners, (unsigned int)task->rank))

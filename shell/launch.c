@@ -57,14 +57,35 @@ const struct shell_plugin plugin_launch = {
 
 /* --- posix_spawn */
 
-static int prepare(const struct launch *l, posix_spawnattr_t *attr, posix_spawn_file_actions_t *fa,
-                   const int fds[3], int pmi_fd)
+/* Who leads a session and opens a terminal controls it. */
+static int prepare_tty(posix_spawn_file_actions_t *fa, const char *path)
+{
+    int rc = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, path, O_RDWR, 0);
+
+    if (rc == 0)
+        rc = posix_spawn_file_actions_adddup2(fa, STDIN_FILENO, STDOUT_FILENO);
+    return rc == 0 ? posix_spawn_file_actions_adddup2(fa, STDIN_FILENO, STDERR_FILENO) : rc;
+}
+
+static int prepare_files(posix_spawn_file_actions_t *fa, const int fds[3])
+{
+    int rc = 0;
+
+    for (int i = 0; i < 3 && rc == 0; i++)
+        rc = fds[i] >= 0 ? posix_spawn_file_actions_adddup2(fa, fds[i], i)
+                         : posix_spawn_file_actions_addopen(fa, i, "/dev/null", O_RDWR, 0);
+    return rc;
+}
+
+static int prepare(const struct task *task, posix_spawnattr_t *attr, posix_spawn_file_actions_t *fa)
 {
     sigset_t none, all;
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     int rc;
 
-    if (!l->nosetpgrp)
+    if (task->tty)
+        flags |= POSIX_SPAWN_SETSID;
+    else if (!task->shell->launch->nosetpgrp)
         flags |= POSIX_SPAWN_SETPGROUP;
     sigemptyset(&none);
     sigfillset(&all);
@@ -73,11 +94,10 @@ static int prepare(const struct launch *l, posix_spawnattr_t *attr, posix_spawn_
         rc = posix_spawnattr_setsigmask(attr, &none);
     if (rc == 0)
         rc = posix_spawnattr_setsigdefault(attr, &all);
-    for (int i = 0; i < 3 && rc == 0; i++)
-        rc = fds[i] >= 0 ? posix_spawn_file_actions_adddup2(fa, fds[i], i)
-                         : posix_spawn_file_actions_addopen(fa, i, "/dev/null", O_RDWR, 0);
-    if (pmi_fd >= 0 && rc == 0) /* the same number: only close-on-exec is taken off */
-        rc = posix_spawn_file_actions_adddup2(fa, pmi_fd, pmi_fd);
+    if (rc == 0)
+        rc = task->tty ? prepare_tty(fa, task->tty) : prepare_files(fa, task->fds);
+    if (task->pmi_fd >= 0 && rc == 0) /* the same number: only close-on-exec is taken off */
+        rc = posix_spawn_file_actions_adddup2(fa, task->pmi_fd, task->pmi_fd);
     return rc;
 }
 
@@ -91,7 +111,7 @@ static int spawn(struct task *task, char *const argv[], char *const envp[])
         return -rc;
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
-        rc = prepare(task->shell->launch, &attr, &fa, task->fds, task->pmi_fd);
+        rc = prepare(task, &attr, &fa);
         if (rc == 0)
             rc = posix_spawnp(&task->pid, argv[0], &fa, &attr, argv, envp);
         (void)posix_spawnattr_destroy(&attr);
@@ -112,10 +132,12 @@ static int child_signals(void)
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
-static int child_files(const int fds[3])
+static int child_files(const struct task *task)
 {
+    const char *path = task->tty ? task->tty : "/dev/null";
+
     for (int i = 0; i < 3; i++) {
-        int fd = fds[i] >= 0 ? fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
+        int fd = task->fds[i] >= 0 ? task->fds[i] : open(path, O_RDWR | O_CLOEXEC);
 
         if (fd < 0 || dup2(fd, i) < 0)
             return -errno;
@@ -128,10 +150,10 @@ static int child_prepare(const struct task *task)
     const struct launch *l = task->shell->launch;
     int rc = 0;
 
-    if (!l->nosetpgrp && setpgid(0, 0) < 0)
+    if (task->tty ? setsid() < 0 : !l->nosetpgrp && setpgid(0, 0) < 0)
         rc = -errno;
     if (rc == 0)
-        rc = child_files(task->fds);
+        rc = child_files(task);
     if (rc == 0 && task->pmi_fd >= 0 && fcntl(task->pmi_fd, F_SETFD, 0) < 0)
         rc = -errno;
     if (rc == 0)
@@ -206,5 +228,5 @@ int launch_task(struct task *task, char *const argv[], char *const envp[])
 
 int launch_signal(const struct task *task, int signum)
 {
-    return kill(task->shell->launch->nosetpgrp ? task->pid : -task->pid, signum);
+    return kill(task->shell->launch->nosetpgrp && !task->tty ? task->pid : -task->pid, signum);
 }

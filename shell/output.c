@@ -118,10 +118,11 @@ static void write_header(struct output *o)
 {
     const int n = o->shell->info.ntasks;
 
-    (void)logs_event(o->shell->logs, LOGS_OUTPUT, "header", "{s:i s:{s:s s:s} s:{s:i s:i} s:{s:i}}",
-                     "version", 1, "encoding", "stdout", "UTF-8", "stderr", "UTF-8", "count",
-                     "stdout", n, "stderr", n, "options", "leader-rank",
-                     (int)o->shell->info.broker_rank);
+    (void)logs_event(o->shell->logs, LOGS_OUTPUT, "header",
+                     "{s:i s:{s:s s:s} s:{s:i s:i} s:{s:i s:b}}", "version", 1, "encoding",
+                     "stdout", "UTF-8", "stderr", "UTF-8", "count", "stdout", n, "stderr", n,
+                     "options", "leader-rank", (int)o->shell->info.broker_rank, "pty",
+                     o->shell->pty != NULL);
 }
 
 /* The instance belongs to somebody else if its directory does. */
@@ -385,7 +386,8 @@ static int on_task_init(struct task *task, flux_error_t *error)
         s->o = o;
         s->task = task;
         s->which = which;
-        rc = open_stream(s, error);
+        s->fd = -EBADF;
+        rc = task->tty ? 0 : open_stream(s, error);
     }
     return rc;
 }
@@ -395,7 +397,8 @@ static void on_task_fork(struct task *task)
     struct output *o = task->shell->output;
 
     for (int which = 0; which < NSTREAMS; which++)
-        flux_watcher_start(o->streams[task->index * NSTREAMS + which].w);
+        if (o->streams[task->index * NSTREAMS + which].w)
+            flux_watcher_start(o->streams[task->index * NSTREAMS + which].w);
 }
 
 /* All tasks, and what they left, are gone: what is in the pipes is all there is. If somebody else

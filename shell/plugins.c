@@ -8,9 +8,9 @@
 #define SHELL_OPTIONS "per-resource.type per-resource.count taskmap verbose"
 
 static const struct shell_plugin *const plugins[] = {
-    &plugin_tmpdir, &plugin_archive, &plugin_environment, &plugin_affinity, &plugin_gpu,
-    &plugin_output, &plugin_launch,  &plugin_input,       &plugin_pmi,      &plugin_service,
-    &plugin_exits,  &plugin_warning, &plugin_unknown,
+    &plugin_tmpdir,  &plugin_archive, &plugin_environment, &plugin_affinity, &plugin_gpu,
+    &plugin_pty,     &plugin_output,  &plugin_launch,      &plugin_input,    &plugin_pmi,
+    &plugin_service, &plugin_exits,   &plugin_warning,     &plugin_unknown,
 };
 
 static bool is_among(const char *options, const char *path)

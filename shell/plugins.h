@@ -26,6 +26,7 @@ extern const struct shell_plugin plugin_environment;
 extern const struct shell_plugin plugin_affinity;
 extern const struct shell_plugin plugin_gpu;
 extern const struct shell_plugin plugin_launch;
+extern const struct shell_plugin plugin_pty; /* before those who make pipes */
 extern const struct shell_plugin plugin_output;
 extern const struct shell_plugin plugin_input;
 extern const struct shell_plugin plugin_pmi;

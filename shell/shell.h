@@ -12,6 +12,7 @@
 struct shell;
 struct output;
 struct input;
+struct pty;
 
 enum task_state { TASK_INIT, TASK_RUNNING, TASK_EXITED };
 
@@ -23,6 +24,7 @@ struct task {
     struct env env;
     pid_t pid;
     int wait_status; /* when exited */
+    const char *tty; /* path of its terminal, lent; NULL: none */
     int pmi_fd;      /* of the task; -EBADF: none. Closed after the start */
     int fds[3]; /* what becomes stdin, stdout, stderr; -EBADF: /dev/null. Closed after the start */
 };
@@ -51,6 +53,7 @@ struct shell {
     struct signals *signals;
     struct output *output;
     struct input *input;
+    struct pty *pty; /* of task 0, if it is here and wants one */
     struct shell_service *service;
     struct exits *exits;
     struct warning *warning;
@@ -84,6 +87,9 @@ void shell_verbose(struct shell *shell, int verbose, const char *fmt, ...)
 /* --- raise.c */
 void shell_raise(struct shell *shell, const char *note); /* severity 0; once */
 struct raise *raise_free(struct raise *r);
+
+/* --- pty.c */
+bool pty_wanted(const struct shell *shell);
 
 /* --- output.c */
 void output_resume(struct output *o);

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Jobs that are instances of their own: batch and alloc."""
+import fcntl
 import os
+import pty
+import select
+import struct
 import subprocess
+import termios
+import time
 
 import pytest
 
@@ -176,8 +182,7 @@ def processes(*what):
     return found
 
 
-@pytest.mark.parametrize("nodes", [1, 3])
-@pytest.mark.parametrize("deaf", [False, True], ids=["script", "deaf script"])
+@pytest.mark.parametrize("nodes, deaf", [(1, False), (3, False), (3, True)], ids=["one node", "three nodes", "a deaf script"])
 def test_a_canceled_instance_leaves_no_process_and_no_directory(tree, nodes, deaf):
     trap = "trap '' TERM HUP;" if deaf else ""
     job = tree.say(0, "batch", f"-N{nodes}", "--output=none", "--wrap", f"{trap} flux submit -N{nodes} sleep 1000; while :; do sleep 1000; done")
@@ -196,3 +201,45 @@ def test_a_signal_before_the_time_limit_reaches_the_script_and_the_limit_ends_it
     job, out = outer.batch("-n1", "-t1.5s", "--signal=USR1@1s", script, status=143)
     assert out == "warned\n"
     assert outer.say("jobs", "-no", "{status}", job) == "TIMEOUT"
+
+
+def type_into(command, env, lines):
+    """Run a command with a terminal of its own; each line is typed when the text before it has been shown."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, env)
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    out, end = b"", time.monotonic() + 30
+    while time.monotonic() < end:
+        if select.select([fd], [], [], 1)[0]:
+            try:
+                out += os.read(fd, 4096)
+            except OSError:
+                break
+        if lines and lines[0][0] in out:
+            os.write(fd, lines.pop(0)[1])
+    assert time.monotonic() < end, out
+    return out.decode().replace("\r", ""), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_alloc_gives_a_terminal_with_job_control_and_its_size(outer):
+    env = {**outer.env, "PS1": "at your service$ ", "TERM": "dumb"}
+    out, status = type_into([outer.instance.fluxctl, "alloc", "-n1", "bash", "--norc"], env, [
+        (b"service$ ", b"tty; stty size; flux getattr instance-level\n"), (b"\n1\r\n", b"sleep 1000\n"),
+        (b"sleep 1000\r\n", b"\x03"), (b"^C", b"echo alive; exit 3\n")])
+    assert "/dev/pts/" in out and "\n33 101\n1\n" in out and "\nalive\n" in out and status == 3
+
+
+def test_much_output_comes_whole_through_a_terminal_and_what_is_typed_is_not_kept(outer):
+    out, status = type_into([outer.instance.fluxctl, "run", "-o", "pty.interactive", "sh", "-c",
+                             "read x; head -c 1000000 /dev/zero | tr '\\0' x | fold -w 100; exit 4"], outer.env, [(b"", b"secret\n")])
+    assert out.count("x" * 100) == 10000 and status == 4
+    job = outer.say("job", "last")
+    assert "secret" not in outer.flux("job", "eventlog", "-p", "guest.input", job).stdout + outer.flux("job", "attach", job).stdout
+
+
+def test_alloc_in_the_background_says_the_id_when_the_instance_is_there(outer):
+    job = outer.say("alloc", "-n1", "--bg")
+    assert outer.say("run", "hostname", FLUX_URI=outer.say("uri", job)) == os.uname().nodename
+    outer.say("cancel", job)
+    outer.say("job", "wait-event", "-t30", job, "clean")

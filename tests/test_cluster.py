@@ -163,6 +163,23 @@ def test_flux_shutdown_stops_rank_0_for_good_and_the_others_wait_for_it(cluster)
     assert flux(cluster[1], "run", "-N4", "true").returncode == 0  # no safe mode after an end in good order
 
 
+def test_jobs_that_are_instances_span_nodes_down_to_the_third_level_and_leave_nothing(cluster):
+    out = flux(cluster[1], "alloc", "-N4", "--cwd=/tmp", "sh", "-c", "flux run -N4 hostname; flux overlay status -s; flux alloc -N3 "
+               "flux alloc -N2 sh -c 'flux getattr instance-level; flux getattr size; flux run -N2 hostname; flux resource list -no {nodelist} -sfree'").stdout
+    lines = out.splitlines()
+    assert sorted(lines[:4]) == [f"node{i}" for i in range(SIZE)] and lines[4:7] == ["full", "3", "2"]
+    assert len(set(lines[7:9])) == 2 and lines[9] == "node[0-1]"
+    job = flux(cluster[2], "batch", "-N4", "--cwd=/tmp", "--output=none", "--wrap", "flux submit -N4 sleep 1000; sleep 1000").stdout.strip()
+    for node in cluster:
+        wait_until("its tasks to run", lambda: "sleep 1000" in node.sh("ps -eo args").stdout)
+    assert "sleep" in flux(cluster[0], "jobs", "-R", "-no", "{name}").stdout.split()
+    flux(cluster[0], "cancel", job)
+    flux(cluster[0], "job", "wait-event", "-t60", job, "clean")
+    for node in cluster:
+        wait_until("processes to be gone", lambda: "FLUX_ENCLOSING_ID" not in node.sh("cat /proc/[0-9]*/environ | tr '\\0' '\\n'", check=False).stdout)
+        assert node.sh("ls -d /tmp/flux-?????? /tmp/jobtmp-* /run/flux/jobtmp-*", check=False).stdout == ""
+
+
 def test_garbage_at_the_port_disturbs_nobody(cluster):
     script = """
 import os, socket
