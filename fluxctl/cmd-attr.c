@@ -2,6 +2,7 @@
 /* fluxctl getattr, setattr, lsattr: the attributes of the router of this node. */
 #include <string.h>
 
+#include "api/attr_cache.h"
 #include "client.h"
 #include "families.h"
 
@@ -33,7 +34,7 @@ static int run_setattr(const struct cmdline *c)
         answer = client_call(h, "attr.rm", json_pack("{s:s}", "name", c->argv[0]),
                              "remove the attribute");
     else
-        answer = client_call(h, "attr.set",
+        answer = client_call(h, attr_is_content(c->argv[0]) ? "content.attr-set" : "attr.set",
                              json_pack("{s:s s:s}", "name", c->argv[0], "value", c->argv[1]),
                              "set the attribute");
     return answer ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -58,15 +59,39 @@ static void print_json(flux_t *h, const char **names, size_t n)
     putchar('\n');
 }
 
+/* Those of the content store, if it answers; a name that the router has too only once. */
+static void add_content(flux_t *h, json_t *list)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc(h, "content.attr-list", NULL, FLUX_NODEID_ANY, 0);
+    json_t *names, *name, *old;
+    size_t i, k;
+
+    if (!f || flux_rpc_get_unpack(f, "{s:o}", "names", &names) < 0)
+        return;
+    json_array_foreach (names, i, name) {
+        json_array_foreach (list, k, old) {
+            if (json_equal(old, name))
+                break;
+        }
+        if (k == json_array_size(list))
+            (void)json_array_append(list, name);
+    }
+}
+
 static int run_lsattr(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
     CLEANUP(json_decrefp)
     json_t *answer = h ? client_call(h, "attr.list", NULL, "list the attributes") : NULL;
     json_t *list = json_object_get(answer, "names");
-    size_t n = json_array_size(list);
-    CLEANUP(freep) const char **names = calloc(n + 1, sizeof(*names));
+    CLEANUP(freep) const char **names = NULL;
+    size_t n;
 
+    if (answer)
+        add_content(h, list);
+    n = json_array_size(list);
+    names = calloc(n + 1, sizeof(*names));
     if (!answer || !names)
         return EXIT_FAILURE;
     for (size_t i = 0; i < n; i++)

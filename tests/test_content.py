@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The content store of an instance: collection, checking, repair, backup, full disks, caches."""
+import hashlib
+import json
 import os
+import signal
 import struct
+import subprocess
 
 import pytest
 
-from embedded import Instance
+from embedded import Instance, wait_until
 from rawclient import Client
 
-STALE = 116
+ECONNRESET, STALE = 104, 116
 
 
 @pytest.fixture
@@ -49,3 +53,246 @@ def test_a_sweep_removes_what_is_not_marked(stored):
     instance.run("content", "dropcache")
     assert "no such blob" in instance.run("content", "load", drop, check=False).stderr
     assert client.rpc("content.sweep-step", {"generation": generation, "limit": 1}).errnum == STALE
+
+
+# --- damage
+
+CORRUPT = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e95"
+
+
+def harm(instance, change):
+    """Change the files behind the back of flux-content, as a disk would, and start it again."""
+    instance.run("content", "flush")  # everything is in one file now
+    change(database(instance))
+    database(instance).with_name("content.sqlite-wal").unlink(missing_ok=True)
+    pid = instance.kill_daemon("content")
+    wait_until("flux-content has ended", lambda: pid not in instance.daemon_pids("content"))
+
+
+def database(instance):
+    return instance.workdir / "state" / "content.sqlite"
+
+
+def named_in_log(instance, what):
+    return [r for r in instance.log_records("content") if r.get("MESSAGE_ID") == CORRUPT and what in json.dumps(r)]
+
+
+def damage(path, what, by):
+    data = path.read_bytes()
+    assert data.count(what) == 1
+    path.write_bytes(data.replace(what, by))
+
+
+def fill(client, n=60):
+    """Blobs of half a page; {digest: text}."""
+    texts = [f"blob {i} ".encode() + hashlib.sha256(str(i).encode()).hexdigest().encode() * 30 for i in range(n)]
+    return {rpc_raw(client, "content.store", text).payload: text for text in texts}
+
+
+def loaded(client, blobs):
+    """The digests of those that can be loaded. What is loaded is right."""
+    ok = set()
+    for digest, text in blobs.items():
+        m = rpc_raw(client, "content.load", digest)
+        while m.errnum == ECONNRESET:  # it was just killed
+            m = rpc_raw(client, "content.load", digest)
+        if m.errnum == 0:
+            assert m.payload == text
+            ok.add(digest)
+    return ok
+
+
+def test_a_flipped_bit_is_eio_and_repaired_by_storing_again(stored):
+    instance, _ = stored
+    good, bad = store(instance, "this one is good"), store(instance, "this one will be bad")
+    assert instance.run("content", "check").stdout.endswith(": 0 damaged\n")
+    harm(instance, lambda path: damage(path, b"this one will be bad", b"this one will be bat"))
+    r = instance.run("content", "load", bad, check=False)
+    assert r.returncode == 1 and r.stdout == "" and "damaged" in r.stderr
+    assert named_in_log(instance, bad)
+    assert instance.flux("content", "load", good) == "this one is good"
+    r = instance.run("content", "check", check=False)
+    assert r.returncode == 1 and bad in r.stdout.splitlines() and good not in r.stdout
+    assert "1 were removed" in instance.run("content", "repair").stdout
+    assert instance.run("content", "check").returncode == 0
+    assert store(instance, "this one will be bad") == bad
+    instance.run("content", "flush")
+    instance.run("content", "dropcache")
+    assert instance.flux("content", "load", bad) == "this one will be bad"
+
+
+@pytest.mark.parametrize("how", ["end", "first page", "a page"])
+def test_a_damaged_database_is_refused_and_what_is_sound_is_salvaged(stored, how):
+    instance, client = stored
+    instance.run("kvs", "put", "a=1")
+    blobs = fill(client)
+
+    def change(path):
+        data = path.read_bytes()
+        middle = len(data) // 8192 * 4096
+        path.write_bytes({"end": data[:len(data) // 8 * 5], "first page": bytes(4096) + data[4096:],
+                          "a page": data[:middle] + b"x" * 4096 + data[middle + 4096:]}[how])
+
+    harm(instance, change)
+    ok = loaded(client, blobs)
+    assert len(ok) < len(blobs)
+    if how != "a page":
+        assert not ok and named_in_log(instance, "flux content repair")
+        pids = instance.daemon_pids("content")
+        assert "flux content repair" in instance.run("content", "check", check=False).stderr
+        assert instance.daemon_pids("content") == pids  # it stays to say so
+    instance.run("content", "repair")
+    after = loaded(client, blobs)
+    assert ok <= after and len(after) >= (len(blobs) if how == "first page" else len(blobs) // 3)
+    assert instance.run("content", "check").returncode == 0
+    if how == "first page":
+        wait_until("the key-value store is there again",
+                   lambda: instance.run("kvs", "get", "a", check=False).stdout == "1\n")
+
+
+def test_a_truncated_log_of_sqlite_loses_nothing(stored):
+    instance, client = stored
+    blobs = fill(client, 30)
+    instance.run("content", "flush")
+    wal = database(instance).with_name("content.sqlite-wal")
+    os.truncate(wal, wal.stat().st_size // 2)
+    instance.kill_daemon("content")
+    assert loaded(client, blobs) == set(blobs)
+    instance.run("content", "check")
+
+
+def test_a_truncated_journal_is_named_and_the_rest_of_it_is_there(stored):
+    instance, client = stored
+    blobs = fill(client, 30)
+    (path,) = database(instance).parent.glob("content.sqlite-journal.*")
+    os.truncate(path, path.stat().st_size // 2)
+    instance.kill_daemon("content")
+    assert 5 < len(loaded(client, blobs)) < 25
+    assert any("no whole commit" in r["MESSAGE"] for r in instance.log_records("content"))
+
+
+def test_a_missing_database_is_not_taken_for_a_new_one(stored):
+    instance, client = stored
+    blobs = fill(client, 3)
+    elsewhere = instance.workdir / "elsewhere"
+    harm(instance, lambda path: path.rename(elsewhere))
+    assert not loaded(client, blobs)
+    assert "is missing" in instance.run("content", "store", input="x", check=False).stderr
+    assert named_in_log(instance, "is missing") and not database(instance).exists()
+    elsewhere.rename(database(instance))
+    instance.kill_daemon("content")
+    assert loaded(client, blobs) == set(blobs)
+
+
+def test_a_store_of_a_newer_version_is_refused_with_a_sentence(stored):
+    instance, client = stored
+    blobs = fill(client, 1)
+
+    def change(path):
+        data = bytearray(path.read_bytes())
+        data[60:64] = struct.pack(">I", 99)  # PRAGMA user_version
+        path.write_bytes(data)
+
+    harm(instance, change)
+    assert not loaded(client, blobs)
+    (pid,) = instance.daemon_pids("content")
+    assert "has storage version 99" in instance.run("content", "store", input="y", check=False).stderr
+    assert instance.daemon_pids("content") == [pid]
+
+
+def test_check_and_repair_of_a_store_that_nobody_uses(build, tmp_path):
+    state = tmp_path / "state"
+    with Instance(build, tmp_path, ["--statedir", state]) as instance:
+        text = "this one will be bad"
+        ref = store(instance, text)
+        instance.run("content", "flush")
+        r = instance.run("content", "check", "--path", state, check=False)
+        assert r.returncode == 1 and "another flux-content runs on it" in r.stderr
+    assert instance.run("content", "check", "--path", state).returncode == 0
+    damage(state / "content.sqlite", text.encode(), text.upper().encode())
+    r = instance.run("content", "check", f"--path={state}", check=False)
+    assert r.returncode == 1 and ref in r.stdout
+    assert "1 damaged blobs were left behind" in instance.run("content", "repair", "--path", state / "content.sqlite").stdout
+    assert instance.run("content", "check", "--path", state).returncode == 0
+    assert (state / "content.sqlite.damaged").exists()
+    assert "there is no store" in instance.run("content", "check", "--path", tmp_path, check=False).stderr
+
+
+# --- backup
+
+def test_a_backup_of_a_running_store_can_be_put_in_its_place(build, tmp_path):
+    state, copy = tmp_path / "state", tmp_path / "copy"
+    copy.mkdir()
+    with Instance(build, tmp_path, ["--statedir", state]) as instance:
+        refs = [store(instance, f"blob {i}") for i in range(5)]
+        instance.run("kvs", "put", "before=1", "big=" + "x" * 100000)
+        instance.run("content", "backup", copy / "content.sqlite")
+        instance.run("kvs", "put", "after=1")
+        r = instance.run("content", "backup", copy / "content.sqlite", check=False)
+        assert r.returncode == 1 and "is there already" in r.stderr
+    with Instance(build, tmp_path, ["--statedir", copy]) as instance:
+        assert instance.flux("content", "load", *refs) == "".join(f"blob {i}" for i in range(5))
+        assert instance.flux("kvs", "get", "before") == "1"
+        assert instance.flux("kvs", "get", "big") == "x" * 100000
+        assert instance.run("kvs", "get", "after", check=False).returncode == 1
+        assert instance.run("content", "check").returncode == 0
+
+
+def test_no_sweep_begins_while_a_backup_is_read(stored):
+    instance, client = stored
+    store(instance, "x")
+    backup = client.rpc("content.backup-begin").json
+    assert client.rpc("content.sweep-begin").errnum == 16
+    m = client.rpc("content.backup-read", {"id": backup["id"], "row": 0})
+    assert b'"next":null' in (m.fd_payload or m.payload)
+    assert client.rpc("content.sweep-begin").errnum == 0
+    assert client.rpc("content.backup-read", {"id": backup["id"], "row": 0}).errnum == STALE
+
+
+# --- large values
+
+def test_a_large_value_goes_through_in_parts(stored, tmp_path):
+    instance, _ = stored
+    data = os.urandom(1 << 20) * 20
+    (tmp_path / "data").write_bytes(data)
+    flux = f"{instance.fluxctl} content"
+    script = (f"{flux} store --chunksize=1M <data >refs && {flux} load <refs | cmp - data && "
+              f"{flux} load $(cat refs) | cmp - data")
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=instance.environ(), check=True, timeout=60)
+    assert len((tmp_path / "refs").read_text().split()) == 20
+
+
+def test_the_cache_can_be_bypassed(stored):
+    instance, _ = stored
+    ref = instance.flux("content", "store", "--bypass-cache", input="x")
+    assert instance.flux("content", "load", "-b", ref) == "x"
+
+
+# --- the cache
+
+def test_attributes_of_the_store(stored):
+    instance, _ = stored
+    get = lambda name: instance.flux("getattr", "content." + name)
+    instance.run("content", "dropcache")
+    assert get("acct-entries") == get("acct-valid") == get("acct-size") == "0"
+    ref = store(instance, "x" * 1000)
+    instance.run("content", "load", ref)
+    assert int(get("acct-size")) >= 1000 and get("acct-dirty") == "0"
+    assert get("backing-module") == "content-sqlite" and get("backing-path") == str(database(instance))
+    assert get("blob-size-limit") == str(1 << 30)
+    instance.run("setattr", "content.purge-target-size", "2M")
+    instance.run("setattr", "content.purge-old-entry", "0.5")
+    assert get("purge-target-size") == str(2 << 20) and get("purge-old-entry") == "0.5"
+    assert "content.acct-size cannot be set" in instance.run("setattr", "content.acct-size", "1", check=False).stderr
+    assert instance.run("setattr", "content.purge-old-entry", "soon", check=False).returncode == 1
+    assert "content.acct-size" in instance.flux("lsattr").split()
+
+
+def test_the_cache_is_purged_when_its_blobs_are_old(build, tmp_path):
+    with Instance(build, tmp_path, ["-Scontent.purge-target-size=100K", "-Scontent.purge-old-entry=1"]) as instance:
+        refs = [store(instance, f"{i}" * 9000) for i in range(15)]
+        instance.run("content", "load", *refs)
+        size = lambda: int(instance.flux("getattr", "content.acct-size"))
+        assert size() > 100_000
+        wait_until("the cache is purged", lambda: size() <= 102_400)
+        assert size() > 50_000

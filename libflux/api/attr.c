@@ -87,14 +87,19 @@ const char *attr_cached(flux_t *h, const char *name)
     return a && a->immutable ? a->value : NULL;
 }
 
-static int attr_fetch(flux_t *h, struct attr *a)
+bool attr_is_content(const char *name)
+{
+    return strncmp(name, "content.", 8) == 0 && strcmp(name, "content.hash") != 0;
+}
+
+static int attr_ask(flux_t *h, const char *topic, struct attr *a)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
     const char *value;
     char *copy;
     int flags = 0;
 
-    f = flux_rpc_pack(h, "attr.get", FLUX_NODEID_ANY, 0, "{s:s}", "name", a->name);
+    f = flux_rpc_pack(h, topic, FLUX_NODEID_ANY, 0, "{s:s}", "name", a->name);
     if (!f || flux_rpc_get_unpack(f, "{s:s s?i}", "value", &value, "flags", &flags) < 0)
         return -1;
     copy = strdup(value);
@@ -104,6 +109,14 @@ static int attr_fetch(flux_t *h, struct attr *a)
     a->value = copy;
     a->immutable = flags & ATTR_IMMUTABLE;
     return 0;
+}
+
+/* Those of the content store are asked of it. Anybody may give the router one of such a name. */
+static int attr_fetch(flux_t *h, struct attr *a)
+{
+    if (attr_is_content(a->name) && attr_ask(h, "content.attr-get", a) == 0)
+        return 0;
+    return attr_ask(h, "attr.get", a);
 }
 
 const char *flux_attr_get(flux_t *h, const char *name)
@@ -131,8 +144,8 @@ int flux_attr_set(flux_t *h, const char *name, const char *val)
         return -1;
     }
     if (val)
-        f = flux_rpc_pack(h, "attr.set", FLUX_NODEID_ANY, 0, "{s:s s:s}", "name", name, "value",
-                          val);
+        f = flux_rpc_pack(h, attr_is_content(name) ? "content.attr-set" : "attr.set",
+                          FLUX_NODEID_ANY, 0, "{s:s s:s}", "name", name, "value", val);
     else
         f = flux_rpc_pack(h, "attr.rm", FLUX_NODEID_ANY, 0, "{s:s}", "name", name);
     return f ? flux_future_get(f, NULL) : -1;

@@ -22,9 +22,17 @@ struct store {
     char blobref[BLOBREF_STRING_SIZE];
 };
 
+/* The backing store is on rank 0. */
 static uint32_t nodeid(int flags)
 {
-    return flags & CONTENT_FLAG_UPSTREAM ? FLUX_NODEID_UPSTREAM : FLUX_NODEID_ANY;
+    if (flags & CONTENT_FLAG_UPSTREAM)
+        return FLUX_NODEID_UPSTREAM;
+    return flags & CONTENT_FLAG_CACHE_BYPASS ? 0 : FLUX_NODEID_ANY;
+}
+
+static const char *topic(int flags, const char *plain, const char *backing)
+{
+    return flags & CONTENT_FLAG_CACHE_BYPASS ? backing : plain;
 }
 
 flux_future_t *flux_content_load(flux_t *h, const char *blobref, int flags)
@@ -36,7 +44,8 @@ flux_future_t *flux_content_load(flux_t *h, const char *blobref, int flags)
         errno = EINVAL;
         return NULL;
     }
-    return flux_rpc_raw(h, "content.load", digest, sizeof(digest), nodeid(flags), 0);
+    return flux_rpc_raw(h, topic(flags, "content.load", "content.backing-load"), digest,
+                        sizeof(digest), nodeid(flags), 0);
 }
 
 int flux_content_load_get(flux_future_t *f, const void **buf, size_t *len)
@@ -71,7 +80,8 @@ flux_future_t *flux_content_store(flux_t *h, const void *buf, size_t len, int fl
         return NULL;
     digest_compute(DIGEST_BLAKE2B, buf ? buf : "", len, st->digest[DIGEST_BLAKE2B]);
     digest_compute(DIGEST_SHA256, buf ? buf : "", len, st->digest[DIGEST_SHA256]);
-    if (!(f = flux_rpc_raw(h, "content.store", buf, (int)len, nodeid(flags), 0)))
+    if (!(f = flux_rpc_raw(h, topic(flags, "content.store", "content.backing-store"), buf, (int)len,
+                           nodeid(flags), 0)))
         return NULL;
     if (flux_future_aux_set(f, aux_name, st, free) < 0) {
         flux_future_destroy(f);

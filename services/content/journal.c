@@ -301,10 +301,17 @@ static int load_entry(struct journal *j, const uint8_t *digest, void **ret_data,
     return 0;
 }
 
+static bool is_blob(const struct journal *j, const uint8_t *digest, const void *data, size_t size)
+{
+    uint8_t actual[DIGEST_SIZE];
+
+    digest_compute(j->params.hash, data, size, actual);
+    return memcmp(actual, digest, DIGEST_SIZE) == 0;
+}
+
 int journal_load(struct journal *j, const uint8_t digest[DIGEST_SIZE], void **ret_data,
                  size_t *ret_size)
 {
-    uint8_t actual[DIGEST_SIZE];
     int rc;
 
     (void)pthread_mutex_lock(&j->mutex);
@@ -312,12 +319,50 @@ int journal_load(struct journal *j, const uint8_t digest[DIGEST_SIZE], void **re
     (void)pthread_mutex_unlock(&j->mutex);
     if (rc < 0)
         return rc;
-    digest_compute(j->params.hash, *ret_data, *ret_size, actual);
-    if (memcmp(actual, digest, DIGEST_SIZE) == 0)
+    if (is_blob(j, digest, *ret_data, *ret_size))
         return 0;
     free(*ret_data);
     *ret_data = NULL;
     return -EBADMSG;
+}
+
+/* With the lock. */
+static int check_next(struct journal *j, struct journal_pos *pos, uint8_t digest[DIGEST_SIZE],
+                      uint64_t *ret_size)
+{
+    CLEANUP(freep) void *data = NULL;
+    const struct segment_entry *e;
+    struct segment *s;
+
+    TAILQ_FOREACH (s, &j->segments, link) {
+        if (s->number > pos->number || (s->number == pos->number && pos->entry < s->count))
+            break;
+    }
+    if (!s)
+        return -ENOENT;
+    if (s->number > pos->number)
+        *pos = (struct journal_pos){ .number = s->number };
+    if (pos->entry >= s->count) { /* an empty one */
+        pos->number++;
+        return check_next(j, pos, digest, ret_size);
+    }
+    e = &s->entries[pos->entry++];
+    memcpy(digest, e->digest, DIGEST_SIZE);
+    *ret_size = e->size;
+    if (!(data = malloc(e->size ? e->size : 1)))
+        return -ENOMEM;
+    return segment_read(s, e, data) < 0 || !is_blob(j, e->digest, data, e->size) ? -EBADMSG : 0;
+}
+
+int journal_check_next(struct journal *j, struct journal_pos *pos, uint8_t digest[DIGEST_SIZE],
+                       uint64_t *ret_size)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    rc = check_next(j, pos, digest, ret_size);
+    (void)pthread_mutex_unlock(&j->mutex);
+    return rc;
 }
 
 static int overlay(json_t *table, const struct segment *s)
@@ -361,6 +406,20 @@ int journal_overlay_roots(struct journal *j, json_t *roots)
             return -ENOMEM;
     }
     return 0;
+}
+
+int journal_overlay_checkpoints(struct journal *j, json_t *checkpoints)
+{
+    struct segment *s;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&j->mutex);
+    TAILQ_FOREACH (s, &j->segments, link) {
+        if (json_object_update(checkpoints, s->checkpoints) < 0)
+            rc = -ENOMEM;
+    }
+    (void)pthread_mutex_unlock(&j->mutex);
+    return rc;
 }
 
 int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value)

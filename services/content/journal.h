@@ -49,8 +49,17 @@ int journal_append(struct journal *j, struct change_list *changes);
 int journal_load(struct journal *j, const uint8_t digest[DIGEST_SIZE], void **ret_data,
                  size_t *ret_size);
 bool journal_has(struct journal *j, const uint8_t digest[DIGEST_SIZE]);
+/* A walk through all that is in the journal; zero: at its beginning. */
+struct journal_pos {
+    uint64_t number;
+    uint32_t entry;
+};
+/* The next blob, read and hashed: 0, -EBADMSG if it is damaged, -ENOENT if there are no more. */
+int journal_check_next(struct journal *j, struct journal_pos *pos, uint8_t digest[DIGEST_SIZE],
+                       uint64_t *ret_size);
 /* Brings the roots of the store up to date. */
 int journal_overlay_roots(struct journal *j, json_t *roots);
+int journal_overlay_checkpoints(struct journal *j, json_t *checkpoints);
 int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value); /* -ENOENT */
 
 /* Moves a bounded number of blobs of the oldest file that is not appended to any more. Only when

@@ -10,7 +10,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/jsonx.h"
+#include "base/errorx.h"
+#include "content/lock.h"
 #include "content/requests.h"
+#include "content/startattr.h"
 
 static const struct rpc_method methods[] = {
     { .topic = "content.load",
@@ -18,6 +21,14 @@ static const struct rpc_method methods[] = {
       .flags = RPC_METHOD_RAW | RPC_METHOD_RESUME,
       .fn = rpc_load },
     { .topic = "content.store",
+      .roles = ROLE_OWNER,
+      .flags = RPC_METHOD_RAW | RPC_METHOD_RESUME,
+      .fn = rpc_store },
+    { .topic = "content.backing-load",
+      .roles = ROLE_OWNER,
+      .flags = RPC_METHOD_RAW | RPC_METHOD_RESUME,
+      .fn = rpc_backing_load },
+    { .topic = "content.backing-store",
       .roles = ROLE_OWNER,
       .flags = RPC_METHOD_RAW | RPC_METHOD_RESUME,
       .fn = rpc_store },
@@ -38,6 +49,22 @@ static const struct rpc_method methods[] = {
       .fn = rpc_checkpoint_put },
     { .topic = "content.flush", .roles = ROLE_OWNER, .flags = RPC_METHOD_RESUME, .fn = rpc_flush },
     { .topic = "content.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
+    { .topic = "content.attr-get", .roles = ROLE_OWNER, .in = "name:s", .fn = rpc_attr_get },
+    { .topic = "content.attr-set",
+      .roles = ROLE_OWNER,
+      .in = "name:s value:s",
+      .fn = rpc_attr_set },
+    { .topic = "content.attr-list", .roles = ROLE_OWNER, .fn = rpc_attr_list },
+    { .topic = "content.backup-begin", .roles = ROLE_OWNER, .fn = rpc_backup_begin },
+    { .topic = "content.backup-read",
+      .roles = ROLE_OWNER,
+      .in = "id:I row:I",
+      .fn = rpc_backup_read },
+    { .topic = "content.check",
+      .roles = ROLE_OWNER,
+      .in = "limit:u remove?:b next?:*",
+      .fn = rpc_check },
+    { .topic = "content.repair", .roles = ROLE_OWNER, .fn = rpc_repair },
     { .topic = "content.sweep-begin", .roles = ROLE_OWNER, .fn = rpc_sweep_begin },
     { .topic = "content.mark", .roles = ROLE_OWNER, .flags = RPC_METHOD_RAW, .fn = rpc_mark },
     { .topic = "content.sweep-step",
@@ -91,7 +118,7 @@ static void on_stats(json_t *stats, void *arg)
 
     if (m->upstream)
         on_upstream_stats(stats, m);
-    else
+    else if (m->worker)
         on_store_stats(stats, m);
 }
 
@@ -102,7 +129,7 @@ static void on_stats_clear(void *arg)
     cache_stats_clear(m->cache);
     if (m->upstream)
         upstream_stats_clear(m->upstream);
-    else
+    else if (m->worker)
         worker_stats_clear(m->worker);
 }
 
@@ -118,7 +145,9 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
     /* sync and hash belong to the open file: they change with the next start. */
     m->settings.blob_size_limit = s.blob_size_limit;
     m->settings.purge_target_size = s.purge_target_size;
+    m->settings.purge_old_entry = s.purge_old_entry;
     cache_set_limit(m->cache, s.purge_target_size);
+    cache_set_old_entry(m->cache, s.purge_old_entry);
     return 0;
 }
 
@@ -127,10 +156,12 @@ static int on_stop(void *arg)
     struct manager *m = arg;
 
     m->stopping = true;
-    if (m->upstream ? !upstream_busy(m->upstream) : worker_pending(m->worker) == 0)
+    if (m->upstream ? !upstream_busy(m->upstream) : !m->worker || worker_pending(m->worker) == 0)
         service_exit(m->svc, EXIT_SUCCESS);
     return 0;
 }
+
+static void begin_repair(struct manager *m);
 
 const struct service_desc content_desc = {
     .name = "content",
@@ -160,6 +191,8 @@ static void on_worker(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
         service_exit(m->svc, EXIT_FAILURE);
     } else if (m->stopping && worker_pending(m->worker) == 0) {
         service_exit(m->svc, EXIT_SUCCESS);
+    } else if (m->repair_req && worker_pending(m->worker) == 0) {
+        begin_repair(m);
     }
 }
 
@@ -178,58 +211,157 @@ static void log_scan(const struct manager *m, const struct segment_scan *scan)
                     scan->dropped, m->path);
 }
 
-static int open_journal(struct manager *m, struct store *st, struct journal **ret)
+static int open_journal(struct manager *m, struct store *st, struct journal **ret,
+                        flux_error_t *error)
 {
     const struct journal_params params = { .path = m->path,
                                            .sync = m->settings.sync,
                                            .hash = m->settings.hash };
     struct segment_scan scan;
-    flux_error_t error;
-    int rc = journal_open(&params, st, &scan, ret, &error);
+    int rc = journal_open(&params, st, &scan, ret, error);
 
-    if (rc < 0)
-        log_err("%s", error.text);
-    else
+    m->damaged_records = rc == 0 ? scan.damaged : 0;
+    if (rc == 0)
         log_scan(m, &scan);
     return rc;
 }
 
-static int manager_open(struct manager *m, const char *dir)
+static int open_store(struct manager *m, flux_error_t *error)
 {
-    struct store_params params = { .sync = m->settings.sync, .hash = m->settings.hash };
+    struct store_params params = { .path = m->path,
+                                   .sync = m->settings.sync,
+                                   .hash = m->settings.hash };
     struct store *st = NULL;
     struct journal *j;
-    flux_error_t error;
     int rc;
 
-    if (asprintf(&m->path, "%s/content.sqlite", dir) < 0) {
-        m->path = NULL;
-        return -ENOMEM;
-    }
-    params.path = m->path;
-    if ((rc = store_open(&params, &st, &error)) < 0) {
-        log_err("%s", error.text);
+    if (m->lock_fd < 0 && (rc = lock_take(m->path, true, &m->lock_fd, error)) < 0)
         return rc;
-    }
-    if ((rc = open_journal(m, st, &j)) < 0) {
+    if ((rc = lock_check(m->path, m->lock_fd, error)) < 0 ||
+        (rc = store_open(&params, &st, error)) < 0)
+        return rc;
+    lock_mark(m->lock_fd);
+    if ((rc = open_journal(m, st, &j, error)) < 0) {
         store_close(st);
         return rc;
     }
-    return worker_new(st, j, params.sync, &m->worker);
+    if ((rc = worker_new(st, j, params.sync, &m->worker)) < 0)
+        return errorx_fail(error, -rc, "%s", strerror(-rc));
+    return 0;
 }
 
-static int manager_serve(struct manager *m, const char *dir)
+/* A file that cannot be used does not end the process: it would only be started again. Whoever asks
+ * is told why, and it can be repaired. */
+static void refuse(struct manager *m, int errnum, const flux_error_t *error)
 {
-    int rc = manager_open(m, dir);
+    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+    bool damaged = errnum == EBADMSG || errnum == ENOENT;
 
-    if (rc < 0)
+    m->refusal_errnum = damaged ? EIO : errnum;
+    if (errnum == EBADMSG)
+        errorx_set(&m->refusal, "%.120s; see 'flux content repair'", error->text);
+    else
+        m->refusal = *error;
+    log_fields(LOG_ERR, damaged ? fields : NULL, "%s", m->refusal.text);
+    service_status(m->svc, "Refusing: %s", m->refusal.text);
+}
+
+/* Can somebody who reads the sentence do something about it? */
+static bool is_refusal(int rc)
+{
+    return rc == -EBADMSG || rc == -ENOENT || rc == -EPROTO || rc == -EINVAL;
+}
+
+static int manager_open(struct manager *m)
+{
+    flux_error_t error = { .text = "" };
+    int rc = open_store(m, &error);
+
+    if (is_refusal(rc)) {
+        refuse(m, -rc, &error);
+        return 0;
+    }
+    if (rc < 0) {
+        log_err("%s", error.text);
         return rc;
+    }
     m->watcher = flux_fd_watcher_create(service_reactor(m->svc), worker_fd(m->worker), FLUX_POLLIN,
                                         on_worker, m);
     if (!m->watcher)
         return -ENOMEM;
     flux_watcher_start(m->watcher);
     service_status(m->svc, "Storing in %s, sync %s", m->path, store_sync_name(m->settings.sync));
+    return 0;
+}
+
+static int manager_serve(struct manager *m, const char *dir)
+{
+    if (!(m->path = startattr_get(service_flux(m->svc), "content.backing-path")) &&
+        asprintf(&m->path, "%s/content.sqlite", dir) < 0) {
+        m->path = NULL;
+        return -ENOMEM;
+    }
+    return manager_open(m);
+}
+
+/* --- content.repair: everything else is refused until it is done */
+
+static void on_repaired(int rc, const struct salvage_report *report, const char *error, void *arg)
+{
+    struct manager *m = arg;
+    struct request *req = m->repair_req;
+    CLEANUP(json_decrefp) json_t *o = NULL;
+
+    m->repair_req = NULL;
+    if (rc < 0) {
+        errorx_set(&m->refusal, "the repair failed: %.120s", error);
+        m->refusal_errnum = EIO;
+        log_err("%s", m->refusal.text);
+        (void)request_fail(req, -rc, "%s", error);
+    } else {
+        log_notice("repaired %s: %" PRIu64 " blobs are sound, %" PRIu64 " are not", m->path,
+                   report->blobs, report->damaged);
+        cache_drop(m->cache);
+        if (manager_open(m) < 0)
+            service_exit(m->svc, EXIT_FAILURE);
+        o = report_salvage(report);
+        (void)request_respond_json(req, o);
+    }
+    request_unref(req);
+    m->repair = repair_free(m->repair);
+}
+
+/* Nothing is under way: the files are let go. */
+static void begin_repair(struct manager *m)
+{
+    const struct store_params params = { .path = m->path,
+                                         .sync = m->settings.sync,
+                                         .hash = m->settings.hash };
+    int rc;
+
+    flux_watcher_destroy(m->watcher);
+    m->watcher = NULL;
+    m->worker = worker_free(m->worker);
+    if ((rc = repair_new(service_reactor(m->svc), &params, on_repaired, m, &m->repair)) < 0)
+        on_repaired(rc, NULL, strerror(-rc), m);
+    else
+        service_status(m->svc, "Repairing %s", m->path);
+}
+
+int rpc_repair(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    if (m->repair_req || m->failed || m->stopping || m->lock_fd < 0)
+        return request_explain(req, EBUSY, "%s is in use by a repair or by another process",
+                               m->path);
+    m->repair_req = request_ref(req);
+    m->refusal_errnum = EAGAIN;
+    errorx_set(&m->refusal, "%s is being repaired, try again later", m->path);
+    if (!m->worker || worker_pending(m->worker) == 0)
+        begin_repair(m);
     return 0;
 }
 
@@ -256,6 +388,45 @@ static int manager_follow(struct manager *m)
     return rc;
 }
 
+/* --- the cache */
+
+static double purge_interval(const struct manager *m)
+{
+    return m->settings.purge_old_entry < 1 ? 1 : m->settings.purge_old_entry;
+}
+
+static void on_excess(void *arg)
+{
+    struct manager *m = arg;
+
+    if (flux_watcher_is_active(m->purge_timer))
+        return;
+    flux_timer_watcher_reset(m->purge_timer, purge_interval(m), 0);
+    flux_watcher_start(m->purge_timer);
+}
+
+static void on_purge(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    if (cache_purge(m->cache))
+        on_excess(m);
+}
+
+static int open_cache(struct manager *m)
+{
+    int rc = cache_new(m->settings.purge_target_size, &m->cache);
+
+    if (rc < 0)
+        return rc;
+    m->purge_timer = flux_timer_watcher_create(service_reactor(m->svc), 0, 0, on_purge, m);
+    if (!m->purge_timer)
+        return -ENOMEM;
+    cache_set_old_entry(m->cache, m->settings.purge_old_entry);
+    cache_on_excess(m->cache, on_excess, m);
+    return 0;
+}
+
 int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
@@ -266,13 +437,15 @@ int manager_new(struct service *svc, struct manager **ret)
     if (!m)
         return -ENOMEM;
     m->svc = svc;
+    m->lock_fd = -EBADF;
     LIST_INIT(&m->pendings);
     if ((rc = settings_parse(service_config_get(svc, "content"), service_statedir(svc) != NULL,
-                             &m->settings, &error)) < 0) {
+                             &m->settings, &error)) < 0 ||
+        (rc = startattr_take(service_flux(m->svc), &m->settings, &error)) < 0) {
         log_err("%s", error.text);
         return rc;
     }
-    if ((rc = cache_new(m->settings.purge_target_size, &m->cache)) < 0)
+    if ((rc = open_cache(m)) < 0)
         return rc;
     rc = service_rank(svc) > 0 ? manager_follow(m) : manager_serve(m, dir);
     if (rc == 0)
@@ -283,11 +456,15 @@ int manager_new(struct service *svc, struct manager **ret)
 struct manager *manager_free(struct manager *m)
 {
     if (m) {
+        repair_free(m->repair);
+        request_unref(m->repair_req);
         flux_watcher_destroy(m->watcher);
         worker_free(m->worker);
+        closep(&m->lock_fd);
         upstream_free(m->upstream);
         while (!LIST_EMPTY(&m->pendings))
             pending_free(LIST_FIRST(&m->pendings));
+        flux_watcher_destroy(m->purge_timer);
         cache_free(m->cache);
         free(m->path);
         free(m);

@@ -14,6 +14,7 @@ struct pending *pending_free(struct pending *p)
         free(p->value);
         free(p->work.value);
         free(p->work.data);
+        free(p->work.check.found);
         free(p);
     }
     return NULL;
@@ -41,9 +42,13 @@ int pending_submit(struct pending **p)
     struct work *w = &(*p)->work;
     int rc;
 
-    if ((*p)->manager->failed)
+    const struct manager *m = (*p)->manager;
+
+    if (m->failed)
         return -EIO;
-    if ((rc = worker_submit((*p)->manager->worker, w)) < 0)
+    if (!m->worker || m->repair_req)
+        return request_explain((*p)->req, m->refusal_errnum, "%s", m->refusal.text);
+    if ((rc = worker_submit(m->worker, w)) < 0)
         return request_explain((*p)->req, -rc, "too much is waiting to be stored, try again");
     (void)TAKE(*p);
     if (rc == WORKER_DONE)

@@ -35,25 +35,51 @@ static void on_loaded(struct work *w, void *arg)
     }
 }
 
-int rpc_load(struct request *req, void *arg)
+/* From the file. */
+static int load(struct manager *m, struct request *req, const void *digest)
 {
-    struct manager *m = arg;
     CLEANUP(pending_freep) struct pending *p = NULL;
-    const void *digest, *data;
-    size_t n, size;
     int rc;
 
-    request_raw(req, &digest, &n);
-    if (n != DIGEST_SIZE)
-        return request_explain(req, EPROTO, "a digest has %d bytes, not %zu", DIGEST_SIZE, n);
-    if (cache_lookup(m->cache, digest, &data, &size) == 0)
-        return request_respond_raw(req, size ? data : NULL, size);
-    if (m->upstream)
-        return upstream_load(m->upstream, req, digest);
     if ((rc = pending_new(m, req, WORK_LOAD, on_loaded, &p)) < 0)
         return rc;
     memcpy(p->work.digest, digest, DIGEST_SIZE);
     return pending_submit(&p);
+}
+
+static int get_digest(struct request *req, const void **ret)
+{
+    size_t n;
+
+    request_raw(req, ret, &n);
+    return n == DIGEST_SIZE
+               ? 0
+               : request_explain(req, EPROTO, "a digest has %d bytes, not %zu", DIGEST_SIZE, n);
+}
+
+int rpc_load(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const void *digest, *data;
+    size_t size;
+    int rc;
+
+    if ((rc = get_digest(req, &digest)) < 0)
+        return rc;
+    if (cache_lookup(m->cache, digest, &data, &size) == 0)
+        return request_respond_raw(req, size ? data : NULL, size);
+    return m->upstream ? upstream_load(m->upstream, req, digest) : load(m, req, digest);
+}
+
+int rpc_backing_load(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const void *digest;
+    int rc;
+
+    if ((rc = get_digest(req, &digest)) < 0)
+        return rc;
+    return m->upstream ? upstream_pass(m->upstream, req, false) : load(m, req, digest);
 }
 
 static void on_stored(struct work *w, void *arg)

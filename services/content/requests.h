@@ -7,6 +7,8 @@
 #include "base/list.h"
 #include "content/cache.h"
 #include "content/manager.h"
+#include "content/repair.h"
+#include "content/report.h"
 #include "content/settings.h"
 #include "content/upstream.h"
 #include "content/worker.h"
@@ -20,6 +22,14 @@ struct manager {
     struct worker *worker;     /* rank 0 */
     struct upstream *upstream; /* other ranks */
     flux_watcher_t *watcher;
+    flux_watcher_t *purge_timer; /* started while the cache is above its limit */
+    int lock_fd;
+    uint64_t damaged_records; /* in the journal, when it was opened */
+    /* While there is no worker: why not, for whoever asks. */
+    int refusal_errnum;
+    flux_error_t refusal;
+    struct repair *repair;
+    struct request *repair_req; /* waits for it, or for the worker to be idle */
     LIST_HEAD(, pending) pendings;
     bool stopping;
     bool failed;
@@ -34,7 +44,7 @@ struct pending {
     LIST_ENTRY(pending) link;
     struct manager *manager;
     struct request *req;
-    json_t *header; /* of content.commit */
+    json_t *header; /* of content.commit; content.check: where it goes on */
     char *value;    /* of content.checkpoint-put */
 };
 
@@ -50,6 +60,7 @@ void pending_fail(struct pending *p);
 void pending_fail_change(struct pending *p);
 
 int rpc_load(struct request *req, void *arg);
+int rpc_backing_load(struct request *req, void *arg);
 int rpc_store(struct request *req, void *arg);
 int rpc_commit(struct request *req, void *arg);
 int rpc_roots(struct request *req, void *arg);
@@ -58,6 +69,13 @@ int rpc_checkpoint_put(struct request *req, void *arg);
 int rpc_flush(struct request *req, void *arg);
 int rpc_dropcache(struct request *req, void *arg);
 
+int rpc_attr_get(struct request *req, void *arg);
+int rpc_attr_set(struct request *req, void *arg);
+int rpc_attr_list(struct request *req, void *arg);
+int rpc_backup_begin(struct request *req, void *arg);
+int rpc_backup_read(struct request *req, void *arg);
+int rpc_check(struct request *req, void *arg);
+int rpc_repair(struct request *req, void *arg);
 int rpc_sweep_begin(struct request *req, void *arg);
 int rpc_mark(struct request *req, void *arg);
 int rpc_sweep_step(struct request *req, void *arg);

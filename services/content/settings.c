@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The [content] table: sync, hash, blob-size-limit, purge-target-size. Refuses what it does not
+/* The [content] table: sync, hash, blob-size-limit, purge-target-size,
+ * purge-old-entry. Refuses what it does not
  * understand in these keys; other keys are left to others. */
 #include <errno.h>
 #include "base/errorx.h"
@@ -34,9 +35,11 @@ int settings_parse(const json_t *table, bool durable, struct settings *ret, flux
         .hash = DIGEST_BLAKE2B,
         .blob_size_limit = BLOB_SIZE_MAX,
         .purge_target_size = 16u << 20,
+        .purge_old_entry = 10,
     };
     const json_t *sync = json_object_get(table, "sync");
     const json_t *hash = json_object_get(table, "hash");
+    const json_t *old = json_object_get(table, "purge-old-entry");
     int rc;
 
     if (sync && (!json_is_string(sync) || store_sync_parse(json_string_value(sync), &s.sync) < 0))
@@ -47,6 +50,10 @@ int settings_parse(const json_t *table, bool durable, struct settings *ret, flux
     if ((rc = parse_size(table, "blob-size-limit", BLOB_SIZE_MAX, &s.blob_size_limit, error)) < 0 ||
         (rc = parse_size(table, "purge-target-size", SIZE_MAX, &s.purge_target_size, error)) < 0)
         return rc;
+    if (old && (!json_is_number(old) || json_number_value(old) < 0))
+        return errorx_fail(error, EINVAL, "content.purge-old-entry: not a number of seconds");
+    if (old)
+        s.purge_old_entry = json_number_value(old);
     *ret = s;
     return 0;
 }

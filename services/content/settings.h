@@ -11,6 +11,7 @@ struct settings {
     enum digest_algorithm hash;
     size_t blob_size_limit;
     size_t purge_target_size;
+    double purge_old_entry; /* seconds */
 };
 
 /* table: the [content] table or NULL. durable: there is a state directory, so the default of sync

@@ -37,10 +37,12 @@ enum statement {
     STMT_ROOTS,
     STMT_CHECKPOINT_SET,
     STMT_CHECKPOINT_GET,
+    STMT_CHECKPOINTS,
     STMT_FOLDED_SET,
     STMT_ROW_LAST,
     STMT_ROW_FIND,
     STMT_ROW_NEXT,
+    STMT_ROW_DATA,
     STMT_ROW_REMOVE,
     STMT_COUNT
 };
@@ -59,11 +61,13 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_CHECKPOINT_SET] = "INSERT INTO checkpoints(key,value) VALUES(?1,?2)"
                             " ON CONFLICT(key) DO UPDATE SET value=?2",
     [STMT_CHECKPOINT_GET] = "SELECT value FROM checkpoints WHERE key=?1",
+    [STMT_CHECKPOINTS] = "SELECT key,value FROM checkpoints",
     [STMT_FOLDED_SET] = "INSERT INTO meta(key,value) VALUES('folded',?1)"
                         " ON CONFLICT(key) DO UPDATE SET value=?1",
     [STMT_ROW_LAST] = "SELECT max(rowid) FROM blobs",
     [STMT_ROW_FIND] = "SELECT rowid FROM blobs WHERE digest=?1",
     [STMT_ROW_NEXT] = "SELECT rowid,digest,size FROM blobs WHERE rowid>?1 ORDER BY rowid LIMIT 1",
+    [STMT_ROW_DATA] = "SELECT data,size FROM blobs WHERE rowid=?1",
     [STMT_ROW_REMOVE] = "DELETE FROM blobs WHERE rowid=?1",
 };
 
@@ -418,22 +422,22 @@ int store_get_folded(struct store *st, uint64_t *ret_number)
 }
 
 /* From SQLite's log into its file. So nothing is in the log alone, where what a damaged one lost
- * would not even be noticed. */
+ * would not even be noticed; and the log is empty, for the beginning of one would hide newer pages
+ * of the file. */
 int store_settle(struct store *st)
 {
-    int rc = sqlite3_wal_checkpoint_v2(st->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    int rc = sqlite3_wal_checkpoint_v2(st->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
     return rc == SQLITE_OK ? 0 : store_failed(st, rc);
 }
 
-/* Copies the row's blob and checks it against its digest and size. */
-static int store_copy_blob(struct store *st, sqlite3_stmt *stmt, const uint8_t *digest,
-                           void **ret_data, size_t *ret_size)
+/* Checks the row's blob against its digest and size, and lends it. */
+static int store_check_blob(struct store *st, sqlite3_stmt *stmt, const uint8_t *digest,
+                            const void **ret_data, size_t *ret_size)
 {
     const void *data = sqlite3_column_blob(stmt, 0);
     size_t size = (size_t)sqlite3_column_bytes(stmt, 0);
     uint8_t actual[DIGEST_SIZE];
-    CLEANUP(freep) void *copy = NULL;
 
     if (size > 0 && !data) {
         (void)snprintf(st->errstr, sizeof(st->errstr), "out of memory");
@@ -446,6 +450,21 @@ static int store_copy_blob(struct store *st, sqlite3_stmt *stmt, const uint8_t *
                        "the stored bytes do not match their digest");
         return -EBADMSG;
     }
+    *ret_data = data;
+    *ret_size = size;
+    return 0;
+}
+
+static int store_copy_blob(struct store *st, sqlite3_stmt *stmt, const uint8_t *digest,
+                           void **ret_data, size_t *ret_size)
+{
+    CLEANUP(freep) void *copy = NULL;
+    const void *data;
+    size_t size;
+    int rc = store_check_blob(st, stmt, digest, &data, &size);
+
+    if (rc < 0)
+        return rc;
     if (!(copy = malloc(size ? size : 1)))
         return -ENOMEM;
     if (size > 0)
@@ -505,6 +524,26 @@ int store_roots(struct store *st, json_t **ret)
         return -ENOMEM;
     if (result == 0)
         *ret = TAKE(roots);
+    return result;
+}
+
+int store_checkpoints(struct store *st, json_t **ret)
+{
+    sqlite3_stmt *stmt = st->stmt[STMT_CHECKPOINTS];
+    CLEANUP(json_decrefp) json_t *table = json_object();
+    int result = table ? 0 : -ENOMEM;
+    int rc = SQLITE_DONE;
+
+    while (result == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (json_object_set_new(table, (const char *)sqlite3_column_text(stmt, 0),
+                                json_string((const char *)sqlite3_column_text(stmt, 1))) < 0)
+            result = -EBADMSG;
+    }
+    if (result == 0 && rc != SQLITE_DONE)
+        result = store_failed(st, rc);
+    (void)sqlite3_reset(stmt);
+    if (result == 0)
+        *ret = TAKE(table);
     return result;
 }
 
@@ -586,6 +625,20 @@ int store_next_row(struct store *st, uint64_t after, struct store_row *ret)
     ret->size = (uint64_t)sqlite3_column_int64(stmt, 2);
     (void)sqlite3_reset(stmt);
     return 0;
+}
+
+int store_check_row(struct store *st, const struct store_row *row)
+{
+    sqlite3_stmt *stmt = st->stmt[STMT_ROW_DATA];
+    const void *data;
+    size_t size;
+    int rc = row_query(st, STMT_ROW_DATA, NULL, row->number);
+
+    if (rc < 0)
+        return rc;
+    rc = store_check_blob(st, stmt, row->digest, &data, &size);
+    (void)sqlite3_reset(stmt);
+    return rc;
 }
 
 int store_remove_row(struct store *st, uint64_t number)

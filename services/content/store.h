@@ -56,6 +56,7 @@ int store_load(struct store *st, const uint8_t digest[DIGEST_SIZE], void **ret_d
                size_t *ret_size);
 /* An array of {"ns":NAME,"root":OBJECT}. -EBADMSG: a root is no JSON. */
 int store_roots(struct store *st, json_t **ret);
+int store_checkpoints(struct store *st, json_t **ret); /* an object: key -> text */
 int store_get_checkpoint(struct store *st, const char *key, char **ret_value);
 
 /* Rows of blobs have numbers that grow: a new blob gets a higher one than all that are there. */
@@ -67,7 +68,9 @@ struct store_row {
 int store_last_row(struct store *st, uint64_t *ret_number); /* 0: none */
 int store_find_row(struct store *st, const uint8_t digest[DIGEST_SIZE], uint64_t *ret_number);
 int store_next_row(struct store *st, uint64_t after, struct store_row *ret); /* -ENOENT: no more */
-int store_remove_row(struct store *st, uint64_t number);                     /* in a transaction */
+/* Are its bytes those of its digest? -EBADMSG: no. */
+int store_check_row(struct store *st, const struct store_row *row);
+int store_remove_row(struct store *st, uint64_t number); /* in a transaction */
 /* From now on called for each store_put_blob() of a blob that is there already; NULL: no more. */
 void store_on_repeat(struct store *st, void (*cb)(uint64_t number, void *arg), void *arg);
 

@@ -116,6 +116,48 @@ static void test_wrong_settings_are_named(void **state)
     assert_int_equal(parse("{\"purge-target-size\":\"much\"}", true, &s), -EINVAL);
 }
 
+static double the_time;
+
+static double fake_now(void)
+{
+    return the_time;
+}
+
+static void on_excess(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void test_what_was_used_lately_stays_up_to_twice_the_limit(void **state)
+{
+    struct cache *c;
+    uint8_t digest[DIGEST_SIZE] = { 0 };
+    char blob[1000] = { 0 };
+    const void *data;
+    int excess = 0;
+    size_t size;
+
+    assert_int_equal(cache_new(10000, &c), 0);
+    the_time = 100;
+    cache_set_clock(c, fake_now);
+    cache_set_old_entry(c, 10);
+    cache_on_excess(c, on_excess, &excess);
+    for (digest[0] = 0; digest[0] < 30; digest[0]++)
+        cache_insert(c, digest, blob, sizeof(blob));
+    assert_in_range(cache_stats(c)->bytes, 10001, 20000);
+    assert_int_equal(cache_stats(c)->size, cache_stats(c)->count * sizeof(blob));
+    assert_true(excess > 0);
+    the_time = 105;
+    digest[0] = 29;
+    assert_int_equal(cache_lookup(c, digest, &data, &size), 0);
+    assert_true(cache_purge(c)); /* nothing is old yet */
+    the_time = 111;
+    assert_false(cache_purge(c));
+    assert_in_range(cache_stats(c)->bytes, 1, 10000);
+    assert_int_equal(cache_lookup(c, digest, &data, &size), 0);
+    cache_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_a_huge_blob_does_not_sweep_the_cache),
         cmocka_unit_test(test_settings_have_safe_defaults),
         cmocka_unit_test(test_wrong_settings_are_named),
+        cmocka_unit_test(test_what_was_used_lately_stays_up_to_twice_the_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

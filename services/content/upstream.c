@@ -88,6 +88,16 @@ struct upstream *upstream_free(struct upstream *up)
     return NULL;
 }
 
+size_t upstream_passes(const struct upstream *up)
+{
+    const struct pass *p;
+    size_t n = 0;
+
+    TAILQ_FOREACH (p, &up->passes, link)
+        n++;
+    return n;
+}
+
 bool upstream_busy(const struct upstream *up)
 {
     return up->loads || !TAILQ_EMPTY(&up->passes);

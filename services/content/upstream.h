@@ -34,6 +34,7 @@ int upstream_load(struct upstream *up, struct request *req, const uint8_t digest
 /* Asks the parent the same and answers what it answers. keep: the payload is a blob: keep it when
  * the parent has it. */
 int upstream_pass(struct upstream *up, struct request *req, bool keep);
+size_t upstream_passes(const struct upstream *up); /* under way */
 bool upstream_busy(const struct upstream *up);
 const struct upstream_stats *upstream_stats(const struct upstream *up);
 void upstream_stats_clear(struct upstream *up);

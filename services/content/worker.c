@@ -23,8 +23,9 @@ TAILQ_HEAD(work_list, work);
 struct worker {
     struct store *store; /* the thread's */
     struct journal *journal;
-    struct sweep *sweep; /* the thread's */
-    bool direct;         /* changes are made where they are submitted */
+    struct sweep *sweep; /* the thread's, as the next */
+    struct backup backup;
+    bool direct; /* changes are made where they are submitted */
     int event_fd;
     size_t pending; /* the loop's, as the next */
     size_t pending_chores;
@@ -180,6 +181,15 @@ static int remove_some(struct worker *wk, struct sweep_work *sw)
     return rc < 0 ? rc : !sw->step.done && sw->step.looked < sw->limit;
 }
 
+static int check_some(struct worker *wk, struct check_work *c)
+{
+    int rc = inspect_step(wk->store, wk->journal, c->remove, &c->pos, c->found);
+
+    if (rc == 0)
+        c->done = true;
+    return rc <= 0 ? rc : c->found->looked < c->limit;
+}
+
 static int flush_some(struct worker *wk, struct work *w)
 {
     int rc;
@@ -200,7 +210,15 @@ static int chore_step(struct worker *wk, struct work *w)
     switch (w->type) {
     case WORK_FLUSH:
         return flush_some(wk, w);
+    case WORK_CHECK:
+        return check_some(wk, &w->check);
+    case WORK_BACKUP_BEGIN:
+        return backup_begin(&wk->backup, wk->store, wk->journal, &w->json);
+    case WORK_BACKUP_READ:
+        return backup_read(&wk->backup, wk->store, w->backup_id, w->backup_row, &w->data, &w->size);
     case WORK_SWEEP_BEGIN:
+        if (backup_active(&wk->backup))
+            return -EBUSY;
         return sweep_begin(wk->sweep, &w->sweep.generation);
     case WORK_SWEEP_MARK:
         return mark_some(wk, &w->sweep);
@@ -226,7 +244,10 @@ static void run_chore(struct worker *wk)
     while (rc > 0 && now_nsec() < end);
     if (rc < 0) {
         w->err = rc;
-        errorx_set(&w->error, "%s", rc == -ESTALE ? strerror(-rc) : store_strerror(wk->store));
+        errorx_set(&w->error, "%s",
+                   rc == -EBUSY    ? "a backup is under way"
+                   : rc == -ESTALE ? strerror(-rc)
+                                   : store_strerror(wk->store));
     }
     (void)pthread_mutex_lock(&wk->mutex);
     wk->failed |= rc == -EIO;

@@ -10,6 +10,8 @@
 #ifndef CONTENT_WORKER_H
 #define CONTENT_WORKER_H
 
+#include "content/backup.h"
+#include "content/inspect.h"
 #include "content/sweep.h"
 
 enum work_type {
@@ -19,10 +21,13 @@ enum work_type {
     WORK_CHECKPOINT_GET, /* key -> value */
     WORK_SYNC,           /* done after every change submitted earlier */
     /* Chores: done in slices of a millisecond or so, one between two groups of other work. */
-    WORK_FLUSH,       /* done when what is stored now is in the store, not in the journal */
-    WORK_SWEEP_BEGIN, /* -> generation */
-    WORK_SWEEP_MARK,  /* generation, digests -> marked */
-    WORK_SWEEP_STEP,  /* generation, limit -> step */
+    WORK_FLUSH,        /* done when what is stored now is in the store, not in the journal */
+    WORK_CHECK,        /* check */
+    WORK_BACKUP_BEGIN, /* -> json */
+    WORK_BACKUP_READ,  /* backup_id, backup_row -> data, size */
+    WORK_SWEEP_BEGIN,  /* -> generation */
+    WORK_SWEEP_MARK,   /* generation, digests -> marked */
+    WORK_SWEEP_STEP,   /* generation, limit -> step */
     WORK_SWEEP_END
 };
 #define WORK_CHORES WORK_FLUSH
@@ -37,6 +42,14 @@ struct sweep_work {
     struct sweep_step step;
 };
 
+struct check_work {
+    uint64_t limit; /* blobs */
+    bool remove;
+    bool done; /* that was all there is */
+    struct inspect_pos pos;
+    struct inspect_found *found; /* lent by whoever made the work */
+};
+
 struct work {
     TAILQ_ENTRY(work) link;
     enum work_type type;
@@ -46,6 +59,8 @@ struct work {
     int err; /* 0 or -errno */
     struct change change;
     struct sweep_work sweep;
+    struct check_work check;
+    uint64_t backup_id, backup_row;
     uint64_t flush_number; /* of the last file of the journal that is to be moved */
     uint8_t digest[DIGEST_SIZE];
     const char *key;
