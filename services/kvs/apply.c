@@ -270,14 +270,15 @@ static int merge_blobs(struct effects *fx, struct blob_ref *refs, uint32_t from,
  * all that follow. So sizes grow geometrically, and each byte is copied O(log n) times. */
 static int compact(struct effects *fx, struct blob_ref *refs, uint32_t *count)
 {
+    const uint32_t first = *count > VALREF_BLOBS_MAX ? *count - VALREF_BLOBS_MAX - 1 : 0;
     uint32_t from = *count - 1;
     size_t total;
-    int rc = need_blobs(fx, refs, 0, *count, true);
+    int rc = need_blobs(fx, refs, first, *count, true);
 
     if (rc < 0)
         return rc;
     total = refs[from].size;
-    while (from > 0 && refs[from - 1].size <= 2 * total &&
+    while (from > first && refs[from - 1].size <= 2 * total &&
            total + refs[from - 1].size <= COMPACT_SIZE_MAX)
         total += refs[--from].size;
     if (from == *count - 1)
@@ -452,8 +453,10 @@ static int op_act(struct effects *fx, struct txn *t, struct op *op, struct place
 
     switch (op->type) {
     case OP_PUT:
-        if (op->blob && (rc = use_blob(fx, op)) < 0)
-            return rc;
+        for (uint32_t i = 0; i < op->nparts; i++) {
+            if ((rc = use_blob(fx, &op->parts[i])) < 0)
+                return rc;
+        }
         return put_named(fx, p, op->node);
     case OP_APPEND:
         return op_append(fx, op, p);

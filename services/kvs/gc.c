@@ -442,7 +442,7 @@ static int add_references(struct gc *gc, const struct txn *t)
     for (size_t i = 0; i < t->nops && rc == 0; i++) {
         const struct op *op = &t->ops[i];
 
-        if (op->node && !op->blob)
+        if (op->node && op->nparts == 0)
             rc = add_node(gc, op->node);
     }
     return rc;

@@ -72,6 +72,26 @@ static void test_what_was_committed_can_be_read(void **state)
     assert_error(*state, "primary", 0, "", EINVAL);
 }
 
+static void test_a_value_is_stored_in_blobs_of_a_bounded_size(void **state)
+{
+    const size_t size = 2 * VALUE_BLOB_MAX + 12345;
+    char *big = malloc(size + 4);
+
+    for (size_t i = 0; i < size; i++)
+        big[i] = (char)('a' + i % 23);
+    big[size] = '\0';
+    assert_int_equal(fake_put(*state, "primary", "big", big), 0);
+    assert_int_equal(fake_largest_blob(*state), VALUE_BLOB_MAX);
+    objcache_drop(fake_kvs(*state)->cache);
+    assert_value(*state, "primary", "big", big);
+    assert_int_equal(fake_append(*state, "primary", "big", "end"), 0);
+    strcpy(big + size, "end");
+    objcache_drop(fake_kvs(*state)->cache);
+    assert_value(*state, "primary", "big", big);
+    assert_int_equal(fake_largest_blob(*state), VALUE_BLOB_MAX);
+    free(big);
+}
+
 static void test_it_survives_a_restart(void **state)
 {
     char big[5000];
@@ -777,6 +797,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_what_was_committed_can_be_read),
+        T(test_a_value_is_stored_in_blobs_of_a_bounded_size),
         T(test_it_survives_a_restart),
         T(test_nothing_is_seen_before_it_is_stored),
         T(test_those_who_come_while_one_is_stored_share_the_next),

@@ -25,6 +25,9 @@ void touches_deinit(struct touches *t)
 static void op_deinit(struct op *op)
 {
     free(op->key);
+    for (uint32_t i = 0; i < op->nparts; i++)
+        blob_unref(op->parts[i].blob);
+    free(op->parts);
     node_unref(op->node);
     blob_unref(op->blob);
     free(op->ns);
@@ -84,17 +87,29 @@ static int op_set_blob(struct kvs *k, struct op *op, const void *data, size_t si
     return 0;
 }
 
-/* A long value goes into a blob of its own. */
+/* A long value goes into blobs of its own, none too large to be handled as a whole. */
 static int op_outline(struct kvs *k, struct op *op)
 {
-    struct blob_ref ref = { .size = op->node->val.size };
+    const char *data = op->node->val.data;
+    const size_t size = op->node->val.size;
+    const size_t count = (size + VALUE_BLOB_MAX - 1) / VALUE_BLOB_MAX;
+    CLEANUP(freep) struct blob_ref *refs = calloc(count, sizeof(*refs));
     struct node *n;
     int rc;
 
-    if ((rc = op_set_blob(k, op, op->node->val.data, op->node->val.size)) < 0)
-        return rc;
-    memcpy(ref.digest, op->digest, DIGEST_SIZE);
-    if (!(n = node_new_valref(op->node->name, op->node->name_len, &ref, 1)))
+    if (!refs || !(op->parts = calloc(count, sizeof(op->parts[0]))))
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const size_t pos = (size_t)i * VALUE_BLOB_MAX;
+        struct op *part = &op->parts[i];
+
+        refs[i].size = size - pos < VALUE_BLOB_MAX ? size - pos : VALUE_BLOB_MAX;
+        if ((rc = op_set_blob(k, part, data + pos, refs[i].size)) < 0)
+            return rc;
+        op->nparts++;
+        memcpy(refs[i].digest, part->digest, DIGEST_SIZE);
+    }
+    if (!(n = node_new_valref(op->node->name, op->node->name_len, refs, (uint32_t)count)))
         return -ENOMEM;
     node_unref(op->node);
     op->node = n;

@@ -9,9 +9,10 @@
 
 /* A longer value becomes a blob (RFC 11 valref). What is appended to is rewritten inside its
  * directory up to a larger size: that is cheaper than a blob for each line of an eventlog. */
-#define VALUE_INLINE_MAX  256  /* bytes */
-#define APPEND_INLINE_MAX 1024 /* bytes */
-#define VALREF_BLOBS_MAX  64   /* appended values are compacted beyond */
+#define VALUE_INLINE_MAX  256        /* bytes */
+#define APPEND_INLINE_MAX 1024       /* bytes */
+#define VALREF_BLOBS_MAX  64         /* appended values are compacted beyond */
+#define VALUE_BLOB_MAX    (4u << 20) /* bytes: a longer value becomes several blobs */
 
 enum txn_type { TXN_COMMIT, TXN_NAMESPACE_CREATE, TXN_NAMESPACE_REMOVE };
 
@@ -20,10 +21,12 @@ enum op_type { OP_PUT, OP_APPEND, OP_UNLINK, OP_PRUNE, OP_ARCHIVE };
 struct op {
     enum op_type type;
     char *key;                   /* normalized */
-    struct node *node;           /* PUT: with its name; a long value is a valref to blob */
-    struct blob *blob;           /* APPEND: the bytes; PUT: of a long value */
+    struct node *node;           /* PUT: with its name; a long value is a valref to parts */
+    struct blob *blob;           /* APPEND: the bytes */
     uint8_t digest[DIGEST_SIZE]; /* of blob */
-    char *ns;                    /* ARCHIVE */
+    struct op *parts;            /* PUT of a long value: each has a blob and its digest */
+    uint32_t nparts;
+    char *ns; /* ARCHIVE */
 };
 
 /* A key that a transaction mentions, for those who watch it. */
