@@ -56,8 +56,8 @@ class Instance:
         self.env.update(env or {})
         if units:
             services = ":".join(str(p) for p in (build / "services").iterdir() if p.is_dir())
-            self.command = [str(build / "supervise" / "flux-supervise"), f"--units={units}", f"--exec-path={services}",
-                            *map(str, args)]
+            args = [re.sub("^-S", "--broker-arg=--setattr=", str(a)) for a in args]
+            self.command = [str(build / "supervise" / "flux-supervise"), f"--units={units}", f"--exec-path={services}", *args]
             self.env.setdefault("FLUX_JOB_SHELL", str(build / "shell" / "flux-shell"))
 
     def __enter__(self):

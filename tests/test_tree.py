@@ -136,6 +136,29 @@ def test_events_reach_the_lowest_nodes_also_when_rank_0_counts_them_anew(tree):
     c.close()
 
 
+def test_no_client_misses_an_event_because_routers_are_restarted_in_good_order(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=4) as tree:
+        listener, publisher = client_at(tree, 3), client_at(tree, 0)
+        assert listener.rpc("event.subscribe", {"topic": "n."}).errnum == 0
+        sent, got = 0, []
+
+        def publish(count):
+            nonlocal sent
+            for _ in range(count):
+                assert publisher.rpc("event.publish", {"topic": f"n.{sent}", "flags": 0}).errnum == 0
+                sent += 1
+
+        for rank in (3, 1, 0, 3, 1):
+            old = tree.daemon_pids("broker", rank)
+            os.kill(old[0], signal.SIGTERM)
+            while tree.daemon_pids("broker", rank) in ([], old) or tree.at(0, "ping", "-c1", "-r3", "broker").returncode != 0:
+                publish(1)
+        publish(10)
+        while len(got) < sent:
+            got.append(listener.recv().topic)
+        assert got == [f"n.{i}" for i in range(sent)]
+
+
 def test_the_start_waits_for_a_quorum_and_says_what_is_wrong(build, tmp_path):
     with Tree(build, tmp_path, size=4) as t:
         assert t.say(0, "getattr", "broker.quorum") == "4"

@@ -101,9 +101,9 @@ json_t *handover_encode(struct manager *m)
     for (const struct client *c = r->clients.by_name; c; c = c->hh.next)
         if (client_is_local(c) && !c->conn.ended)
             (void)json_array_append_new(clients, encode_client(r, c));
-    return json_pack("{s:i s:I s:o s:o}", "version", STATE_VERSION, "event_seq",
-                     (json_int_t)r->event_seq, "attrs", encode_attrs(&m->attrs), "clients",
-                     clients);
+    return json_pack("{s:i s:I s:s s:o s:o}", "version", STATE_VERSION, "event_seq",
+                     (json_int_t)r->event_seq, "epoch", m->epoch, "attrs", encode_attrs(&m->attrs),
+                     "clients", clients);
 }
 
 static int store_clients(struct router *r)
@@ -138,9 +138,7 @@ static void flush_all(struct router *r)
     }
 }
 
-/* Nothing may be left in this process: neither read and not handled, nor queued and not sent, nor a
- * client at its end whose requests and services others wait for. */
-void handover_settle(struct router *r)
+void handover_quiet(struct router *r)
 {
     struct client *c, *tmp;
 
@@ -150,6 +148,15 @@ void handover_settle(struct router *r)
     HASH_ITER (hh, r->clients.by_name, c, tmp)
         if (client_is_local(c))
             conn_handle_fetched(&c->conn);
+}
+
+/* Nothing may be left in this process: neither read and not handled, nor queued and not sent, nor a
+ * client at its end whose requests and services others wait for. */
+void handover_settle(struct router *r)
+{
+    struct client *c, *tmp;
+
+    handover_quiet(r);
     HASH_ITER (hh, r->clients.by_name, c, tmp)
         if (client_is_local(c))
             requests_refuse(&c->origin);
@@ -354,19 +361,38 @@ void handover_resume(struct manager *m)
     }
 }
 
+/* What the process before left, once; NULL: nothing, or nothing we understand. */
+static json_t *take_state(struct manager *m)
+{
+    json_t *o = m->before ? TAKE(m->before) : fdstore_take_json(m->svc, "state");
+
+    if (json_integer_value(json_object_get(o, "version")) == STATE_VERSION)
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
+void handover_restore_events(struct manager *m)
+{
+    const char *epoch;
+    json_int_t seq;
+
+    m->before = take_state(m);
+    if (m->before && json_unpack(m->before, "{s:s s:I}", "epoch", &epoch, "event_seq", &seq) == 0)
+        overlay_resume_events(m->router.overlay, epoch, (uint32_t)seq);
+}
+
 int handover_restore(struct manager *m)
 {
-    CLEANUP(json_decrefp) json_t *o = fdstore_take_json(m->svc, "state");
+    CLEANUP(json_decrefp) json_t *o = take_state(m);
     json_t *clients = json_object_get(o, "clients");
     const json_t *value;
     size_t i;
     int n = 0;
 
-    if (json_integer_value(json_object_get(o, "version")) != STATE_VERSION)
+    if (!o)
         return 0;
     m->router.event_seq = (uint32_t)json_integer_value(json_object_get(o, "event_seq"));
-    if (m->router.overlay && m->boot.rank == 0)
-        overlay_resume_events(m->router.overlay, m->router.event_seq);
     restore_attrs(m, json_object_get(o, "attrs"));
     json_array_foreach (clients, i, value)
         n += restore_client(m, value) == 0;

@@ -6,11 +6,17 @@
 
 #include "broker/manager.h"
 
+/* Read no more from local clients, and handle what was read: what they publish still reaches all
+ * nodes. */
+void handover_quiet(struct router *r);
 /* Store everything; the router must not read or send afterwards. Returns the number of connections
  * stored, or -errno: then nothing is to be taken up and they end with this process. */
 int handover_save(struct manager *m);
 /* The first half of it: everything that was read is handled, every queue is flushed. */
 void handover_settle(struct router *r);
+/* In a tree, before the node connects to its parent: how far the process before had come in the
+ * events, so that none is missed meanwhile. */
+void handover_restore_events(struct manager *m);
 /* Take up what the process before stored. Without a valid state the connections are closed (it
  * crashed). Returns the number of connections taken up. */
 int handover_restore(struct manager *m);

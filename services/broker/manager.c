@@ -91,9 +91,13 @@ static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 static void leave_tree(struct manager *m)
 {
     struct overlay *o = m->router.overlay;
+    const char *epoch;
 
-    if (o)
+    if (o) {
         barriers_abort(&m->barriers, EHOSTUNREACH, "a router on the way is being restarted");
+        overlay_events(o, &epoch, &m->router.event_seq);
+        (void)snprintf(m->epoch, sizeof(m->epoch), "%s", epoch);
+    }
     m->router.overlay = NULL;
     (void)overlay_free(o);
 }
@@ -136,6 +140,8 @@ int manager_stop(struct manager *m)
 
     if (m->router.rank == 0)
         runlog_stopped(&m->runlog);
+    if (fdstore_possible())
+        handover_quiet(&m->router);
     leave_tree(m);
     if (m->svc->dismissed) {
         manager_exit(m);
@@ -277,8 +283,8 @@ static int join_tree(struct manager *m)
     const char *uri;
     int rc = 0;
 
-    if (m->boot.size > 1)
-        rc = listen_in_tree(m, &error);
+    if (m->boot.size > 1 && (rc = listen_in_tree(m, &error)) == 0)
+        handover_restore_events(m);
     uri = m->router.overlay ? overlay_uri(m->router.overlay) : NULL;
     if (rc == 0)
         rc = boot_finish(&m->boot, uri, service_rundir(m->svc), &error);
@@ -338,6 +344,7 @@ struct manager *manager_free(struct manager *m)
         groups_deinit(&m->groups);
         boot_deinit(&m->boot);
         json_decref(m->taken_up);
+        json_decref(m->before);
         broker_config_deinit(&m->config);
         broker_options_deinit(&m->options);
         free(m);

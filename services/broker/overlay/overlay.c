@@ -103,8 +103,17 @@ void overlay_multicast(struct overlay *o, const flux_msg_t *msg)
     children_multicast(&o->children, msg);
 }
 
-void overlay_resume_events(struct overlay *o, uint32_t seq)
+void overlay_events(const struct overlay *o, const char **ret_epoch, uint32_t *ret_seq)
 {
+    *ret_epoch = o->epoch;
+    *ret_seq = history_last(&o->history);
+}
+
+void overlay_resume_events(struct overlay *o, const char *epoch, uint32_t seq)
+{
+    if (!epoch[0] || strlen(epoch) >= sizeof(o->epoch))
+        return;
+    (void)snprintf(o->epoch, sizeof(o->epoch), "%s", epoch);
     o->history.first = o->history.next = seq + 1;
 }
 
