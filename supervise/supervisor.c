@@ -302,7 +302,7 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
             stop(s);
         }
     } else if (event == DAEMON_EVENT_GONE) {
-        if (daemon_unit(d)->wanted)
+        if (daemon_unit(d)->wanted && !is_module(d))
             on_instance_end(s, d);
         advance(s);
     } else if (s->phase == PHASE_LEAVE && daemon_unit(d)->wanted) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "service/service.h"
 #include "base/errorx.h"
 #include "supervise/spawn.h"
 #include "supervise/userunits.h"
@@ -163,6 +164,8 @@ static void put_service(FILE *f, const struct units *u, const struct service_uni
             fprintf(f, "RestartPreventExitStatus=%d\n", i);
     }
     put_shutdown(f, s, o);
+    fprintf(f, "SuccessExitStatus=%d\nRestartForceExitStatus=%d\n", SERVICE_EXIT_ROUTER,
+            SERVICE_EXIT_ROUTER);
     put_usec(f, "RestartSec", s->restart_usec);
     put_usec(f, "WatchdogSec", s->watchdog_usec);
     put_usec(f, "TimeoutStartSec", s->start_usec);

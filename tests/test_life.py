@@ -16,12 +16,12 @@ from test_tree import Tree
 STATE = re.compile(r" \d\d:\d\d:\d\d (\w+) (\S+),  owner \w+,  depth 0,  size (\d+)")
 
 
-def start(build, *args, cmd, timeout=60):  # noqa: F811
+def start(build, *args, cmd, timeout=60, cwd=None):  # noqa: F811
     """fluxctl start with a program, to its end."""
     fluxctl = str(build / "fluxctl" / "fluxctl")
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
     return subprocess.run([fluxctl, "start", "--embedded", *map(str, args), "--", "sh", "-c", cmd.replace("flux ", f"{fluxctl} ")],
-                          env=env, text=True, capture_output=True, timeout=timeout)
+                          env=env, text=True, capture_output=True, timeout=timeout, cwd=cwd)
 
 
 def test_every_node_says_in_which_state_the_instance_is(build, tmp_path):  # noqa: F811
@@ -48,7 +48,7 @@ def test_the_state_is_watched_by_a_stream(build, tmp_path):  # noqa: F811
 
 def test_the_end_of_the_program_cancels_what_runs_and_keeps_what_waits(build, tmp_path):  # noqa: F811
     state = tmp_path / "state"
-    one = start(build, f"--statedir={state}", cmd="""
+    one = start(build, f"--statedir={state}", cwd=tmp_path, cmd="""
         flux submit -n1 sleep 1000 >running
         flux job wait-event $(cat running) start >/dev/null
         flux submit --urgency=hold true >waiting; cat running waiting; exit 7""")
@@ -63,7 +63,7 @@ def test_the_end_of_the_program_cancels_what_runs_and_keeps_what_waits(build, tm
 
 def test_shutdown_ends_all_nodes_from_any_of_them_and_the_program_gets_sighup(build, tmp_path):  # noqa: F811
     began = time.monotonic()
-    done = start(build, "-s5", "-Stbon.topo=kary:2", f"--rundir={tmp_path}", cmd=f"""
+    done = start(build, "-s5", "-Stbon.topo=kary:2", f"--rundir={tmp_path}", cwd=tmp_path, cmd=f"""
         flux submit -N5 sleep 1000 >job
         flux job wait-event $(cat job) start >/dev/null
         FLUX_URI=local://{tmp_path}/4/local flux shutdown --verbose

@@ -313,7 +313,7 @@ def hello(started):
 
 def test_root_loads_a_module_into_a_sandboxed_unit_and_the_owner_may_end_it(started, hello):
     r = flux(started, "module", "load", "hello", "x", check=False)
-    assert r.returncode == 1 and f"sudo fluxctl module load {hello} x" in r.stderr, r
+    assert r.returncode == 1 and f"sudo flux module load {hello} x" in r.stderr, r
     assert "sudo" in flux(started, "module", "load", "hello", user="ada", check=False).stderr
     flux(started, "module", "load", "hello", "x", user=None)
     assert started.active("flux-module@hello.service") == "active"

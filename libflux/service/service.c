@@ -367,6 +367,21 @@ void service_progress(struct service *svc)
     notify_extend(svc->notify);
 }
 
+/* A daemon that wants to begin anew because another one went away may be the first to see that all
+ * of them do: the router's goodbye is then waiting to be read. */
+static bool goodbye_waits(struct service *svc)
+{
+    struct flux_match match = FLUX_MATCH_EVENT;
+    flux_msg_t *msg;
+
+    if (svc->router_leaves || !svc->h)
+        return svc->router_leaves;
+    match.topic_glob = SERVICE_GOODBYE;
+    msg = flux_recv(svc->h, match, FLUX_O_NONBLOCK);
+    flux_msg_destroy(msg);
+    return msg != NULL;
+}
+
 int service_run(struct service *svc, void *arg)
 {
     int rc;
@@ -392,6 +407,10 @@ int service_run(struct service *svc, void *arg)
         svc->status = EXIT_FAILURE;
     }
     svc->running = false;
+    if (svc->status == SERVICE_EXIT_ROUTER && goodbye_waits(svc)) {
+        svc->dismissed = true;
+        svc->status = EXIT_SUCCESS;
+    }
     if (svc->desc->on_end)
         svc->desc->on_end(arg);
     if (!svc->desc->standalone && is_planned(svc))

@@ -6,6 +6,7 @@
 
 #include "service/conn.h"
 #include "service/dispatch.h"
+#include "service/goodbye.h"
 #include "service/listen.h"
 #include "service/notify.h"
 #include "service/peer.h"
@@ -13,9 +14,6 @@
 #include "service/request.h"
 #include "service/service.h"
 #include "service/stats.h"
-
-/* The router's last word to its daemons before it leaves for good: an event that only they get. */
-#define SERVICE_GOODBYE "broker.goodbye"
 
 struct service {
     const struct service_desc *desc;

@@ -21,6 +21,7 @@
 #include "config.h"
 #include "module/methods.h"
 #include "module/module.h"
+#include "service/goodbye.h"
 
 #define FAILED      1
 #define ROUTER_LOST 75
@@ -31,7 +32,9 @@ struct host {
     struct methods *methods;
     flux_watcher_t *signals[2];
     flux_watcher_t *first_pass;
+    flux_msg_handler_t *goodbye;
     bool ready, lost;
+    bool router_leaves; /* it said so: its end is no failure */
 };
 
 static int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -123,6 +126,13 @@ static int on_lost(flux_t *h, void *arg)
     return 0;
 }
 
+static void on_goodbye(flux_t *h, flux_msg_handler_t *mh, const flux_msg_t *msg, void *arg)
+{
+    struct host *host = arg;
+
+    host->router_leaves = true;
+}
+
 static void say_ready(struct host *host)
 {
     if (!host->ready)
@@ -139,6 +149,13 @@ static void on_first_pass(flux_reactor_t *r, flux_watcher_t *w, int revents, voi
 static int watch(struct host *host)
 {
     static const int signums[] = { SIGTERM, SIGINT };
+    struct flux_match match = FLUX_MATCH_EVENT;
+
+    match.topic_glob = SERVICE_GOODBYE;
+    host->goodbye = flux_msg_handler_create(host->h, match, on_goodbye, host);
+    if (!host->goodbye)
+        return -1;
+    flux_msg_handler_start(host->goodbye);
 
     for (size_t i = 0; i < 2; i++) {
         host->signals[i] = flux_signal_watcher_create(host->r, signums[i], on_signal, host);
@@ -187,6 +204,7 @@ static int host_init(struct host *host, const char *rundir, const char *name)
 static void host_deinit(struct host *host)
 {
     (void)methods_free(host->methods);
+    flux_msg_handler_destroy(host->goodbye);
     flux_watcher_destroy(host->first_pass);
     for (size_t i = 0; i < 2; i++)
         flux_watcher_destroy(host->signals[i]);
@@ -200,7 +218,7 @@ static int run_main(struct host *host, const struct module *m, int argc, char **
     errno = 0;
     rc = m->main(host->h, argc, argv);
     if (host->lost)
-        return ROUTER_LOST;
+        return host->router_leaves ? EXIT_SUCCESS : ROUTER_LOST;
     if (rc < 0)
         return complain("mod_main of %s failed%s%s", m->name, errno ? ": " : "",
                         errno ? strerror(errno) : "");
