@@ -99,6 +99,18 @@ static char **make_argv(const struct task *task)
     return TAKE(argv);
 }
 
+/* A task that crashed says nothing itself. One that a signal for the job ended is no surprise. */
+static void say_killed(struct shell *shell, const struct task_exit *x)
+{
+    const int node = taskmap_node(shell->info.taskmap, x->rank);
+    const struct rset_rank *rank = rset_nth(shell->info.rset, node < 0 ? 0 : (size_t)node);
+    const bool where = shell->info.nshells > 1 && rank && rank->hostname;
+
+    shell_log(shell, LOG_ERR, "task %d%s%s: %s%s", x->rank, where ? " on " : "",
+              where ? rank->hostname : "", strsignal(WTERMSIG(x->wait_status)),
+              WCOREDUMP(x->wait_status) ? " (core dumped)" : "");
+}
+
 static void log_task_exit(struct shell *shell, const struct task_exit *x)
 {
     const int st = x->wait_status;
@@ -110,6 +122,8 @@ static void log_task_exit(struct shell *shell, const struct task_exit *x)
                      "localid", x->index, "rank", x->rank, "state", "Exited", "pid", x->pid,
                      "wait_status", st, "signaled", WIFSIGNALED(st) ? WTERMSIG(st) : 0, "exitcode",
                      exit_code_of(st));
+    if (WIFSIGNALED(st) && !shell->told_to_end)
+        say_killed(shell, x);
 }
 
 void shell_note_exit_code(struct shell *shell, int exit_code)

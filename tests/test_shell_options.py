@@ -38,3 +38,18 @@ def test_a_wrong_value_ends_the_job_and_is_named(instance, option):
 def test_lines_of_a_file_are_labelled_when_the_option_is_given_without_value(instance, tmp_path):
     instance.flux("run", "-n2", *options("output.stdout.label", "output.stdout.type=file", f"output.stdout.path={tmp_path}/out"), "echo", "hi")
     assert sorted((tmp_path / "out").read_text().splitlines()) == ["0: hi", "1: hi"]
+
+
+# --- tasks that crash
+
+
+def test_a_task_that_crashed_is_said_and_one_that_was_signaled_is_not(instance):
+    r = instance.run("run", "-n2", "sh", "-c", "[ $FLUX_TASK_RANK = 0 ] || kill -SEGV $$", check=False)
+    assert r.returncode == 139 and r.stderr in ("flux-shell[0]: error: task 1: Segmentation fault\n", "flux-shell[0]: error: task 1: Segmentation fault (core dumped)\n")
+    r = instance.run("run", "sh", "-c", "exit 3", check=False)
+    assert (r.returncode, r.stderr) == (3, "")
+    id = instance.flux("submit", "sleep", "300")
+    instance.run("job", "wait-event", id, "start")
+    instance.run("job", "kill", id)
+    r = instance.run("job", "attach", id, check=False)
+    assert (r.returncode, r.stderr) == (143, "")

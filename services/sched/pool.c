@@ -459,6 +459,11 @@ static int explain_nodes(const struct pool *pool, const struct pool_request *req
                        req->nnodes, per_node * (size_t)req->cores_per_slot, fitting, pool->nranks);
 }
 
+static const char *are(size_t n)
+{
+    return n == 1 ? "is" : "are";
+}
+
 static int explain(const struct pool *pool, const struct pool_request *req, flux_error_t *error)
 {
     struct capacity c = pool_capacity(pool, req);
@@ -466,8 +471,8 @@ static int explain(const struct pool *pool, const struct pool_request *req, flux
     size_t cores = (size_t)req->cores_per_slot, gpus = (size_t)req->gpus_per_slot;
 
     if ((size_t)req->nnodes > c.nodes)
-        return errorx_fail(error, ENOSPC, "the job asks for %d nodes, but there are only %zu",
-                           req->nnodes, c.nodes);
+        return errorx_fail(error, ENOSPC, "the job asks for %d nodes, but there %s only %zu",
+                           req->nnodes, are(c.nodes), c.nodes);
     if (gpus > 0 && c.gpus == 0)
         return errorx_fail(error, ENOSPC, "the job asks for gpus, but there are none");
     if (cores > c.max_cores)
@@ -479,11 +484,11 @@ static int explain(const struct pool *pool, const struct pool_request *req, flux
                            "the job asks for %zu gpus in one slot, but the largest node has %zu",
                            gpus, c.max_gpus);
     if (nslots > c.cores / cores)
-        return errorx_fail(error, ENOSPC, "the job asks for %zu cores, but there are only %zu",
-                           nslots * cores, c.cores);
+        return errorx_fail(error, ENOSPC, "the job asks for %zu cores, but there %s only %zu",
+                           nslots * cores, are(c.cores), c.cores);
     if (gpus > 0 && nslots > c.gpus / gpus)
-        return errorx_fail(error, ENOSPC, "the job asks for %zu gpus, but there are only %zu",
-                           nslots * gpus, c.gpus);
+        return errorx_fail(error, ENOSPC, "the job asks for %zu gpus, but there %s only %zu",
+                           nslots * gpus, are(c.gpus), c.gpus);
     if (req->nnodes > 0)
         return explain_nodes(pool, req, error);
     return errorx_fail(error, ENOSPC,
