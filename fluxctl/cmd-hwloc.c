@@ -64,11 +64,17 @@ static int ask_ranks(const char *which, topology_f fn, void *arg)
     CLEANUP(flux_closep) flux_t *h = client_open();
     CLEANUP(idset_destroyp) struct idset *ranks = h ? ranks_parse(h, which) : NULL;
     struct each each = { .fn = fn, .arg = arg };
+    const struct ranks_query q = { .h = h,
+                                   .ranks = ranks,
+                                   .topic = "resource.topo-get",
+                                   .what = "get its topology",
+                                   .fn = on_topology,
+                                   .arg = &each };
     int status;
 
     if (!ranks)
         return EXIT_FAILURE;
-    status = ranks_ask(h, ranks, "resource.topo-get", NULL, "get its topology", on_topology, &each);
+    status = ranks_ask(&q);
     return status ? status : each.status;
 }
 

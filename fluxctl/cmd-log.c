@@ -136,17 +136,16 @@ static uint64_t cleared_usec(flux_t *h)
 
 /* --- what is hidden --- */
 
-static void on_cleared(uint32_t rank, const json_t *answer, void *arg)
-{
-}
-
 /* Hide what is not newer than this. */
 static int clear(flux_t *h, const struct idset *ranks, uint64_t usec)
 {
     char text[96];
+    const struct ranks_query q = {
+        .h = h, .ranks = ranks, .topic = "attr.set", .payload = text, .what = "clear its log"
+    };
 
     snprintf(text, sizeof(text), "{\"name\":\"" CLEARED "\",\"value\":\"%" PRIu64 "\"}", usec);
-    return ranks_ask(h, ranks, "attr.set", text, "clear its log", on_cleared, NULL);
+    return ranks_ask(&q);
 }
 
 static int clear_seen(flux_t *h, const struct idset *ranks, const struct view *v)

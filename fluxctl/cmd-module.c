@@ -13,6 +13,7 @@
 #include "client.h"
 #include "families.h"
 #include "module-unit.h"
+#include "ranks.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -28,6 +29,7 @@ static void print_service(const json_t *o)
     const char *state = json_string_value(json_object_get(o, "state"));
     const json_t *pid = json_object_get(o, "pid");
     const json_t *uid = json_object_get(o, "uid");
+    const json_t *idle = json_object_get(o, "idle");
 
     printf("%-24s %-10s ", name ? name : "?", state ? state : "?");
     if (pid)
@@ -38,7 +40,11 @@ static void print_service(const json_t *o)
         printf("%8" JSON_INTEGER_FORMAT " ", json_integer_value(uid));
     else
         printf("%8s ", "-");
-    printf("%10" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(o, "messages")));
+    printf("%10" JSON_INTEGER_FORMAT " ", json_integer_value(json_object_get(o, "messages")));
+    if (idle)
+        printf("%8.0f\n", json_number_value(idle));
+    else
+        printf("%8s\n", "-");
 }
 
 /* Leave this one only. */
@@ -52,17 +58,32 @@ static void select_service(json_t *list, const char *name)
     }
 }
 
+/* --rank: that node's. 0, or -1: has complained. */
+static int parse_nodeid(const struct cmdline *c, uint32_t *ret)
+{
+    *ret = FLUX_NODEID_ANY;
+    if (!cmdline_has(c, "rank") || number_parse_u32(cmdline_string(c, "rank", ""), ret) == 0)
+        return 0;
+    complain("--rank must be a rank, not '%s'", cmdline_string(c, "rank", ""));
+    return -1;
+}
+
 static int run_list(const struct cmdline *c)
 {
-    CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(json_decrefp)
-    json_t *answer = h ? client_call(h, "broker.service-list", NULL, "list the services") : NULL;
-    json_t *list = json_object_get(answer, "services");
-    CLEANUP(freep) json_t **services = calloc(json_array_size(list) + 1, sizeof(*services));
+    CLEANUP(flux_closep) flux_t *h = NULL;
+    CLEANUP(json_decrefp) json_t *answer = NULL;
+    CLEANUP(freep) json_t **services = NULL;
+    uint32_t nodeid;
+    json_t *list;
     size_t n = 0;
 
-    if (!answer || !services)
+    if (parse_nodeid(c, &nodeid) < 0 || !(h = client_open()) ||
+        !(answer = client_call_rank(h, "broker.service-list", nodeid, NULL, "list the services")))
         return EXIT_FAILURE;
+    list = json_object_get(answer, "services");
+    services = calloc(json_array_size(list) + 1, sizeof(*services));
+    if (!services)
+        return complain("out of memory");
     if (c->argc > 0)
         select_service(list, c->argv[0]);
     for (; n < json_array_size(list); n++)
@@ -75,7 +96,7 @@ static int run_list(const struct cmdline *c)
         return EXIT_SUCCESS;
     }
     qsort(services, n, sizeof(*services), by_name);
-    printf("%-24s %-10s %8s %8s %10s\n", "SERVICE", "STATE", "PID", "UID", "MESSAGES");
+    printf("%-24s %-10s %8s %8s %10s %8s\n", "SERVICE", "STATE", "PID", "UID", "MESSAGES", "IDLE");
     for (size_t i = 0; i < n; i++)
         print_service(services[i]);
     return EXIT_SUCCESS;
@@ -447,38 +468,51 @@ static const char *service_of(const struct cmdline *c)
     return c->argc > 0 ? c->argv[0] : "broker";
 }
 
-/* On every rank where it runs; it is enough if it runs on one. */
+static void count_answer(uint32_t rank, const json_t *answer, void *arg)
+{
+    size_t *count = arg;
+
+    (*count)++;
+}
+
+/* On every rank where it is offered; it is enough if that is one. */
 static int clear_all(flux_t *h, const char *name, const char *topic)
 {
-    uint32_t size, cleared = 0;
+    CLEANUP(idset_destroyp) struct idset *all = ranks_parse(h, "all");
+    size_t cleared = 0;
+    const struct ranks_query q = { .h = h,
+                                   .ranks = all,
+                                   .topic = topic,
+                                   .what = "clear the statistics",
+                                   .skip_errnum = ENOSYS,
+                                   .fn = count_answer,
+                                   .arg = &cleared };
+    int status;
 
-    if (flux_get_size(h, &size) < 0)
-        return complain("cannot get the size of the instance: %s", strerror(errno));
-    for (uint32_t rank = 0; rank < size; rank++) {
-        CLEANUP(flux_future_destroyp) flux_future_t *f = flux_rpc(h, topic, NULL, rank, 0);
-
-        if (f && flux_rpc_get(f, NULL) == 0)
-            cleared++;
-        else if (errno != ENOSYS || (rank + 1 == size && cleared == 0))
-            return complain_future(f, "cannot clear the statistics of %s on rank %u", name, rank);
-    }
-    return EXIT_SUCCESS;
+    if (!all)
+        return EXIT_FAILURE;
+    status = ranks_ask(&q);
+    if (status == EXIT_SUCCESS && cleared == 0)
+        return complain("no rank has a service %s", name);
+    return status;
 }
 
 static int clear_stats(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(json_decrefp) json_t *answer = NULL;
+    uint32_t nodeid;
     char topic[128];
 
     if (cmdline_has(c, "rusage") || cmdline_has(c, "parse"))
         return complain("--clear prints nothing: leave out --rusage and --parse");
     snprintf(topic, sizeof(topic), "%s.stats-clear", service_of(c));
-    if (!(h = client_open()))
+    if (refuse_both(c, "clear-all", "rank") < 0 || parse_nodeid(c, &nodeid) < 0 ||
+        !(h = client_open()))
         return EXIT_FAILURE;
     if (cmdline_has(c, "clear-all"))
         return clear_all(h, service_of(c), topic);
-    answer = client_call(h, topic, NULL, "clear the statistics");
+    answer = client_call_rank(h, topic, nodeid, NULL, "clear the statistics");
     return answer ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -488,6 +522,7 @@ static int run_stats(const struct cmdline *c)
     CLEANUP(json_decrefp) json_t *answer = NULL;
     const char *path = cmdline_string(c, "parse", NULL);
     const json_t *v;
+    uint32_t nodeid;
     char topic[128];
 
     if (cmdline_has(c, "clear") || cmdline_has(c, "clear-all"))
@@ -496,7 +531,8 @@ static int run_stats(const struct cmdline *c)
         return complain("--type and --scale convert one value: name it with --parse");
     snprintf(topic, sizeof(topic), "%s.%s", service_of(c),
              cmdline_has(c, "rusage") ? "rusage" : "stats-get");
-    if (!(h = client_open()) || !(answer = client_call(h, topic, NULL, "get the statistics")))
+    if (parse_nodeid(c, &nodeid) < 0 || !(h = client_open()) ||
+        !(answer = client_call_rank(h, topic, nodeid, NULL, "get the statistics")))
         return EXIT_FAILURE;
     if (path) {
         if (!(v = walk(answer, path)))
@@ -569,10 +605,12 @@ static const struct option stats_options[] = {
     { 'R', "rusage", NULL, "Resource usage (getrusage(2)) of the daemon" },
     { 'c', "clear", NULL, "Begin to count anew" },
     { 'C', "clear-all", NULL, "Begin to count anew on all ranks" },
+    { 'r', "rank", "N", "Of that node (default: this one)" },
     { 0 },
 };
 
 static const struct option list_options[] = {
+    { 'r', "rank", "N", "Of that node (default: this one)" },
     { 0, "json", NULL, "Print JSON" },
     { 0 },
 };

@@ -77,43 +77,46 @@ struct idset *ranks_parse(flux_t *h, const char *s)
     return TAKE(ranks);
 }
 
-static json_t *take_answer(flux_future_t *f, uint32_t rank, const char *what)
+/* 1: *ret is it; 0: passed over; -1: has complained. */
+static int take_answer(const struct ranks_query *q, uint32_t rank, flux_future_t *f, json_t **ret)
 {
     flux_error_t error;
     const char *s = NULL;
-    json_t *o;
 
     if (!f || flux_future_wait_for(f, RANKS_TIMEOUT) < 0 || flux_rpc_get(f, &s) < 0) {
+        if (q->skip_errnum && errno == q->skip_errnum)
+            return 0;
         if (f && errno == ETIMEDOUT)
-            complain("rank %u: cannot %s: no answer within %g s", rank, what, RANKS_TIMEOUT);
+            complain("rank %u: cannot %s: no answer within %g s", rank, q->what, RANKS_TIMEOUT);
         else
-            complain_future(f, "rank %u: cannot %s", rank, what);
-        return NULL;
+            complain_future(f, "rank %u: cannot %s", rank, q->what);
+        return -1;
     }
-    o = s ? jsonx_decode_object(s, strlen(s), &error) : json_object();
-    if (!o)
-        complain("rank %u: cannot %s: the answer is malformed: %s", rank, what, error.text);
-    return o;
+    *ret = s ? jsonx_decode_object(s, strlen(s), &error) : json_object();
+    if (*ret)
+        return 1;
+    complain("rank %u: cannot %s: the answer is malformed: %s", rank, q->what, error.text);
+    return -1;
 }
 
-int ranks_ask(flux_t *h, const struct idset *ranks, const char *topic, const char *payload,
-              const char *what, ranks_answer_f fn, void *arg)
+int ranks_ask(const struct ranks_query *q)
 {
-    unsigned int ask = idset_first(ranks);
+    unsigned int ask = idset_first(q->ranks);
     flux_future_t *window[WINDOW];
     size_t asked = 0, taken = 0;
     int status = EXIT_SUCCESS;
 
-    for (unsigned int rank = ask; rank != IDSET_INVALID_ID; rank = idset_next(ranks, rank)) {
+    for (unsigned int rank = ask; rank != IDSET_INVALID_ID; rank = idset_next(q->ranks, rank)) {
         CLEANUP(json_decrefp) json_t *o = NULL;
+        int rc;
 
-        for (; ask != IDSET_INVALID_ID && asked - taken < WINDOW; ask = idset_next(ranks, ask))
-            window[asked++ % WINDOW] = flux_rpc(h, topic, payload, ask, 0);
-        o = take_answer(window[taken % WINDOW], rank, what);
+        for (; ask != IDSET_INVALID_ID && asked - taken < WINDOW; ask = idset_next(q->ranks, ask))
+            window[asked++ % WINDOW] = flux_rpc(q->h, q->topic, q->payload, ask, 0);
+        rc = take_answer(q, rank, window[taken % WINDOW], &o);
         flux_future_destroy(window[taken++ % WINDOW]);
-        if (o)
-            fn(rank, o, arg);
-        else
+        if (rc > 0 && q->fn)
+            q->fn(rank, o, q->arg);
+        else if (rc < 0)
             status = EXIT_FAILURE;
     }
     return status;

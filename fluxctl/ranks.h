@@ -21,11 +21,22 @@ struct hostlist *ranks_hosts(flux_t *h);
 /* "0-3,7", "node[0-3]" or "all", none of them out of range. NULL: has complained. */
 struct idset *ranks_parse(flux_t *h, const char *s);
 
-/* Ask each of the ranks, many at a time, and call fn with the answers in order of rank. Whoever
- * fails, or does not answer in time, is complained about ("rank N: cannot WHAT: reason"), and the
- * others go on. Returns the exit status. */
 typedef void (*ranks_answer_f)(uint32_t rank, const json_t *answer, void *arg);
-int ranks_ask(flux_t *h, const struct idset *ranks, const char *topic, const char *payload,
-              const char *what, ranks_answer_f fn, void *arg);
+
+struct ranks_query {
+    flux_t *h;
+    const struct idset *ranks;
+    const char *topic;
+    const char *payload; /* or NULL */
+    const char *what;    /* for sentences: "rank N: cannot WHAT: reason" */
+    int skip_errnum;     /* who answers this is passed over silently; 0: nobody */
+    ranks_answer_f fn;   /* or NULL */
+    void *arg;
+};
+
+/* Ask each of the ranks, many at a time, and call fn with the answers in order of rank. Whoever
+ * fails, or does not answer in time, is complained about, and the others go on. Returns the exit
+ * status. */
+int ranks_ask(const struct ranks_query *q);
 
 #endif

@@ -61,6 +61,7 @@ static const char *on_message(struct conn *conn, flux_msg_t *msg)
     struct client *c = container_of(conn, struct client, conn);
     struct router *r = c->clients->router;
 
+    c->active = flux_reactor_now(service_reactor(c->clients->svc));
     if (c->kind == CLIENT_SERVICE) {
         if (msg_proto(msg)->type != FLUX_MSGTYPE_RESPONSE)
             return "a service sent something other than a response";
@@ -210,6 +211,7 @@ static int client_enter(struct clients *cs, struct client *c)
     link_end_init(&c->links, cs->next_id++);
     subscriber_init(&c->events);
     memberships_init(&c->memberships);
+    c->active = flux_reactor_now(service_reactor(cs->svc));
     HASH_ADD_STR(cs->by_name, name, c);
     if (!c->hh.tbl) {
         client_free(c);

@@ -43,6 +43,7 @@ struct client {
     struct memberships memberships;
     size_t ntargets;   /* services behind it: one if dialled, any number if registered */
     bool served;       /* a request was forwarded to it */
+    double active;     /* when it last sent something, in the reactor's time */
     json_t *announced; /* names of services that this is the daemon of, or NULL */
     UT_hash_handle hh;
     TAILQ_ENTRY(client) user_entry;

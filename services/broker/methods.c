@@ -339,6 +339,16 @@ static const struct client *find_daemon(const struct router *r, const char *name
     return NULL;
 }
 
+/* Since it last sent something here, in an answer or on its own behalf. */
+static double idle_seconds(const struct client *connection, const struct client *process)
+{
+    double last = connection->active;
+
+    if (process && process->active > last)
+        last = process->active;
+    return flux_reactor_now(service_reactor(connection->clients->svc)) - last;
+}
+
 /* process may be NULL: a daemon that is being started has a connection and no known pid. */
 static json_t *describe(const char *name, const char *state, const struct client *connection,
                         const struct client *process, uint64_t messages)
@@ -348,6 +358,8 @@ static json_t *describe(const char *name, const char *state, const struct client
 
     if (o && process)
         (void)json_object_set_new(o, "pid", json_integer(process->pid));
+    if (o && connection)
+        (void)json_object_set_new(o, "idle", json_real(idle_seconds(connection, process)));
     if (o && connection)
         (void)json_object_set_new(o, "uid", json_integer(connection->cred.uid));
     return o;
