@@ -20,6 +20,10 @@ hosts = [{ host = "node[0-3]" }]
 
 [tbon]
 fanout = 2
+
+[exec]
+node-timeout = "5s"
+reconcile-delay = "2s"
 """
 
 
@@ -130,6 +134,9 @@ def test_rank_0_may_restart_while_a_job_runs_on_the_others(cluster):
 
 
 def test_a_pulled_cable_is_seen_within_twenty_seconds_and_healed_within_five(cluster):
+    job = flux(cluster[0], "submit", "-N4", "sleep", "1000").stdout.strip()
+    flux(cluster[0], "job", "wait-event", "-t60", "-p", "guest.exec.eventlog", job, "shell.start")
+    cluster[3].run("pkill", "-STOP", "flux-shell")  # it hangs: when the node is back somebody else must end it
     began = time.monotonic()
     cluster[3].link("down")
     wait_until("node3 to be lost", lambda: "3 node3: lost" in flux(cluster[0], "overlay", "status", check=False).stdout)
@@ -138,11 +145,17 @@ def test_a_pulled_cable_is_seen_within_twenty_seconds_and_healed_within_five(clu
     assert done.returncode != 0 and "was lost" in done.stderr
     wait_until("node3 to be down", lambda: "node3" in flux(cluster[0], "resource", "list", "-sdown", check=False).stdout)
     assert sorted(flux(cluster[0], "run", "-N3", "hostname").stdout.split()) == ["node0", "node1", "node2"]
+    flux(cluster[0], "job", "wait-event", "-t60", job, "clean", timeout=90)
+    failures = [line for line in flux(cluster[0], "job", "eventlog", job).stdout.splitlines() if "exception" in line]
+    assert len(failures) == 1 and "node-failure" in failures[0] and "node3 (rank 3) is lost" in failures[0]
+    assert "sleep 1000" in cluster[3].sh("ps -eo args").stdout  # nobody could tell it
     cluster[3].link("up")
     began = time.monotonic()
     wait_until("node3 to be back", lambda: summary(cluster[0]) == "full")
     healed = time.monotonic() - began
     assert "3!broker.ping" in flux(cluster[0], "ping", "-c1", "-r3", "broker").stdout
+    wait_until("nothing of the job to be left on node3", lambda: "sleep 1000" not in cluster[3].sh("ps -eo args").stdout and
+               cluster[3].sh("ls /run/flux/jobs").stdout == "")
     print(f"lost after {lost:.1f} s, healed after {healed:.1f} s")
     assert lost < 25
 

@@ -15,8 +15,9 @@
 #include "orphans.h"
 #include "service/log.h"
 
-#define ASK_MAX       1024 /* ids in one request */
-#define LATER_SECONDS 60.
+#define ASK_MAX        1024 /* ids in one request */
+#define LATER_SECONDS  60.
+#define ANSWER_SECONDS 20.
 
 struct orphans {
     struct jobs *jobs;
@@ -26,8 +27,20 @@ struct orphans {
     bool listing;      /* the back end lists its shells */
     json_t *suspects;  /* array of ids */
     bool unanswered;   /* rank 0 could not be asked about them */
+    bool stale;        /* there may be others by now */
     flux_future_t *f;  /* it is asked now */
 };
+
+static void look(struct orphans *o, double seconds)
+{
+    const uint64_t due_usec = monotime_usec() + (uint64_t)(seconds * 1e6);
+
+    if (o->due_usec && o->due_usec <= due_usec)
+        return;
+    o->due_usec = due_usec;
+    flux_timer_watcher_reset(o->timer, seconds, 0.);
+    flux_watcher_start(o->timer);
+}
 
 static bool is_suspect(const json_t *suspects, flux_jobid_t id)
 {
@@ -87,20 +100,20 @@ static void on_answer(flux_future_t *f, void *arg)
     }
     flux_future_destroy(f);
     o->f = NULL;
-    if (nended < json_array_size(o->suspects) || nended == ASK_MAX)
-        orphans_look(o);
+    if (o->stale || nended < json_array_size(o->suspects) || nended == ASK_MAX)
+        look(o, o->retry);
 }
 
 static void ask(struct orphans *o)
 {
     o->f = flux_rpc_pack(o->jobs->h, "rexec.job-over", 0, 0, "{s:i s:O}", "rank",
                          (int)o->jobs->rank, "ids", o->suspects);
-    if (o->f && flux_future_then(o->f, -1., on_answer, o) == 0)
+    if (o->f && flux_future_then(o->f, ANSWER_SECONDS, on_answer, o) == 0)
         return;
     flux_future_destroy(o->f);
     o->f = NULL;
     o->unanswered = true;
-    orphans_look(o);
+    look(o, o->retry);
 }
 
 static void on_record(flux_jobid_t id, void *arg)
@@ -118,7 +131,7 @@ static void on_shell(flux_jobid_t id, void *arg)
     }
     o->listing = false;
     if (record_each(launcher_records(o->jobs->launcher), on_record, o) < 0)
-        orphans_look(o);
+        look(o, o->retry);
     else if (json_array_size(o->suspects) > 0)
         ask(o);
 }
@@ -130,44 +143,38 @@ static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 
     o->due_usec = 0;
     if (o->listing || o->f) {
-        orphans_look(o);
+        look(o, o->retry);
         return;
     }
-    if (o->unanswered) {
+    if (o->unanswered && !o->stale) {
         ask(o);
         return;
     }
+    o->stale = false;
     (void)json_array_clear(o->suspects);
     o->listing = true;
     rc = launcher_list(o->jobs->launcher, on_shell, o);
     if (rc < 0) {
         o->listing = false;
         log_err("cannot list the shells of this node: %s", strerror(-rc));
-        orphans_look(o);
+        look(o, o->retry);
     }
-}
-
-static void look(struct orphans *o, double seconds)
-{
-    const uint64_t due_usec = monotime_usec() + (uint64_t)(seconds * 1e6);
-
-    if (o->due_usec && o->due_usec <= due_usec)
-        return;
-    o->due_usec = due_usec;
-    flux_timer_watcher_reset(o->timer, seconds, 0.);
-    flux_watcher_start(o->timer);
 }
 
 void orphans_look(struct orphans *o)
 {
-    if (o)
+    if (o) {
+        o->stale = true;
         look(o, o->retry);
+    }
 }
 
 void orphans_look_later(struct orphans *o)
 {
-    if (o)
+    if (o) {
+        o->stale = true;
         look(o, LATER_SECONDS);
+    }
 }
 
 int orphans_new(struct jobs *jobs, double retry, struct orphans **ret)

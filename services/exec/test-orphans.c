@@ -195,6 +195,20 @@ static void what_rank_0_does_not_know_for_certain_is_left_alone_and_asked_again(
     assert_int_equal(fx.nasked, 4);
 }
 
+static void a_job_that_was_lost_while_rank_0_did_not_answer_is_asked_about_too(void **state)
+{
+    fx.shells[1] = fx.over[1] = fx.over[2] = true;
+    fx.nrefusals = 1;
+    orphans_look(fx.o);
+    fx.wanted = 1;
+    assert_true(flux_reactor_run(fx.r, 0) >= 0);
+    fx.shells[2] = true;
+    orphans_look(fx.o);
+    run(2);
+    assert_int_equal(fx.purged[1], 1);
+    assert_int_equal(fx.purged[2], 1);
+}
+
 static void a_job_that_runs_is_asked_about_until_rank_0_has_taken_it_up(void **state)
 {
     struct job job = { .id = 1, .carrier = (struct request *)&fx };
@@ -251,6 +265,7 @@ int main(void)
         TEST(a_node_without_shells_and_records_asks_nobody),
         TEST(shells_and_records_of_jobs_that_are_over_are_removed_and_not_asked_about_again),
         TEST(what_rank_0_does_not_know_for_certain_is_left_alone_and_asked_again),
+        TEST(a_job_that_was_lost_while_rank_0_did_not_answer_is_asked_about_too),
         TEST(a_job_that_runs_is_asked_about_until_rank_0_has_taken_it_up),
         TEST(a_part_whose_stream_is_gone_and_whose_job_is_over_is_killed_and_forgotten),
         TEST(a_look_for_later_is_overtaken_by_one_for_now),
