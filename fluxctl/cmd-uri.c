@@ -6,29 +6,13 @@
 #include "families.h"
 #include "job-uri.h"
 
-/* What comes after jobid: is a path of jobs, and so is what has no scheme. */
-static char *resolve(const struct cmdline *c)
-{
-    const char *target = c->argv[0];
-    const char *colon = strchr(target, ':');
-
-    if (colon && strncmp(colon, "://", 3) == 0)
-        return strdup(target);
-    if (strncmp(target, "jobid:", 6) == 0)
-        return job_uri_resolve(target + 6, cmdline_has(c, "wait"));
-    if (colon) {
-        complain("there is no scheme '%.*s'; there is jobid", (int)(colon - target), target);
-        return NULL;
-    }
-    return job_uri_resolve(target, cmdline_has(c, "wait"));
-}
-
 static int run_uri(const struct cmdline *c)
 {
     CLEANUP(freep) char *uri = NULL;
     CLEANUP(freep) char *text = NULL;
 
-    if (refuse_both(c, "local", "remote") < 0 || !(uri = resolve(c)))
+    if (refuse_both(c, "local", "remote") < 0 ||
+        !(uri = job_uri_parse(c->argv[0], cmdline_has(c, "wait"))))
         return EXIT_FAILURE;
     if (cmdline_has(c, "local"))
         text = uri_local(uri);

@@ -31,6 +31,7 @@ static const struct family {
     { "Jobs", cmd_job_memo },
     { "Jobs", cmd_job_taskmap },
     { "Jobs", cmd_uri },
+    { "Jobs", cmd_proxy },
     { "Jobs", cmd_watch },
     { "Jobs", cmd_queue },
     { "Resources", cmd_resource },
@@ -99,6 +100,7 @@ void commands_print_help(FILE *f)
         "  -h, --help                  Show this help\n"
         "  -V, --version               Show versions\n"
         "  -p, --parent                Speak to the parent of this instance\n"
+        "  -r, --root                  Speak to the outermost instance\n"
         "  -v, --verbose               Show the environment of the command, and how it is found\n",
         f);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {

@@ -35,6 +35,7 @@ extern const struct command cmd_log[];
 extern const struct command cmd_module[];
 extern const struct command cmd_overlay[];
 extern const struct command cmd_ping[];
+extern const struct command cmd_proxy[];
 extern const struct command cmd_queue[];
 extern const struct command cmd_resource[];
 extern const struct command cmd_restore[];

@@ -201,3 +201,17 @@ char *job_uri_resolve(const char *path, bool wait)
     h = root ? open_uri(root) : client_open();
     return h ? follow(h, copy, wait) : NULL;
 }
+
+char *job_uri_parse(const char *target, bool wait)
+{
+    const char *colon = strchr(target, ':');
+
+    if (colon && strncmp(colon, "://", 3) == 0)
+        return strdup(target);
+    if (strncmp(target, "jobid:", 6) == 0)
+        return job_uri_resolve(target + 6, wait);
+    if (!colon)
+        return job_uri_resolve(target, wait);
+    complain("there is no scheme '%.*s'; there is jobid", (int)(colon - target), target);
+    return NULL;
+}

@@ -107,6 +107,9 @@ static int global_options(int argc, char **argv, bool *ret_verbose, int *ret_sta
         if (strcmp(argv[i], "-p") == 0 || strcmp(argv[i], "--parent") == 0) {
             if ((*ret_status = parent_enter()) != EXIT_SUCCESS)
                 return -1;
+        } else if (strcmp(argv[i], "-r") == 0 || strcmp(argv[i], "--root") == 0) {
+            if ((*ret_status = parent_enter_root()) != EXIT_SUCCESS)
+                return -1;
         } else if (strcmp(argv[i], "-v") == 0 || strcmp(argv[i], "--verbose") == 0) {
             *ret_verbose = true;
         } else {

@@ -4,5 +4,7 @@
 
 /* Point FLUX_URI at the parent of the instance it points at. Exit status; complains. */
 int parent_enter(void);
+/* At the outermost one, which may be the same. */
+int parent_enter_root(void);
 
 #endif

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -146,9 +147,14 @@ def test_the_instance_around_knows_its_uri(outer):
     assert uri.startswith("local:///") and outer.say("uri", "--remote", f"jobid:{job}") == uri.replace("local://", f"ssh://{os.uname().nodename}")
     assert outer.say("jobs", "-no", "{uri.local}", job) == uri
     assert outer.say("getattr", "jobid", FLUX_URI=uri) == job
+    assert outer.say("--root", "getattr", "local-uri", FLUX_URI=uri) == outer.say("--parent", "getattr", "local-uri", FLUX_URI=uri) == outer.env["FLUX_URI"]
+    assert outer.say("proxy", job, "sh", "-c", "flux getattr jobid") == job and outer.flux("proxy", job, "sh", "-c", "exit 9").returncode == 9
     assert outer.say("uri", "..", FLUX_URI=uri) == outer.say("uri", "/", FLUX_URI=uri) == outer.env["FLUX_URI"]
+    shell = subprocess.Popen([outer.instance.fluxctl, "proxy", job, "sh", "-c", "echo there; exec sleep 1000"], env=outer.env, stdout=subprocess.PIPE)
+    assert shell.stdout.readline() == b"there\n"
     outer.say("cancel", job)
     outer.say("job", "wait-event", "-t30", job, "clean")
+    assert shell.wait(timeout=30) == 128 + signal.SIGHUP
     for target, why in ((job, "has ended"), ("jobid:nosuch", "nosuch"), ("pid:1", "no scheme"), ("..", "outermost")):
         refused = outer.flux("uri", target)
         assert refused.returncode == 1 and why in refused.stderr, refused.stderr
