@@ -193,3 +193,46 @@ def test_a_follower_whose_own_router_was_killed_comes_back(tree):
     os.kill(tree.pid(3), signal.SIGKILL)
     wait_until("rank 3 to commit", lambda: tree.at(3, "kvs", "put", "k=2").returncode == 0)
     assert tree.say(3, "kvs", "get", "k") == "2"
+
+
+def watches_everywhere(t, *args):
+    """One on each follower, the first line of each read."""
+    version = t.say(0, "kvs", "version")
+    watches = []
+    for r in range(1, SIZE):
+        t.say(r, "kvs", "wait", version)
+        watches.append(start(t, r, "kvs", "get", "--watch", *args))
+    return watches, [w.stdout.readline() for w in watches]
+
+
+def lines_of(watches, count):
+    seen = [[w.stdout.readline().rstrip("\n") for _ in range(count)] for w in watches]
+    for w in watches:
+        w.kill()
+        w.communicate()
+    return seen
+
+
+def test_watches_on_all_followers_see_every_commit_of_a_key_in_order(tree):
+    tree.say(0, "kvs", "put", "k=begin", "other=0")
+    watches, first = watches_everywhere(tree, "k")
+    assert first == ["begin\n"] * (SIZE - 1)
+    noise = start(tree, 2, "bulksubmit", "--wait", "--quiet", "true", ":::", *map(str, range(50)))
+    for i in range(100):
+        tree.say(i % SIZE, "kvs", "put", "--no-merge", f"k={i}")
+    assert lines_of(watches, 100) == [[str(i) for i in range(100)]] * (SIZE - 1)
+    assert noise.wait(timeout=60) == 0
+    assert all(stats(tree, r)["gaps"] <= 1 for r in range(1, SIZE)), "the first root is one"
+
+
+def test_watches_on_all_followers_see_a_directory_replaced(tree):
+    for name in "AB":
+        tree.say(0, "kvs", "put", *(f"{name}.d.k{n}={name}{n}" for n in range(40)))
+    a, b = (tree.say(0, "kvs", "get", "--treeobj", name) for name in "AB")
+    tree.say(0, "kvs", "put", "--treeobj", f"x={a}")
+    watches, first = watches_everywhere(tree, "--full", "x.d.k7")
+    assert first == ["A7\n"] * (SIZE - 1)
+    for i in range(40):
+        tree.say(i % SIZE, "kvs", "put", "--no-merge", "--treeobj", f"x={(b, a)[i % 2]}")
+        tree.say(i % SIZE, "kvs", "put", "--no-merge", "x.d.k8=something else")
+    assert lines_of(watches, 40) == [["B7", "A7"] * 20] * (SIZE - 1)

@@ -36,10 +36,10 @@
 #include "kvs/gc.h"
 #include "kvs/watch.h"
 
-#define MARK_BATCH   128  /* digests in a request: a millisecond of the content store's */
-#define MARK_BACKLOG 4096 /* digests that wait; then no directory is read */
-#define GUARD_STEP   64   /* directories at once while somebody waits */
-#define STEP_LIMIT   2000 /* blobs that a step looks at */
+#define MARKS_PER_DIR 16   /* digests in a request, for each directory of a step */
+#define ROWS_PER_DIR  32   /* blobs that the content store looks at in a step of the sweep */
+#define MARK_BACKLOG  4096 /* digests that wait; then no directory is read */
+#define GUARD_STEP    64   /* directories at once while somebody waits */
 
 struct gc {
     struct kvs *k;
@@ -262,10 +262,10 @@ static int visit(struct gc *gc, const uint8_t digest[DIGEST_SIZE])
     return load_group_add(&gc->loads, OBJ_DIR, digest);
 }
 
-static int send_marks(struct gc *gc)
+static int send_marks(struct gc *gc, size_t limit)
 {
     struct digest_list *l = &gc->marks;
-    size_t n = l->count < MARK_BATCH ? l->count : MARK_BATCH;
+    size_t n = l->count < limit ? l->count : limit;
     int rc;
 
     if (n == 0 || gc->marking)
@@ -284,10 +284,11 @@ static int mark_some(struct gc *gc, unsigned int directories)
     uint8_t digest[DIGEST_SIZE];
     int rc = gc->result.err;
 
-    while (rc == 0 && directories-- > 0 && gc->marks.count < MARK_BACKLOG &&
-           digest_list_pop(&gc->todo, digest))
+    for (unsigned int i = 0; i < directories && rc == 0 && gc->marks.count < MARK_BACKLOG &&
+                             digest_list_pop(&gc->todo, digest);
+         i++)
         rc = visit(gc, digest);
-    return rc < 0 ? rc : send_marks(gc);
+    return rc < 0 ? rc : send_marks(gc, (size_t)directories * MARKS_PER_DIR);
 }
 
 static bool all_marked(const struct gc *gc)
@@ -298,8 +299,8 @@ static bool all_marked(const struct gc *gc)
 /* Something was answered. Guards are not left to the next step: somebody waits for them. */
 static void go_on(struct gc *gc, int err)
 {
-    if (err == 0)
-        err = TAILQ_EMPTY(&gc->guards) ? send_marks(gc) : mark_some(gc, GUARD_STEP);
+    if (err == 0 && !TAILQ_EMPTY(&gc->guards))
+        err = mark_some(gc, GUARD_STEP);
     if (err < 0) {
         finish(gc, err);
         return;
@@ -355,14 +356,14 @@ static int take_roots(struct gc *gc)
 
 /* A step is not sent while a guard waits, and a guard does not ask while a step is under way: what
  * it is about cannot be removed while it is being marked. */
-static int sweep(struct gc *gc)
+static int sweep(struct gc *gc, unsigned int directories)
 {
     int rc;
 
     if (!TAILQ_EMPTY(&gc->guards) || gc->stepping || !all_marked(gc))
         return 0;
-    if ((rc = gc->k->params.backend->sweep_step(gc->generation, STEP_LIMIT, gc->k->params.arg)) ==
-        0)
+    if ((rc = gc->k->params.backend->sweep_step(gc->generation, directories * ROWS_PER_DIR,
+                                                gc->k->params.arg)) == 0)
         gc->stepping = true;
     return rc;
 }
@@ -374,7 +375,7 @@ static int work(struct gc *gc, unsigned int directories)
     if (rc < 0)
         return rc;
     if (gc->phase == GC_SWEEP)
-        return sweep(gc);
+        return sweep(gc, directories);
     if (!all_marked(gc))
         return 0;
     if (gc->phase == GC_MARK)
