@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
 from embedded import Instance, wait_until
-from rawclient import EVENT, RESPONSE, Client
+from rawclient import EVENT, RESPONSE, Client, memfd
 from test_hostile import build  # noqa: F401  (a fixture)
 
 SIZE = 7
@@ -86,6 +87,46 @@ def test_an_event_reaches_all_nodes(tree, publisher):
 @pytest.mark.parametrize("size", [0, 1, 60000, 65536, 70000, 1000000])
 def test_payloads_of_any_size_come_whole_through_two_hops(tree, size):
     assert f"pad={size} " in tree.say(3, "ping", "-c2", "-i0.001", "-p", size, "-r", 6, "broker")
+
+
+def test_a_hundred_megabytes_cross_the_tree_while_others_talk(build, tree):
+    def at(rank):
+        return {**tree.env, "FLUX_URI": f"local://{tree.node(rank)}/local"}
+
+    def peak(rank):
+        (line,) = [x for x in open(f"/proc/{tree.pid(rank)}/status") if x.startswith("VmHWM")]
+        return int(line.split()[1])
+
+    bulk = build / "tests" / "bulk"
+    with subprocess.Popen([bulk, "serve", "bulk"], env=at(3), stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "ready\n"
+        before = [peak(r) for r in (0, 1, 3)]
+        sender = subprocess.Popen([bulk, "send", "bulk", "3", "100000000"], env=at(0), stdout=subprocess.PIPE, text=True)
+        c, slowest, count = client_at(tree, 0), 0.0, 0
+        while sender.poll() is None:
+            began = time.monotonic()
+            assert c.rpc("broker.ping", {}, aux1=4).errnum == 0  # through rank 1, as the large one
+            slowest, count = max(slowest, time.monotonic() - began), count + 1
+        print(f"{sender.stdout.read().strip()} s there and back; slowest of {count} requests of others {slowest * 1000:.0f} ms")
+        assert sender.returncode == 0 and count > 5 and slowest < 2
+        assert all(peak(r) < b + 32 * 1024 for r, b in zip((0, 1, 3), before))
+        c.close()
+        sender.stdout.close()
+        server.kill()
+
+
+def test_what_a_client_says_after_a_large_message_comes_after_it(tree):
+    c = client_at(tree, 0)
+    for pad, tag in (("x" * 3000000, 1), ("y", 2), ("z" * 100000, 3), ("", 4)):
+        data = json.dumps({"pad": pad}).encode() + b"\0"
+        if len(data) > 65536:
+            fd = memfd(data)
+            c.send(topic="broker.ping", payload=b"", aux1=3, aux2=tag, fds=[fd])
+            os.close(fd)
+        else:
+            c.send(topic="broker.ping", payload=data, aux1=3, aux2=tag)
+    assert [c.recv().matchtag for _ in range(4)] == [1, 2, 3, 4]
+    c.close()
 
 
 def test_twenty_thousand_requests_at_once_are_all_answered(tree):

@@ -188,7 +188,7 @@ static int enqueue(struct channel *ch, const flux_msg_t *msg, const struct msg_p
     struct tx_item *item;
 
     if (ch->stats.queued_messages >= ch->limits.queue_messages ||
-        cost > ch->limits.queue_bytes - ch->stats.queued_bytes)
+        ch->stats.queued_bytes >= ch->limits.queue_bytes)
         return -ENOBUFS;
     item = tx_item_new(msg, pieces);
     if (!item)

@@ -13,7 +13,8 @@
 struct channel;
 
 struct channel_limits {
-    size_t queue_bytes;    /* of not yet accepted output, memfd payloads included */
+    size_t queue_bytes; /* of not yet accepted output, memfd payloads included: no further message
+                           when so much waits (so any message can be sent, however large) */
     size_t queue_messages; /* likewise */
     size_t payload_bytes;  /* largest payload accepted from the peer */
     bool read_memfd; /* true: pread memfd payloads into the message at once; false: keep the fd

@@ -436,8 +436,24 @@ static void test_a_peer_that_does_not_read_fills_its_queue_and_no_more(void **st
     } while (rc == 0);
     assert_int_equal(rc, -ENOBUFS);
     assert_true(channel_pending(p.ch));
-    assert_true(channel_stats(p.ch)->queued_bytes <= limits.queue_bytes);
-    assert_true(channel_stats(p.ch)->queued_bytes > limits.queue_bytes - 2000);
+    assert_true(channel_stats(p.ch)->queued_bytes >= limits.queue_bytes);
+    assert_true(channel_stats(p.ch)->queued_bytes < limits.queue_bytes + 2000);
+    pair_close(&p);
+}
+
+static void test_a_message_larger_than_the_queue_waits_behind_others(void **state)
+{
+    struct channel_limits limits = channel_limits_default;
+    CLEANUP(flux_msg_destroyp) flux_msg_t *little = make_event(0, 10);
+    CLEANUP(flux_msg_destroyp) flux_msg_t *large = make_event(1, 300000);
+    struct pair p;
+
+    limits.queue_bytes = 100000;
+    pair_open(&p, &limits);
+    channel_cork(p.ch);
+    assert_int_equal(channel_send(p.ch, little), 0);
+    assert_int_equal(channel_send(p.ch, large), 0);
+    assert_int_equal(channel_send(p.ch, little), -ENOBUFS);
     pair_close(&p);
 }
 
@@ -675,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_a_descriptor_that_the_message_does_not_announce_is_refused),
         cmocka_unit_test(test_descriptors_are_close_on_exec),
         cmocka_unit_test(test_a_peer_that_does_not_read_fills_its_queue_and_no_more),
+        cmocka_unit_test(test_a_message_larger_than_the_queue_waits_behind_others),
         cmocka_unit_test(test_a_queued_message_keeps_the_content_it_had),
         cmocka_unit_test(test_corked_messages_go_together),
         cmocka_unit_test(test_descriptors_beyond_what_a_user_may_have_in_flight_wait),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Order is kept: what is queued goes out before what is sent later, a large message's pieces in one
- * run (control messages may pass between them). Invariant: queued_bytes is the sum of what the
- * items cost, at most NODE_QUEUE_BYTES plus one message. */
+/* Order is kept among the messages from or to one client, and among events: what is queued goes out
+ * before what is sent later. Large messages wait in a queue of their own, which is looked at when
+ * the other one is empty; a message of somebody who has one there goes behind it. Invariants: a
+ * message that is not in bulk has no earlier one of its client there; queued_bytes is the sum of
+ * what the items cost, at most NODE_QUEUE_BYTES plus one message. */
 #include <endian.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,7 +12,9 @@
 #include "base/monotime.h"
 #include "broker/overlay/node.h"
 
-#define PIECES_A_TURN 32 /* 2 MiB: then others are looked at */
+#define PIECES_A_TURN 16 /* 1 MiB: then others are looked at */
+#define ACK_PIECES    (NODE_WINDOW / 4)
+#define KEY_EVENTS    0
 
 struct node_item {
     STAILQ_ENTRY(node_item) entry;
@@ -18,6 +22,7 @@ struct node_item {
     int fd; /* payload of a large message, or -EBADF */
     size_t fd_size, fd_done;
     size_t frame_size; /* 0: was sent */
+    uint8_t key;       /* whose it is */
     uint8_t frame[];
 };
 
@@ -44,6 +49,8 @@ int node_new(struct zsock *sock, uint32_t rank, const char *host, const uint8_t 
         memcpy(n->id, id, sizeof(n->id));
     (void)snprintf(n->host, sizeof(n->host), "%s", host);
     STAILQ_INIT(&n->queue);
+    STAILQ_INIT(&n->bulk);
+    n->window = NODE_WINDOW;
     n->since_usec = n->rx_usec = monotime_usec();
     *ret = n;
     return 0;
@@ -58,16 +65,22 @@ static void drop_large(struct node *n)
     n->large_fd = -EBADF;
 }
 
-struct node *node_free(struct node *n)
+static void drop_queue(struct node_queue *queue)
 {
     struct node_item *item;
 
-    if (!n)
-        return NULL;
-    while ((item = STAILQ_FIRST(&n->queue))) {
-        STAILQ_REMOVE_HEAD(&n->queue, entry);
+    while ((item = STAILQ_FIRST(queue))) {
+        STAILQ_REMOVE_HEAD(queue, entry);
         (void)item_free(item);
     }
+}
+
+struct node *node_free(struct node *n)
+{
+    if (!n)
+        return NULL;
+    drop_queue(&n->queue);
+    drop_queue(&n->bulk);
     drop_large(n);
     free(n);
     return NULL;
@@ -155,8 +168,10 @@ static int send_piece(struct node *n, struct node_item *item)
     if (size <= 0)
         return -EIO; /* a sealed memfd does not shrink */
     rc = send_control(n->sock, id_of(n), NODE_PIECE, buf, (size_t)size);
-    if (rc == 0)
+    if (rc == 0) {
         item->fd_done += (size_t)size;
+        n->window--;
+    }
     return rc;
 }
 
@@ -179,6 +194,8 @@ static int item_send(struct node *n, struct node_item *item)
         item->frame_size = 0;
     }
     for (int i = 0; item->fd >= 0 && item->fd_done < item->fd_size && rc == 0; i++) {
+        if (n->window == 0)
+            return -EAGAIN; /* the acknowledgement will have us called */
         if (i == PIECES_A_TURN) {
             zsock_kick(n->sock);
             return -EAGAIN;
@@ -188,18 +205,18 @@ static int item_send(struct node *n, struct node_item *item)
     return rc;
 }
 
-int node_flush(struct node *n)
+static int flush_queue(struct node *n, struct node_queue *queue)
 {
     struct node_item *item;
 
-    if (n->held)
-        return STAILQ_EMPTY(&n->queue) ? 0 : -EAGAIN;
-    while ((item = STAILQ_FIRST(&n->queue))) {
+    while ((item = STAILQ_FIRST(queue))) {
         const int rc = item_send(n, item);
 
         if (rc < 0)
             return rc;
-        STAILQ_REMOVE_HEAD(&n->queue, entry);
+        STAILQ_REMOVE_HEAD(queue, entry);
+        if (queue == &n->bulk)
+            n->bulk_keys[item->key]--;
         n->queued_bytes -= item->cost;
         n->queued_messages--;
         n->tx_messages++;
@@ -208,8 +225,32 @@ int node_flush(struct node *n)
     return 0;
 }
 
-static int enqueue(struct node *n, const struct msg_pieces *p, size_t payload_size)
+static int send_ack(struct node *n)
 {
+    const uint32_t count = htobe32(n->unacked);
+    const int rc = send_control(n->sock, id_of(n), NODE_ACK, &count, sizeof(count));
+
+    if (rc == 0)
+        n->unacked = 0;
+    return rc;
+}
+
+int node_flush(struct node *n)
+{
+    int rc = 0;
+
+    if (n->held)
+        return n->queued_messages == 0 ? 0 : -EAGAIN;
+    if (n->unacked >= ACK_PIECES)
+        rc = send_ack(n);
+    if (rc == 0)
+        rc = flush_queue(n, &n->queue);
+    return rc == 0 ? flush_queue(n, &n->bulk) : rc;
+}
+
+static int enqueue(struct node *n, const struct msg_pieces *p, size_t payload_size, uint8_t key)
+{
+    const bool is_bulk = p->fd >= 0 || n->bulk_keys[key] > 0;
     struct node_item *item = NULL;
     int rc;
 
@@ -218,28 +259,45 @@ static int enqueue(struct node *n, const struct msg_pieces *p, size_t payload_si
     rc = item_new(p, payload_size, &item);
     if (rc < 0)
         return rc;
-    STAILQ_INSERT_TAIL(&n->queue, item, entry);
+    item->key = key;
+    n->bulk_keys[key] += is_bulk;
+    STAILQ_INSERT_TAIL(is_bulk ? &n->bulk : &n->queue, item, entry);
     n->queued_bytes += item->cost;
     n->queued_messages++;
     rc = node_flush(n);
     return rc == -EAGAIN ? 0 : rc;
 }
 
+/* Whose message is it: a client's, known by the route that every request and response has, or an
+ * event. Others may have the same key. */
+static uint8_t key_of(const flux_msg_t *msg)
+{
+    const char *client = flux_msg_route_first(msg);
+    uint32_t hash = 2166136261u;
+
+    if (!client)
+        return KEY_EVENTS;
+    for (; *client; client++)
+        hash = (hash ^ (uint8_t)*client) * 16777619u;
+    return (uint8_t)(1 + hash % (NODE_KEYS - 1));
+}
+
 int node_send(struct node *n, const flux_msg_t *msg)
 {
+    const uint8_t key = key_of(msg);
     struct msg_pieces p;
     int rc = msg_encode_pieces(msg, &p);
 
     if (rc < 0)
         return rc;
     n->tx_usec = monotime_usec();
-    if (p.fd < 0 && !n->held && STAILQ_EMPTY(&n->queue)) {
+    if (p.fd < 0 && !n->held && STAILQ_EMPTY(&n->queue) && n->bulk_keys[key] == 0) {
         rc = zsock_send(n->sock, id_of(n), &p);
         n->tx_messages += rc == 0;
         if (rc != -EAGAIN)
             return rc;
     }
-    return enqueue(n, &p, msg_payload_size(msg));
+    return enqueue(n, &p, msg_payload_size(msg), key);
 }
 
 int node_queue_control(struct node *n, enum node_control_type type, const void *data, size_t size)
@@ -250,7 +308,7 @@ int node_queue_control(struct node *n, enum node_control_type type, const void *
                                   .payload_size = size,
                                   .fd = -EBADF };
 
-    return enqueue(n, &p, 0);
+    return enqueue(n, &p, 0, KEY_EVENTS);
 }
 
 /* --- in */
@@ -310,7 +368,26 @@ static int add_piece(struct node *n, const void *data, size_t size, flux_msg_t *
         return -ENOMEM;
     }
     n->large_done += size;
+    n->unacked++;
+    if (n->unacked >= ACK_PIECES && n->sock)
+        (void)send_ack(n); /* or node_flush() does */
     return n->large_done < n->large_size ? 0 : end_large(n, ret_msg);
+}
+
+static int add_window(struct node *n, const void *data, size_t size, const char **ret_reason)
+{
+    uint32_t count;
+
+    if (size == sizeof(count)) {
+        memcpy(&count, data, sizeof(count));
+        count = be32toh(count);
+    }
+    if (size != sizeof(count) || count > NODE_WINDOW - n->window) {
+        *ret_reason = "an acknowledgement of what was not sent";
+        return -EPROTO;
+    }
+    n->window += count;
+    return 0;
 }
 
 bool node_control_parse(const void *frame, size_t frame_size, struct node_control *ret)
@@ -340,5 +417,7 @@ int node_receive(struct node *n, const void *data, size_t size, flux_msg_t **ret
         return begin_large(n, ret_control->data, ret_control->size, ret_reason);
     if (ret_control->type == NODE_PIECE)
         return add_piece(n, ret_control->data, ret_control->size, ret_msg, ret_reason);
+    if (ret_control->type == NODE_ACK)
+        return add_window(n, ret_control->data, ret_control->size, ret_reason);
     return 0;
 }

@@ -2,7 +2,8 @@
 /* A session with a neighbour in the tree: what waits to be sent to it, what has come of a large
  * message. A message is one frame; one whose payload is over 64 KiB (MSG_INLINE_MAX) goes as a
  * frame without payload and pieces of 64 KiB, straight from and into memfds, so that neither its
- * size nor a stranger's claim of one costs memory, and heartbeats pass between the pieces. */
+ * size nor a stranger's claim of one costs memory. Messages of other clients pass between the
+ * pieces, of which NODE_WINDOW at most are on the way: so much, and no more, others wait for. */
 #ifndef OVERLAY_NODE_H
 #define OVERLAY_NODE_H
 
@@ -12,6 +13,8 @@
 #define NODE_QUEUE_BYTES    (256u << 20)
 #define NODE_QUEUE_MESSAGES 262144u
 #define NODE_NAME_SIZE      254
+#define NODE_WINDOW         64u /* pieces that were not acknowledged: 4 MiB */
+#define NODE_KEYS           256u
 
 /* What routers say to one another themselves (ours: RFC 3's control messages carry no payload): a
  * frame of NODE_CONTROL_MAGIC, which no message begins with, this type in one byte, and data. */
@@ -29,6 +32,7 @@ enum node_control_type {
     NODE_GOODBYE,   /* the sender ends in good order */
     NODE_EPOCH,     /* JSON, hello.h; parent to child: events are counted anew from here on */
     NODE_STATE,     /* one byte: the state of the instance; parent to child */
+    NODE_ACK,       /* u32be: so many pieces more were received */
 };
 
 struct client;
@@ -47,8 +51,12 @@ struct node {
     bool held;        /* not welcomed yet: queue only */
     const char *lost; /* it is to be dropped, at the next safe point: why */
     struct node_queue queue;
-    size_t queued_bytes, queued_messages;
-    flux_msg_t *large; /* being received */
+    struct node_queue bulk;               /* large messages, and what must not overtake them */
+    uint16_t bulk_keys[NODE_KEYS];        /* how many messages of whom are there, by hash */
+    size_t queued_bytes, queued_messages; /* of both */
+    unsigned int window;                  /* pieces that may be sent */
+    unsigned int unacked;                 /* pieces received, and not acknowledged */
+    flux_msg_t *large;                    /* being received */
     int large_fd;
     size_t large_size, large_done;
     uint64_t since_usec, rx_usec, tx_usec;

@@ -115,11 +115,10 @@ static int fd_of(void *sock)
 
 static void turn(struct zsock *s)
 {
-    (void)events_of(s->sock); /* takes the edge */
+    (void)events_of(s->sock);   /* takes the edge */
+    flux_watcher_stop(s->idle); /* on_ready may kick */
     if (s->ops->on_ready(s, s->arg))
         flux_watcher_start(s->idle);
-    else
-        flux_watcher_stop(s->idle);
 }
 
 static void on_fd(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
