@@ -445,10 +445,10 @@ static void test_a_message_larger_than_the_queue_waits_behind_others(void **stat
 {
     struct channel_limits limits = channel_limits_default;
     CLEANUP(flux_msg_destroyp) flux_msg_t *little = make_event(0, 10);
-    CLEANUP(flux_msg_destroyp) flux_msg_t *large = make_event(1, 300000);
+    CLEANUP(flux_msg_destroyp) flux_msg_t *large = make_event(1, 30000);
     struct pair p;
 
-    limits.queue_bytes = 100000;
+    limits.queue_bytes = 10000;
     pair_open(&p, &limits);
     channel_cork(p.ch);
     assert_int_equal(channel_send(p.ch, little), 0);
