@@ -67,6 +67,13 @@ static void freed_add(struct manager *m, struct job *job)
     a->freed[a->nfreed++] = job_ref(job);
 }
 
+/* What was asked for in a session that has ended may reach the scheduler of the next one. */
+static void add_session(const struct manager *m, struct text *t)
+{
+    if (m->alloc.session[0])
+        text_addf(t, ",\"session\":\"%s\"", m->alloc.session);
+}
+
 static void send_free(struct manager *m, struct job *job, const char *R)
 {
     struct text t = { 0 };
@@ -77,7 +84,9 @@ static void send_free(struct manager *m, struct job *job, const char *R)
         text_adds(&t, ",\"R\":");
         text_adds(&t, R);
     }
-    text_adds(&t, ",\"final\":true}");
+    text_adds(&t, ",\"final\":true");
+    add_session(m, &t);
+    text_adds(&t, "}");
     if (!t.failed)
         (void)m->ops->send(m->arg, "sched.free", t.s, true);
     else
@@ -86,7 +95,7 @@ static void send_free(struct manager *m, struct job *job, const char *R)
 }
 
 int alloc_ready(struct manager *m, struct request *req, const char *mode, bool batch,
-                flux_error_t *error)
+                const char *session, flux_error_t *error)
 {
     uint64_t limit = SIZE_MAX;
     char buf[64];
@@ -100,8 +109,13 @@ int alloc_ready(struct manager *m, struct request *req, const char *mode, bool b
     } else if (strcmp(mode, "unlimited") != 0)
         return errorx_fail(error, EPROTO, "mode %.40s: must be single, limited=N or unlimited",
                            mode);
+    if (strlen(session) >= sizeof(m->alloc.session) ||
+        strspn(session, "0123456789abcdef") != strlen(session))
+        return errorx_fail(error, EPROTO, "session: must be at most %zu hex digits",
+                           sizeof(m->alloc.session) - 1);
     if (m->alloc.ready)
         alloc_lost(m);
+    (void)snprintf(m->alloc.session, sizeof(m->alloc.session), "%s", session);
     m->alloc.ready = m->ops->ref(m->arg, req);
     m->alloc.limit = !batch && limit > ALLOC_LIMIT_MAX ? ALLOC_LIMIT_MAX : limit;
     m->alloc.batch = batch;
@@ -313,11 +327,13 @@ void alloc_late(struct manager *m)
     m->alloc.nfrees_late = m->alloc.nfrees;
 }
 
-static void request_format(const struct job *job, struct text *t)
+static void request_format(const struct manager *m, const struct job *job, struct text *t)
 {
     text_addf(t, "{\"id\":%" PRIu64 ",\"priority\":%u,\"userid\":%u,\"t_submit\":%.6f,\"jobspec\":",
               job->id, job->priority, job->userid, job->t_submit);
     text_adds(t, job->jobspec);
+    if (!m->alloc.batch)
+        add_session(m, t);
     text_adds(t, "}");
 }
 
@@ -338,12 +354,15 @@ static size_t alloc_send(struct manager *m, size_t max)
             t.failed = true;
         if (n++ > 0)
             text_adds(&t, ",");
-        request_format(job, &t);
+        request_format(m, job, &t);
         if (!m->alloc.batch)
             break;
     }
-    if (m->alloc.batch)
-        text_adds(&t, "]}");
+    if (m->alloc.batch) {
+        text_adds(&t, "]");
+        add_session(m, &t);
+        text_adds(&t, "}");
+    }
     rc = t.failed ? -ENOMEM
                   : m->ops->send(m->arg, m->alloc.batch ? "sched.alloc-batch" : "sched.alloc", t.s,
                                  false);

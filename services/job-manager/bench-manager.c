@@ -171,7 +171,7 @@ int main(int argc, char **argv)
     log_set_level(LOG_CRIT);
     manager_init(&m, &ops, NULL, 1);
     (void)start_hello(&m, NULL, "job-exec");
-    (void)alloc_ready(&m, (struct request *)&m, "unlimited", true, NULL);
+    (void)alloc_ready(&m, (struct request *)&m, "unlimited", true, "5e", NULL);
     m.start.hello = (struct request *)&m;
     (void)journal_listen(&m, (struct request *)&m, 0);
     t = monotime_usec();

@@ -65,6 +65,7 @@ struct alloc {
     uint64_t nfrees_seen; /* so many it has taken into account, as it said */
     uint64_t nfrees_late; /* and for so many we did not wait any longer */
     bool batch;           /* it takes sched.alloc-batch */
+    char session[64];     /* what it calls its session; it gets it back with each request */
     bool greeted;         /* it had its hello and was not ready yet */
     struct job **freed;   /* what the hello told of and was freed since; with references */
     size_t nfreed, freed_cap;
@@ -245,7 +246,7 @@ void restart_job(struct manager *m, struct job *job); /* the same for one */
 /* alloc.c */
 void alloc_hello(struct manager *m, struct request *req); /* answers, without the end */
 int alloc_ready(struct manager *m, struct request *req, const char *mode, bool batch,
-                flux_error_t *error); /* keeps a reference */
+                const char *session, flux_error_t *error); /* keeps a reference */
 void alloc_lost(struct manager *m);
 int alloc_response(struct manager *m, json_t *response); /* 0 or -EPROTO */
 void alloc_want(struct manager *m, struct job *job);

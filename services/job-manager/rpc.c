@@ -254,12 +254,13 @@ static int rpc_sched_ready(struct request *req, void *arg)
 {
     struct daemon *d = arg;
     flux_error_t error = { .text = "" };
-    const char *mode;
+    const char *mode, *session = "";
     int batch = 0, rc;
 
-    if (request_unpack(req, "{s:s s?b}", "mode", &mode, "batch", &batch) < 0)
+    if (request_unpack(req, "{s:s s?b s?s}", "mode", &mode, "batch", &batch, "session", &session) <
+        0)
         return -EPROTO;
-    rc = alloc_ready(&d->m, req, mode, batch, &error);
+    rc = alloc_ready(&d->m, req, mode, batch, session, &error);
     if (rc < 0)
         return finish(req, rc, &error);
     request_on_gone(req, on_sched_gone, d);
@@ -362,7 +363,7 @@ static const struct rpc_method methods[] = {
       .fn = rpc_sched_hello },
     { .topic = "job-manager.sched-ready",
       .roles = ROLE_OWNER,
-      .in = "mode:s batch?:b",
+      .in = "mode:s batch?:b session?:s",
       .flags = RPC_METHOD_STREAMING | RPC_METHOD_SESSION,
       .fn = rpc_sched_ready },
     { .topic = "job-manager.submit",

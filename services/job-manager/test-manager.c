@@ -654,10 +654,10 @@ static void what_is_freed_between_hello_and_ready_is_not_lost(void **state)
     world_run(&w, 1, 0);
     world_settle(&w);
     assert_int_equal(world_job(&w, 1)->nfrees, 0);
-    assert_int_equal(alloc_ready(&w.m, ready, "unlimited", true, &error), 0);
+    assert_int_equal(alloc_ready(&w.m, ready, "unlimited", true, "5e", &error), 0);
     assert_int_equal(world_job(&w, 1)->nfrees, 1);
-    assert_int_equal(alloc_ready(&w.m, ready, "limited=0", true, &error), -EPROTO);
-    assert_int_equal(alloc_ready(&w.m, ready, "sometimes", true, &error), -EPROTO);
+    assert_int_equal(alloc_ready(&w.m, ready, "limited=0", true, "5e", &error), -EPROTO);
+    assert_int_equal(alloc_ready(&w.m, ready, "sometimes", true, "5e", &error), -EPROTO);
     request_drop(hello);
     request_drop(ready);
     world_deinit(&w);
@@ -1349,6 +1349,23 @@ static void a_job_allocated_just_before_the_shutdown_is_cancelled_too(void **sta
     request_drop(req);
 }
 
+static void a_scheduler_knows_by_the_session_what_was_asked_of_the_one_before(void **state)
+{
+    struct world w;
+
+    setup(&w, 1);
+    world_submit(&w, 1, 16);
+    world_settle(&w);
+    assert_non_null(strstr(w.sent.s, "sched.alloc-batch {\"jobs\":[{\"id\":1,"));
+    assert_non_null(strstr(w.sent.s, "}],\"session\":\"5e\"}\n"));
+    world_alloc(&w, 1);
+    world_settle(&w);
+    world_run(&w, 1, 0);
+    world_settle(&w);
+    assert_non_null(strstr(w.sent.s, "sched.free {\"id\":1,\"final\":true,\"session\":\"5e\"}\n"));
+    world_deinit(&w);
+}
+
 static void an_unclean_run_begins_with_the_queue_closed_once(void **state)
 {
     struct world w;
@@ -1380,6 +1397,7 @@ int main(void)
         cmocka_unit_test(a_disabled_queue_outlives_a_crash),
         cmocka_unit_test(shutting_down_cancels_what_runs_and_keeps_what_is_queued),
         cmocka_unit_test(a_job_allocated_just_before_the_shutdown_is_cancelled_too),
+        cmocka_unit_test(a_scheduler_knows_by_the_session_what_was_asked_of_the_one_before),
         cmocka_unit_test(an_unclean_run_begins_with_the_queue_closed_once),
         cmocka_unit_test(a_job_goes_through_its_whole_life),
         cmocka_unit_test(nothing_starts_before_its_allocation_is_durable),

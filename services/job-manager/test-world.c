@@ -480,7 +480,7 @@ void world_sched_up(struct world *w, const char *mode, bool batch)
         request_drop(w->ready);
     w->ready = request_make();
     w->nfreed = 0;
-    assert_int_equal(alloc_ready(&w->m, w->ready, mode, batch, &error), 0);
+    assert_int_equal(alloc_ready(&w->m, w->ready, mode, batch, "5e", &error), 0);
     w->sched_up = true;
 }
 

@@ -10,6 +10,7 @@
  * Refuses: requests of others than the owner, except resource-status and feasibility.check, which
  * wait (a limited number) until there is something to say. */
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/monotime.h"
 #include "sched/engine.h"
@@ -24,6 +25,7 @@ struct manager {
     struct service *svc;
     struct engine *engine; /* NULL until resources are acquired */
     flux_future_t *acquire, *hello, *ready;
+    char session[33];         /* ours with the job manager, in each of its requests */
     bool open;                /* the job manager has heard that we are ready */
     struct request *reply_to; /* the latest alloc request: the way to the job manager */
     json_t *answers;
@@ -153,6 +155,18 @@ static void submit(struct manager *m, const json_t *o)
         restart(m, "out of memory");
 }
 
+/* It was asked of a scheduler that has gone: the job manager asks us again for what it still wants.
+ */
+static bool is_stale(const struct manager *m, const struct request *req)
+{
+    const char *session = json_string_value(json_object_get(request_json(req), "session"));
+
+    if (session && strcmp(session, m->session) == 0)
+        return false;
+    log_debug("%s of another session is passed over", request_topic(req));
+    return true;
+}
+
 static int not_open(struct request *req)
 {
     return request_explain(req, EAGAIN, "the scheduler is not ready: it has not said sched-ready");
@@ -161,9 +175,11 @@ static int not_open(struct request *req)
 static int rpc_alloc(struct request *req, void *arg)
 {
     struct manager *m = arg;
+    int rc;
 
-    int rc = m->open ? set_reply_to(m, req) : not_open(req);
-
+    if (is_stale(m, req))
+        return 0;
+    rc = m->open ? set_reply_to(m, req) : not_open(req);
     if (rc < 0)
         return rc;
     submit(m, request_json(req));
@@ -176,8 +192,11 @@ static int rpc_alloc_batch(struct request *req, void *arg)
     struct manager *m = arg;
     json_t *job;
     size_t i;
-    int rc = m->open ? set_reply_to(m, req) : not_open(req);
+    int rc;
 
+    if (is_stale(m, req))
+        return 0;
+    rc = m->open ? set_reply_to(m, req) : not_open(req);
     if (rc < 0)
         return rc;
     json_array_foreach (json_object_get(request_json(req), "jobs"), i, job)
@@ -231,7 +250,7 @@ static int rpc_free(struct request *req, void *arg)
     flux_jobid_t id = json_id(json_object_get(o, "id"));
     int rc;
 
-    if (!m->open)
+    if (!m->open || is_stale(m, req))
         return 0;
     m->nfreed++;
     rc = encoded ? rset_decode(encoded, &r, &error) : 0;
@@ -300,7 +319,8 @@ static void on_ready(flux_future_t *f, void *arg)
 static int say_ready(struct manager *m)
 {
     m->ready = flux_rpc_pack(service_flux(m->svc), "job-manager.sched-ready", FLUX_NODEID_ANY,
-                             FLUX_RPC_STREAMING, "{s:s s:b}", "mode", "unlimited", "batch", 1);
+                             FLUX_RPC_STREAMING, "{s:s s:b s:s}", "mode", "unlimited", "batch", 1,
+                             "session", m->session);
     if (!m->ready || flux_future_then(m->ready, -1., on_ready, m) < 0)
         return -errno;
     m->open = true;
@@ -424,6 +444,17 @@ static int watch(struct manager *m)
     return 0;
 }
 
+static int name_session(struct manager *m)
+{
+    uint8_t random[(sizeof(m->session) - 1) / 2];
+
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return -EIO;
+    for (size_t i = 0; i < sizeof(random); i++)
+        (void)snprintf(m->session + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
 int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
@@ -433,7 +464,7 @@ int manager_new(struct service *svc, struct manager **ret)
         return -ENOMEM;
     m->svc = svc;
     waiting_init(&m->waiting);
-    if (!(m->answers = json_array()) || (rc = watch(m)) < 0)
+    if (!(m->answers = json_array()) || (rc = watch(m)) < 0 || (rc = name_session(m)) < 0)
         return -ENOMEM;
     m->acquire =
         flux_rpc(service_flux(svc), "resource.acquire", NULL, FLUX_NODEID_ANY, FLUX_RPC_STREAMING);
