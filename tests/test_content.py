@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The content store of an instance: collection, checking, repair, backup, full disks, caches."""
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -188,16 +190,19 @@ def test_a_store_of_a_newer_version_is_refused_with_a_sentence(stored):
     instance, client = stored
     blobs = fill(client, 1)
 
-    def change(path):
-        data = bytearray(path.read_bytes())
-        data[60:64] = struct.pack(">I", 99)  # PRAGMA user_version
-        path.write_bytes(data)
+    def set_version(path, version):
+        with open(path, "r+b") as f:
+            f.seek(60)  # PRAGMA user_version
+            f.write(struct.pack(">I", version))
 
-    harm(instance, change)
+    harm(instance, lambda path: set_version(path, 99))
     assert not loaded(client, blobs)
     (pid,) = instance.daemon_pids("content")
     assert "has storage version 99" in instance.run("content", "store", input="y", check=False).stderr
     assert instance.daemon_pids("content") == [pid]
+    set_version(database(instance), 2)
+    instance.kill_daemon("content")
+    assert loaded(client, blobs) == set(blobs)
 
 
 def test_check_and_repair_of_a_store_that_nobody_uses(build, tmp_path):
@@ -296,3 +301,38 @@ def test_the_cache_is_purged_when_its_blobs_are_old(build, tmp_path):
         assert size() > 100_000
         wait_until("the cache is purged", lambda: size() <= 102_400)
         assert size() > 50_000
+
+
+# --- full disks
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_refuses_writes_only_and_recovers_unaided(build, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", state], check=True)
+    try:
+        with Instance(build, tmp_path, ["--statedir", state]) as instance:
+            client = Client(os.path.join(instance.rundir, "local"))
+            instance.run("kvs", "put", "before=1")  # it has begun
+            blobs = fill(client, 20)
+            instance.run("content", "flush")
+            with open(state / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
+                while True:
+                    f.write(bytes(4096))
+            pids = instance.daemon_pids("content"), instance.daemon_pids("kvs")
+            answers = [rpc_raw(client, "content.store", os.urandom(65536)) for _ in range(30)]
+            assert answers[-1].errnum == errno.ENOSPC and "is full" in answers[-1].text
+            assert "is full" in instance.run("content", "store", input="x" * 100000, check=False).stderr
+            instance.run("kvs", "put", "a=" + "x" * 100000, check=False)
+            assert loaded(client, blobs) == set(blobs)
+            assert (instance.daemon_pids("content"), instance.daemon_pids("kvs")) == pids
+            (state / "filler").unlink()
+            kept = fill(client, 30)
+            instance.run("kvs", "put", "b=1")
+            instance.run("content", "flush")
+            assert loaded(client, {**blobs, **kept}) == {*blobs, *kept}
+            assert (instance.daemon_pids("content"), instance.daemon_pids("kvs")) == pids
+            assert instance.run("content", "check").returncode == 0
+            client.close()
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
