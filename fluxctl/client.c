@@ -172,6 +172,21 @@ int parse_duration(const char *s, const char *what, double *ret)
     return 0;
 }
 
+int parse_urgency(const char *s, const char *what, int *ret)
+{
+    if (strcasecmp(s, "hold") == 0)
+        *ret = FLUX_JOB_URGENCY_HOLD;
+    else if (strcasecmp(s, "default") == 0)
+        *ret = FLUX_JOB_URGENCY_DEFAULT;
+    else if (strcasecmp(s, "expedite") == 0)
+        *ret = FLUX_JOB_URGENCY_EXPEDITE;
+    else if (number_parse_int(s, FLUX_JOB_URGENCY_MIN, FLUX_JOB_URGENCY_MAX, ret) < 0) {
+        complain("%s must be a number from 0 to 31, hold, default or expedite, not '%s'", what, s);
+        return -1;
+    }
+    return 0;
+}
+
 int parse_signal(const char *s, int *ret)
 {
     const char *name = strncasecmp(s, "SIG", 3) == 0 ? s + 3 : s;

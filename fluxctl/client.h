@@ -41,6 +41,7 @@ json_t *client_call_rank(flux_t *h, const char *topic, uint32_t rank, json_t *pa
 int parse_jobid(const char *s, flux_jobid_t *ret);
 int parse_count(const char *s, const char *what, int min, int *ret);
 int parse_duration(const char *s, const char *what, double *ret);
+int parse_urgency(const char *s, const char *what, int *ret);
 int parse_signal(const char *s, int *ret);    /* "TERM", "SIGTERM", "15" */
 json_t *parse_value(const char *s);           /* JSON, else the text itself; NULL ENOMEM, EILSEQ */
 int parse_user(const char *s, uint32_t *ret); /* a name, a number, or "all": unknown */

@@ -86,7 +86,7 @@ static int run_sub(const struct cmdline *c)
     CLEANUP(flux_closep) flux_t *h = NULL;
     int count, printed = 0;
 
-    if (parse_count(cmdline_string(c, "count", "0"), "--count", 0, &count) < 0 ||
+    if (parse_count(cmdline_string(c, "count", "1"), "--count", 1, &count) < 0 ||
         !(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < (c->argc ? c->argc : 1); i++) {
@@ -95,7 +95,7 @@ static int run_sub(const struct cmdline *c)
         if (flux_event_subscribe(h, topic) < 0)
             return complain("cannot subscribe to '%s': %s", topic, strerror(errno));
     }
-    while (count == 0 || printed < count) {
+    while (!cmdline_has(c, "count") || printed < count) {
         flux_msg_t *msg = flux_recv(h, FLUX_MATCH_EVENT, 0);
 
         if (!msg)

@@ -107,15 +107,8 @@ static int run_urgency(const struct cmdline *c)
     flux_jobid_t id;
     int urgency;
 
-    if (strcasecmp(c->argv[1], "hold") == 0)
-        urgency = FLUX_JOB_URGENCY_HOLD;
-    else if (strcasecmp(c->argv[1], "expedite") == 0)
-        urgency = FLUX_JOB_URGENCY_EXPEDITE;
-    else if (strcasecmp(c->argv[1], "default") == 0)
-        urgency = FLUX_JOB_URGENCY_DEFAULT;
-    else if (number_parse_int(c->argv[1], FLUX_JOB_URGENCY_MIN, FLUX_JOB_URGENCY_MAX, &urgency) < 0)
-        return complain("the urgency must be 0 to 31, hold, default or expedite, not '%s'",
-                        c->argv[1]);
+    if (parse_urgency(c->argv[1], "the urgency", &urgency) < 0)
+        return EXIT_FAILURE;
     if (!(h = open_for_job(c->argv[0], &id)))
         return EXIT_FAILURE;
     return finish(flux_job_set_urgency(h, id, urgency), "set the urgency of", id);
@@ -291,7 +284,7 @@ static int run_submit_jobspec(const struct cmdline *c)
     flux_jobid_t id;
     int urgency, flags;
 
-    if (parse_count(cmdline_string(c, "urgency", "16"), "--urgency", 0, &urgency) < 0 ||
+    if (parse_urgency(cmdline_string(c, "urgency", "default"), "--urgency", &urgency) < 0 ||
         parse_flags(cmdline_string(c, "flags", ""), &flags) != EXIT_SUCCESS)
         return EXIT_FAILURE;
     o = from_stdin ? json_loadf(stdin, 0, &e) : json_load_file(path, 0, &e);

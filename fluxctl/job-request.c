@@ -314,21 +314,6 @@ static int set_begin_time(const struct builder *b)
     return dependency_add(b->jobspec, uri, &error) < 0 ? complain_option("begin-time", &error) : 0;
 }
 
-static int parse_urgency(const char *s, int *ret)
-{
-    if (strcmp(s, "hold") == 0)
-        *ret = FLUX_JOB_URGENCY_HOLD;
-    else if (strcmp(s, "default") == 0)
-        *ret = FLUX_JOB_URGENCY_DEFAULT;
-    else if (strcmp(s, "expedite") == 0)
-        *ret = FLUX_JOB_URGENCY_EXPEDITE;
-    else if (number_parse_int(s, FLUX_JOB_URGENCY_MIN, FLUX_JOB_URGENCY_MAX, ret) < 0) {
-        complain("--urgency must be a number from 0 to 31, hold, default or expedite, not '%s'", s);
-        return -1;
-    }
-    return 0;
-}
-
 static int parse_flags(const char *s, int *flags)
 {
     while (*s) {
@@ -354,7 +339,7 @@ static int read_urgency_and_flags(const struct builder *b, struct job_request *r
     CLEANUP(freep) char *urgency = option_text(b, "urgency");
 
     req->urgency = FLUX_JOB_URGENCY_DEFAULT;
-    if (urgency && parse_urgency(urgency, &req->urgency) < 0)
+    if (urgency && parse_urgency(urgency, "--urgency", &req->urgency) < 0)
         return -1;
     if (cmdline_has(b->c, "debug"))
         req->flags |= FLUX_JOB_DEBUG;

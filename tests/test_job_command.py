@@ -528,3 +528,13 @@ def test_words_of_the_reason_may_look_like_job_ids(instance):
     first, second = (instance.flux("submit", "--urgency=hold", "true") for _ in range(2))
     instance.run("cancel", first, "f" + second[1:], "for", "foo")
     assert {instance.flux("jobs", "-no", "{result} {exception.note}", id) for id in (first, second)} == {"CANCELED for foo"}
+
+
+def test_urgency_has_the_same_names_everywhere(instance, tmp_path):
+    (tmp_path / "spec").write_text(instance.flux("run", "--dry-run", "true"))
+    for name, number in (("hold", 0), ("EXPEDITE", 31), ("Default", 16), ("7", 7)):
+        ids = [instance.flux("submit", f"--urgency={name}", "sleep", "0"), instance.flux("job", "submit", "-u", name, tmp_path / "spec")]
+        assert {instance.flux("jobs", "-no", "{urgency}", id) for id in ids} == {str(number)}
+    for args in (("submit", "--urgency=soon", "true"), ("job", "submit", "-u", "soon", tmp_path / "spec"), ("job", "urgency", ids[0], "soon")):
+        assert "hold, default or expedite, not 'soon'" in instance.run(*args, check=False).stderr
+    instance.run("cancel", "--all", "-q")
