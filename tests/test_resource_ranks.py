@@ -6,6 +6,8 @@ import signal
 
 import pytest
 from embedded import Instance, wait_until
+from test_tree import Tree
+from test_tree_config import configure, free_ports
 
 SIZE = 4
 CORES = len(os.sched_getaffinity(0))
@@ -141,3 +143,54 @@ def test_a_node_that_lacks_what_is_configured_is_drained_and_the_others_work(bui
         assert n.ranks("list", "free") == "0-2"
         n.flux("resource", "undrain", "3")
         n.wait_ranks("list", "free", "0-3")
+
+
+def test_what_is_excluded_changes_when_the_configuration_is_read_again(build, tmp_path):
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    toml = conf / "resource.toml"
+    toml.write_text('resource.exclude = "2"\n')
+    with Nodes(build, tmp_path, args=["-c", conf]) as n:
+        n.wait_ranks("list", "free", "0-1,3")
+        assert n.ranks("list", "all") == "0-1,3"  # the scheduler does not know of it
+        three = n.flux("submit", "--setattr=system.exec.test.run_duration=100s", "-N3", "true")
+        n.run("job", "wait-event", "-t", 30, three, "alloc")
+        toml.write_text('resource.exclude = "1,3"\n')
+        n.flux("config", "reload")
+        n.wait_ranks("status", "exclude", "1,3")
+        assert n.ranks("list", "down") == "1,3" and "2" in n.ranks("list", "free")  # a job has a part of the first
+        n.run("cancel", three)
+        n.run("job", "wait-event", "-t", 30, three, "clean")
+        n.wait_ranks("list", "free", "0,2")
+        toml.write_text('resource.exclude = 7\n')
+        n.run("config", "reload", check=False)
+        assert n.ranks("status", "exclude") == "1,3"
+        toml.write_text("")
+        n.flux("config", "reload")
+        n.wait_ranks("list", "free", "0-3")
+        assert n.flux("run", "-N4", "hostname").count("\n") == 3
+
+
+def test_hosts_stay_drained_when_their_ranks_have_changed(build, tmp_path):
+    def start(hosts):
+        ports = free_ports(1)
+        array = "\n".join(f'{{ host = "{h}", bind = "tcp://127.0.0.1:{ports[0]}", connect = "tcp://127.0.0.1:{ports[0]}" }},'
+                          for h in hosts)
+        conf = configure(build, tmp_path / "conf", array)
+        work = tmp_path / "-".join(hosts)
+        work.mkdir()
+        (tmp_path / "state").mkdir(exist_ok=True)
+        return Tree(build, work, size=len(hosts), args=[f"--test-hosts={','.join(hosts)}", "-Stbon.topo=kary:0", "-c", conf,
+                                                        f"--statedir={tmp_path}/state"])
+
+    def drained(tree):
+        wait_until("all to join", lambda: tree.say(0, "overlay", "status", "-s") == "full")
+        return tree.say(0, "resource", "status", "-s", "drained", "-no", "{ranks} {nodelist}")
+
+    with start(["a0", "a1", "a2", "a3"]) as t:
+        wait_until("all nodes", lambda: t.say(0, "resource", "status", "-s", "avail", "-no", "{ranks}") == "0-3")
+        t.say(0, "resource", "drain", "a1,a3", "bad", "memory")
+        assert drained(t) == "1,3 a[1,3]"
+    with start(["a0", "a2", "a3", "a1"]) as t:
+        wait_until("all nodes", lambda: t.say(0, "resource", "status", "-s", "all", "-no", "{ranks}").endswith("3"))
+        assert drained(t) == "2-3 a[3,1]"

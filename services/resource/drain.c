@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include <flux/hostlist.h>
+
 #include "base/eventlog.h"
 #include "base/hash.h"
 #include "resource/drain.h"
+#include "service/log.h"
 
 struct entry {
     unsigned int rank;
@@ -19,6 +22,7 @@ struct drain {
     struct idset *ranks;
 };
 
+DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 
 int drain_new(struct drain **ret)
@@ -145,7 +149,62 @@ int drain_apply(struct drain *d, const json_t *event)
     return 0;
 }
 
-int drain_replay(struct drain *d, const char *eventlog, flux_error_t *error)
+/* --- an eventlog of before */
+
+static bool same_host(const char *a, const char *b)
+{
+    const size_t n = strcspn(a, ".");
+
+    return a[0] && n == strcspn(b, ".") && strncmp(a, b, n) == 0;
+}
+
+/* -1: it is not there any more. */
+static long rank_now(const struct drain_hosts *hosts, unsigned int rank, const char *host)
+{
+    if (rank < hosts->count && hosts->names[rank] && same_host(hosts->names[rank], host))
+        return rank;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->names[i] && same_host(hosts->names[i], host))
+            return (long)i;
+    return -1;
+}
+
+/* The idset of an event as it would be now; NULL: as it is. */
+static char *ranks_now(const json_t *context, const struct drain_hosts *hosts)
+{
+    const char *ids = json_string_value(json_object_get(context, "idset"));
+    const char *list = json_string_value(json_object_get(context, "nodelist"));
+    CLEANUP(hostlist_destroyp) struct hostlist *names = list ? hostlist_decode(list) : NULL;
+    CLEANUP(idset_destroyp) struct idset *then = ids ? idset_decode(ids) : NULL;
+    CLEANUP(idset_destroyp) struct idset *now = idset_create(0, IDSET_FLAG_AUTOGROW);
+    int i = 0;
+
+    if (!now || !then || !names || idset_count(then) != (size_t)hostlist_count(names))
+        return NULL;
+    for (unsigned int id = idset_first(then); id != IDSET_INVALID_ID; id = idset_next(then, id)) {
+        const char *host = hostlist_nth(names, i++);
+        const long rank = rank_now(hosts, id, host);
+
+        if (rank < 0)
+            log_info("%s was drained or undrained as rank %u and is not there any more", host, id);
+        else if (idset_set(now, (unsigned int)rank) < 0)
+            return NULL;
+    }
+    return idset_encode(now, IDSET_FLAG_RANGE);
+}
+
+static int replay_one(struct drain *d, json_t *event, const struct drain_hosts *hosts)
+{
+    json_t *context = json_object_get(event, "context");
+    CLEANUP(freep) char *ids = hosts && context ? ranks_now(context, hosts) : NULL;
+
+    if (ids && json_object_set_new(context, "idset", json_string(ids)) < 0)
+        return -ENOMEM;
+    return drain_apply(d, event);
+}
+
+int drain_replay(struct drain *d, const char *eventlog, const struct drain_hosts *hosts,
+                 flux_error_t *error)
 {
     CLEANUP(json_decrefp) json_t *events = eventlog_decode(eventlog, strlen(eventlog), error);
     json_t *event;
@@ -155,7 +214,7 @@ int drain_replay(struct drain *d, const char *eventlog, flux_error_t *error)
     if (!events)
         return -EPROTO;
     json_array_foreach (events, i, event)
-        if ((rc = drain_apply(d, event)) < 0)
+        if ((rc = replay_one(d, event, hosts)) < 0)
             return rc;
     return 0;
 }

@@ -33,7 +33,17 @@ struct drain_order {
  * it is missing) and {name:"undrain", context:{idset}}; others are ignored. A rank that is drained
  * without a reason takes one in any case. 0, -EPROTO. */
 int drain_apply(struct drain *d, const json_t *event);
-int drain_replay(struct drain *d, const char *eventlog, flux_error_t *error);
+
+/* The hosts of an instance, by rank. */
+struct drain_hosts {
+    const char **names; /* lent; NULL where it is not known */
+    size_t count;
+};
+/* Events of another life of the instance. An event that names hosts is about these, on whatever
+ * ranks they are now, as hosts says; a host that there is no more is left out. Names are compared
+ * up to their first period. hosts NULL: ranks are what they were. */
+int drain_replay(struct drain *d, const char *eventlog, const struct drain_hosts *hosts,
+                 flux_error_t *error);
 json_t *drain_event(const struct drain_order *order); /* timestamp: now */
 json_t *undrain_event(const struct idset *ranks, const char *nodelist, const char *reason);
 

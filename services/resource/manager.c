@@ -14,6 +14,8 @@
  * and reads the eventlog again. */
 #include <string.h>
 
+#include <flux/hostlist.h>
+
 #include "base/errorx.h"
 #include "base/eventlog.h"
 #include "resource/enclosing.h"
@@ -31,7 +33,8 @@
 struct manager {
     struct service *svc;
     bool norestrict;
-    bool leader; /* the rest up to xml is of rank 0 only */
+    char *hostname; /* of this node, as the instance calls it */
+    bool leader;    /* the rest up to xml is of rank 0 only */
     struct stock stock;
     flux_future_t *replay;       /* of the eventlog; NULL: done */
     struct enclosing *enclosing; /* from then on */
@@ -41,6 +44,7 @@ struct manager {
     bool loaded;               /* the inventory can be told */
     struct request *acquire;   /* the scheduler, or NULL */
     struct idset *told;        /* what it was told to be up; NULL: nothing yet */
+    struct idset *known;       /* the ranks that it was told of */
     bool grown;                /* there are ranks that it does not know */
     flux_watcher_t *news;      /* runs while there is something to tell it soon */
     char *xml;                 /* this node's topology, once somebody asked */
@@ -55,6 +59,7 @@ struct change {
     json_t *event;
 };
 
+DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
@@ -101,14 +106,22 @@ static int tell_all(struct manager *m, struct request *req)
 {
     CLEANUP(idset_destroyp) struct idset *up = stock_up(&m->stock);
     CLEANUP(freep) char *s = up ? idset_encode(up, IDSET_FLAG_RANGE) : NULL;
+    struct idset *known;
+    int rc;
 
     if (!s)
         return -ENOMEM;
+    known = stock_shown(&m->stock, m->known);
+    if (!known)
+        return -ENOMEM;
+    rc = request_respond_pack(req, "{s:o s:s}", "resources", stock_acquirable(&m->stock, m->known),
+                              "up", s);
     idset_destroy(m->told);
     m->told = TAKE(up);
+    idset_destroy(m->known);
+    m->known = known;
     m->grown = false;
-    return request_respond_pack(req, "{s:o s:s}", "resources", stock_acquirable(&m->stock), "up",
-                                s);
+    return rc;
 }
 
 static int rpc_acquire(struct request *req, void *arg)
@@ -121,6 +134,8 @@ static int rpc_acquire(struct request *req, void *arg)
         return request_fail(req, EBUSY, "another scheduler has acquired the resources");
     m->acquire = request_ref(req);
     request_on_gone(req, on_acquire_gone, m);
+    idset_destroy(m->known);
+    m->known = NULL;
     return tell_all(m, req);
 }
 
@@ -189,7 +204,6 @@ static int rpc_topo_summary(struct request *req, void *arg)
     CLEANUP(idset_destroyp) struct idset *gpus = NULL;
     CLEANUP(freep) char *score = NULL;
     CLEANUP(freep) char *sgpu = NULL;
-    char hostname[256] = "";
     int rc = hardware_load(m->norestrict, &cores, &gpus);
 
     if (rc < 0)
@@ -199,8 +213,7 @@ static int rpc_topo_summary(struct request *req, void *arg)
     sgpu = idset_encode(gpus, IDSET_FLAG_RANGE);
     if (!score || !sgpu)
         return -ENOMEM;
-    (void)gethostname(hostname, sizeof(hostname) - 1);
-    return request_respond_pack(req, "{s:s s:s s:s}", "hostname", hostname, "core", score, "gpu",
+    return request_respond_pack(req, "{s:s s:s s:s}", "hostname", m->hostname, "core", score, "gpu",
                                 sgpu);
 }
 
@@ -479,15 +492,13 @@ static int ask_self(struct manager *m)
 {
     CLEANUP(idset_destroyp) struct idset *cores = NULL;
     CLEANUP(idset_destroyp) struct idset *gpus = NULL;
-    char hostname[256] = "";
     int rc = hardware_load(m->norestrict, &cores, &gpus);
 
     if (rc < 0) {
         log_err("the cores of this node cannot be counted: %s", strerror(-rc));
         return rc;
     }
-    (void)gethostname(hostname, sizeof(hostname) - 1);
-    on_summary(&(struct census_answer){ .hostname = hostname, .cores = cores, .gpus = gpus }, m);
+    on_summary(&(struct census_answer){ .hostname = m->hostname, .cores = cores, .gpus = gpus }, m);
     return 0;
 }
 
@@ -531,6 +542,27 @@ static void on_enclosing(const struct rset *r, void *arg)
         begin_again(m, "the group broker.online cannot be followed");
 }
 
+/* Hosts by rank: those that are configured, else those that the routers know. */
+static int replay(struct manager *m, const char *eventlog, flux_error_t *error)
+{
+    const char *attr = flux_attr_get(service_flux(m->svc), "hostlist");
+    CLEANUP(hostlist_destroyp) struct hostlist *hl = attr ? hostlist_decode(attr) : NULL;
+    const size_t nnodes = rset_nnodes(m->stock.all);
+    const size_t last = nnodes > 0 ? rset_nth(m->stock.all, nnodes - 1)->rank + 1 : 0;
+    const size_t count = last > service_size(m->svc) ? last : service_size(m->svc);
+    CLEANUP(freep) const char **names = calloc(count, sizeof(*names));
+    const struct drain_hosts hosts = { .names = names, .count = count };
+
+    if (!names)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const struct rset_rank *rr = rset_find(m->stock.all, (uint32_t)i);
+
+        names[i] = rr && rr->hostname ? rr->hostname : hl ? hostlist_nth(hl, (int)i) : NULL;
+    }
+    return drain_replay(m->stock.drain, eventlog, hl || m->stock.configured ? &hosts : NULL, error);
+}
+
 static void on_replay(flux_future_t *f, void *arg)
 {
     struct manager *m = arg;
@@ -539,7 +571,7 @@ static void on_replay(flux_future_t *f, void *arg)
     int rc = flux_kvs_lookup_get(f, &eventlog) < 0 ? -errno : 0;
 
     if (rc == 0)
-        rc = drain_replay(m->stock.drain, eventlog ? eventlog : "", &error);
+        rc = replay(m, eventlog ? eventlog : "", &error);
     if (rc < 0 && rc != -ENOENT) {
         log_err("%s cannot be read: %s", EVENTLOG_KEY,
                 error.text[0] ? error.text : flux_future_error_string(f));
@@ -586,6 +618,17 @@ static int start_leader(struct manager *m)
     return m->replay && flux_future_then(m->replay, -1., on_replay, m) == 0 ? 0 : -errno;
 }
 
+static int read_hostname(struct manager *m)
+{
+    const char *attr = flux_attr_get(service_flux(m->svc), "hostname");
+    char name[256] = "";
+
+    if (!attr)
+        (void)gethostname(name, sizeof(name) - 1);
+    m->hostname = strdup(attr ? attr : name);
+    return m->hostname ? 0 : -ENOMEM;
+}
+
 int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
@@ -596,6 +639,8 @@ int manager_new(struct service *svc, struct manager **ret)
     m->svc = svc;
     m->norestrict = json_is_true(service_config_get(svc, "resource.norestrict"));
     waiting_init(&m->waiting);
+    if (read_hostname(m) < 0)
+        return -ENOMEM;
     if (service_rank(svc) == 0 && (rc = start_leader(m)) < 0)
         return rc;
     *ret = TAKE(m);
@@ -608,10 +653,12 @@ struct manager *manager_free(struct manager *m)
         return NULL;
     waiting_deinit(&m->waiting);
     free(m->xml);
+    free(m->hostname);
     request_unref(m->acquire);
     flux_watcher_destroy(m->news);
     flux_watcher_destroy(m->discovery);
     idset_destroy(m->told);
+    idset_destroy(m->known);
     census_free(m->census);
     online_free(m->online);
     enclosing_free(m->enclosing);
@@ -619,6 +666,29 @@ struct manager *manager_free(struct manager *m)
     stock_deinit(&m->stock);
     free(m);
     return NULL;
+}
+
+/* --- the configuration is read again */
+
+/* Of [resource] only exclude can change while we run. The scheduler takes ranks that it knows and
+ * that are excluded now for down; those that it does not know it is told of. */
+static int on_config(const json_t *config, void *arg, flux_error_t *error)
+{
+    struct manager *m = arg;
+    CLEANUP(idset_destroyp) struct idset *shown = NULL;
+    int rc;
+
+    if (!m->leader)
+        return 0;
+    if ((rc = stock_set_exclude(&m->stock, config, error)) < 0)
+        return rc;
+    if (!m->acquire)
+        return 0;
+    if (!(shown = stock_shown(&m->stock, NULL)) || idset_subtract(shown, m->known) < 0)
+        return -ENOMEM;
+    m->grown |= idset_count(shown) > 0;
+    tell_scheduler(m);
+    return 0;
 }
 
 /* --- methods */
@@ -658,4 +728,5 @@ const struct service_desc resource_desc = {
     .name = "resource",
     .methods = methods,
     .nmethods = ARRAY_SIZE(methods),
+    .on_config = on_config,
 };

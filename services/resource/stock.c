@@ -25,16 +25,52 @@ static int read_switch(const json_t *table, const char *key, bool *ret, flux_err
     return 0;
 }
 
+static int read_exclude(const json_t *config, char **ret, flux_error_t *error)
+{
+    const json_t *o = json_object_get(json_object_get(config, "resource"), "exclude");
+
+    *ret = NULL;
+    if (o && !json_is_string(o))
+        return errorx_fail(error, EINVAL, "resource.exclude: must be a string");
+    return o && !(*ret = strdup(json_string_value(o))) ? -ENOMEM : 0;
+}
+
 /* Without a configuration hosts are not known before they came: then unknown ones are no error. */
 static int find_excluded(struct stock *s, flux_error_t *error)
 {
-    idset_destroy(s->excluded);
-    s->excluded = NULL;
+    struct idset *found = NULL;
+    int rc = 0;
+
     if (!s->exclude)
-        return (s->excluded = idset_create(0, IDSET_FLAG_AUTOGROW)) ? 0 : -ENOMEM;
-    if (s->configured)
-        return inventory_targets(s->all, s->exclude, &s->excluded, error);
-    return inventory_known_targets(s->all, s->exclude, &s->excluded, error);
+        rc = (found = idset_create(0, IDSET_FLAG_AUTOGROW)) ? 0 : -ENOMEM;
+    else if (s->configured)
+        rc = inventory_targets(s->all, s->exclude, &found, error);
+    else
+        rc = inventory_known_targets(s->all, s->exclude, &found, error);
+    if (rc < 0)
+        return rc;
+    idset_destroy(s->excluded);
+    s->excluded = found;
+    return 0;
+}
+
+int stock_set_exclude(struct stock *s, const json_t *config, flux_error_t *error)
+{
+    CLEANUP(freep) char *before = s->exclude;
+    char *now;
+    int rc = read_exclude(config, &now, error);
+
+    if (rc < 0) {
+        (void)TAKE(before);
+        return rc;
+    }
+    s->exclude = now;
+    rc = find_excluded(s, error);
+    if (rc < 0) {
+        free(now);
+        s->exclude = TAKE(before);
+    }
+    return rc;
 }
 
 static int read_inventory(struct stock *s, const json_t *config, flux_error_t *error)
@@ -48,16 +84,13 @@ static int read_inventory(struct stock *s, const json_t *config, flux_error_t *e
 int stock_init(struct stock *s, const json_t *config, flux_error_t *error)
 {
     const json_t *table = json_object_get(config, "resource");
-    const json_t *exclude = json_object_get(table, "exclude");
     int rc;
 
     if ((rc = read_switch(table, "noverify", &s->noverify, error)) < 0 ||
         (rc = read_switch(table, "monitor-force-up", &s->forced_up, error)) < 0)
         return rc;
-    if (exclude && !json_is_string(exclude))
-        return errorx_fail(error, EINVAL, "resource.exclude: must be a string");
-    if (exclude && !(s->exclude = strdup(json_string_value(exclude))))
-        return -ENOMEM;
+    if ((rc = read_exclude(config, &s->exclude, error)) < 0)
+        return rc;
     if ((rc = read_inventory(s, config, error)) < 0 || (rc = find_excluded(s, error)) < 0)
         return rc;
     s->online = s->forced_up ? rset_ranks(s->all) : idset_create(0, IDSET_FLAG_AUTOGROW);
@@ -123,7 +156,23 @@ struct idset *stock_up(const struct stock *s)
     return TAKE(up);
 }
 
-json_t *stock_acquirable(const struct stock *s)
+static bool is_shown(const struct stock *s, const struct idset *known, uint32_t rank)
+{
+    return !idset_test(s->excluded, rank) || (known && idset_test(known, rank));
+}
+
+struct idset *stock_shown(const struct stock *s, const struct idset *known)
+{
+    CLEANUP(idset_destroyp) struct idset *shown = rset_ranks(s->all);
+
+    for (unsigned int id = shown ? idset_first(shown) : IDSET_INVALID_ID; id != IDSET_INVALID_ID;
+         id = idset_next(shown, id))
+        if (!is_shown(s, known, id))
+            (void)idset_clear(shown, id);
+    return TAKE(shown);
+}
+
+json_t *stock_acquirable(const struct stock *s, const struct idset *known)
 {
     CLEANUP(rset_freep) struct rset *r = NULL;
 
@@ -133,7 +182,7 @@ json_t *stock_acquirable(const struct stock *s)
     for (size_t i = 0; i < rset_nnodes(s->all); i++) {
         const struct rset_rank *rr = rset_nth(s->all, i);
 
-        if (!idset_test(s->excluded, rr->rank) &&
+        if (is_shown(s, known, rr->rank) &&
             rset_add(r, rr->rank, rr->hostname, rr->cores, rr->gpus) < 0)
             return NULL;
     }

@@ -24,6 +24,8 @@ struct stock {
 /* From [resource]. 0, or -errno with a sentence. */
 int stock_init(struct stock *s, const json_t *config, flux_error_t *error);
 void stock_deinit(struct stock *s);
+/* resource.exclude of a configuration that was read again. With an error all stays as it was. */
+int stock_set_exclude(struct stock *s, const json_t *config, flux_error_t *error);
 
 /* This instance runs in a job that was given r: if it has a node for each of its ranks, they have
  * what r says, no more, and it ends when r does. Of no effect if resources are configured. */
@@ -31,8 +33,10 @@ int stock_set_given(struct stock *s, const struct rset *r, uint32_t size);
 
 /* Online, checked, known, and neither drained nor excluded; NULL: no memory. */
 struct idset *stock_up(const struct stock *s);
-/* The inventory without what is excluded, as R; NULL: no memory. */
-json_t *stock_acquirable(const struct stock *s);
+/* The inventory without what is excluded, as R; with it where it is one of known, which may be
+ * NULL. NULL: no memory. */
+json_t *stock_acquirable(const struct stock *s, const struct idset *known);
+struct idset *stock_shown(const struct stock *s, const struct idset *known); /* its ranks */
 
 /* The ranks that are in the tree now. *ret_came, *ret_gone: what is different from before; those
  * that came have to be asked. */

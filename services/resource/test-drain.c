@@ -31,7 +31,7 @@ static void replay_gives_the_state(void **state)
                      "\"reason\":\"hot\"}}\n"
                      "{\"timestamp\":3.0,\"name\":\"undrain\",\"context\":{\"idset\":\"1-2\"}}\n"
                      "{\"timestamp\":4.0,\"name\":\"drain\",\"context\":{\"idset\":\"7\"}}\n",
-                     NULL),
+                     NULL, NULL),
         0);
     assert_ranks(d, "0,3,7");
     o = drain_encode(d);
@@ -52,7 +52,7 @@ static void draining_again_keeps_the_time_and_takes_the_reason(void **state)
                                   "\"0\",\"reason\":\"a\"}}\n"
                                   "{\"timestamp\":3.0,\"name\":\"drain\",\"context\":{\"idset\":"
                                   "\"0\",\"reason\":\"b\"}}\n",
-                                  NULL),
+                                  NULL, NULL),
                      0);
     o = drain_encode(d);
     entry = json_object_get(o, "0");
@@ -88,7 +88,7 @@ static void the_first_reason_stays_unless_it_is_to_be_overwritten(void **state)
     assert_int_equal(drain_replay(d,
                                   "{\"timestamp\":2.0,\"name\":\"drain\",\"context\":{\"idset\":"
                                   "\"0-1\",\"reason\":\"\",\"overwrite\":0}}\n",
-                                  NULL),
+                                  NULL, NULL),
                      0);
     assert_false(drain_has_reason(d, 0));
     drain_again(d, "first", DRAIN_KEEP);
@@ -126,18 +126,62 @@ static void broken_events_are_refused(void **state)
     CLEANUP(drain_freep) struct drain *d = NULL;
 
     assert_int_equal(drain_new(&d), 0);
-    assert_int_equal(drain_replay(d, "{\"timestamp\":1.0,\"name\":\"drain\"}\n", NULL), -EPROTO);
+    assert_int_equal(drain_replay(d, "{\"timestamp\":1.0,\"name\":\"drain\"}\n", NULL, NULL),
+                     -EPROTO);
     assert_int_equal(
         drain_replay(d, "{\"timestamp\":1.0,\"name\":\"drain\",\"context\":{\"idset\":\"x\"}}\n",
-                     NULL),
+                     NULL, NULL),
         -EPROTO);
-    assert_int_equal(drain_replay(d, "junk\n", NULL), -EPROTO);
+    assert_int_equal(drain_replay(d, "junk\n", NULL, NULL), -EPROTO);
     assert_ranks(d, "");
+}
+
+#define DRAIN(ids, hosts)                                                 \
+    "{\"timestamp\":1.0,\"name\":\"drain\",\"context\":{\"idset\":\"" ids \
+    "\",\"nodelist\":\"" hosts "\",\"reason\":\"hot\",\"overwrite\":0}}\n"
+#define UNDRAIN(ids, hosts)                                                 \
+    "{\"timestamp\":2.0,\"name\":\"undrain\",\"context\":{\"idset\":\"" ids \
+    "\",\"nodelist\":\"" hosts "\"}}\n"
+
+static void assert_replayed(const struct drain_hosts *hosts, const char *log, const char *expect)
+{
+    CLEANUP(drain_freep) struct drain *d = NULL;
+
+    assert_int_equal(drain_new(&d), 0);
+    assert_int_equal(drain_replay(d, log, hosts, NULL), 0);
+    assert_ranks(d, expect);
+}
+
+static void hosts_stay_drained_when_their_ranks_change(void **state)
+{
+    const char *names[] = { "n0", "new", "n1", "n3", NULL };
+    const struct drain_hosts hosts = { .names = names, .count = 5 };
+
+    assert_replayed(&hosts, DRAIN("1", "n1"), "2");
+    assert_replayed(&hosts, DRAIN("0-1,3", "n[0-1,3]"), "0,2-3");
+    assert_replayed(&hosts, DRAIN("0-1", "n[0-1]") UNDRAIN("1", "n1"), "0");
+    assert_replayed(&hosts, DRAIN("2", "n2"), ""); /* it is gone */
+    assert_replayed(&hosts, DRAIN("1", "n1.example.org"), "2");
+    assert_replayed(NULL, DRAIN("1", "n1"), "1");
+}
+
+static void ranks_count_where_hosts_do_not_say_more(void **state)
+{
+    const char *names[] = { "vm", "vm", "vm", "vm" };
+    const struct drain_hosts hosts = { .names = names, .count = 4 };
+
+    assert_replayed(&hosts, DRAIN("2", "vm"), "2"); /* several nodes of one host */
+    assert_replayed(&hosts, DRAIN("1,3", "vm,vm"), "1,3");
+    assert_replayed(&hosts, DRAIN("1,3", "vm"), "1,3"); /* a count that is not that of the ranks */
+    assert_replayed(&hosts,
+                    "{\"timestamp\":1.0,\"name\":\"drain\",\"context\":{\"idset\":\"3\"}}\n", "3");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hosts_stay_drained_when_their_ranks_change),
+        cmocka_unit_test(ranks_count_where_hosts_do_not_say_more),
         cmocka_unit_test(replay_gives_the_state),
         cmocka_unit_test(draining_again_keeps_the_time_and_takes_the_reason),
         cmocka_unit_test(the_first_reason_stays_unless_it_is_to_be_overwritten),
