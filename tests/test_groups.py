@@ -14,7 +14,7 @@ import pytest
 from embedded import wait_until
 from rawclient import STREAMING, Client
 from test_handover import ManagedBroker
-from test_hostile import build  # noqa: F401  (a fixture)
+from test_hostile import GUEST, as_user, build, needs_root, open_broker  # noqa: F401  (some are fixtures)
 from test_tree import SIZE, Tree
 
 
@@ -309,3 +309,35 @@ def test_a_restart_of_the_router_is_not_noticed_by_members_watchers_and_who_wait
     assert all_leave([first, second])
     member.close()
     comes_to(watcher, "")
+
+
+# --- guests
+
+@needs_root
+def test_names_of_barriers_belong_to_their_user(open_broker):
+    clients = [open_broker.client()]
+    for uid in (GUEST, GUEST, GUEST + 1):
+        with as_user(uid):
+            clients.append(open_broker.client())
+    owner, one, two, other = clients
+    for c in (owner, one, other):
+        enter(c, "same", 2)
+    enter(two, "same", 2)
+    assert all_leave([one, two])
+    assert owner.rpc("broker.ping").errnum == 0 and other.rpc("broker.ping").errnum == 0  # nothing else had come
+
+
+@needs_root
+def test_a_guest_watches_groups_that_exist_and_is_in_none(open_broker):
+    owner = open_broker.client()
+    with as_user(GUEST):
+        guest = open_broker.client()
+    assert guest.rpc("groups.join", {"name": "team"}).errnum == errno.EPERM
+    m = guest.rpc("groups.get", {"name": "team"}, flags=STREAMING)
+    assert m.errnum == errno.ENOENT and "there is no group team now" in m.text
+    assert guest.rpc("groups.get", {"name": "team"}).json["members"] == ""
+    assert join(owner, "team") == 0
+    send(guest, "groups.get", {"name": "team"}, flags=STREAMING)
+    comes_to(guest, "0")
+    assert owner.rpc("groups.leave", {"name": "team"}).errnum == 0
+    comes_to(guest, "")
