@@ -258,6 +258,18 @@ static void view_deinit(struct view *v)
     free(v->last_usec);
 }
 
+/* Show what is newer than this. */
+static uint64_t since(const struct cmdline *c, flux_t *h)
+{
+    uint64_t usec = cleared_usec(h), after;
+
+    if (number_parse_u64(cmdline_string(c, "after", "0"), UINT64_MAX, &after) == 0 && after > usec)
+        usec = after;
+    else if (cmdline_has(c, "new"))
+        usec = (uint64_t)(walltime() * 1E6);
+    return usec;
+}
+
 static int show_here(const struct cmdline *c, struct view *v)
 {
     CLEANUP(flux_closep) flux_t *h = flux_open(NULL, 0);
@@ -268,7 +280,7 @@ static int show_here(const struct cmdline *c, struct view *v)
     v->latest = v->tail ? calloc(v->tail, sizeof(*v->latest)) : NULL;
     if (!v->last_usec || (v->tail && !v->latest))
         return complain("out of memory");
-    v->since_usec = cmdline_has(c, "new") ? (uint64_t)(walltime() * 1E6) : cleared_usec(h);
+    v->since_usec = since(c, h);
     status = read_here(h, cmdline_has(c, "follow") || cmdline_has(c, "new"), v);
     return status;
 }
@@ -359,6 +371,7 @@ static const struct option dmesg_options[] = {
     { 'L', "color", "WHEN", "Colors: always (default if given), never or auto (default)",
       OPTION_OPTIONAL_ARG },
     { 0, "json", NULL, "Print records as JSON, one a line" },
+    { 0, "after", "USEC", "For --rank: what is newer than this", OPTION_HIDDEN },
     { 0, "node-records", NULL, "For --rank: JSON, and {} at the end of what there is",
       OPTION_HIDDEN },
     { 0 },

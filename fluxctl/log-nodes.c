@@ -4,7 +4,9 @@
  * printed all there are. Until the last node has got so far everything is kept, then it is sorted;
  * the command that runs there limits how much that is (--tail). What comes later is held for
  * HOLD_SECONDS, so that records of several nodes are in order although they do not come in order.
- */
+ *
+ * A node that is lost while it is followed is tried again until it is back, and goes on with what
+ * came after its last record. */
 #include "log-nodes.h"
 
 #include <limits.h>
@@ -18,23 +20,28 @@
 #include "client.h"
 #include "env-rules.h"
 
-#define WANT_STDOUT  1
-#define WANT_STDERR  2
-#define WINDOW       64        /* start requests in flight */
-#define LINE_MAX_    (1 << 20) /* bytes of a record */
-#define ERRORS_MAX   4096
-#define HOLD_SECONDS 0.1
+#define WANT_STDOUT   1
+#define WANT_STDERR   2
+#define WINDOW        64        /* start requests in flight */
+#define LINE_MAX_     (1 << 20) /* bytes of a record */
+#define ERRORS_MAX    4096
+#define HOLD_SECONDS  0.1
+#define RETRY_SECONDS 0.5
 
 struct log_node {
     struct log_nodes *all;
     uint32_t rank;
     const char *host;
     flux_future_t *f;
-    int pid;           /* 0: not started */
-    char *line;        /* that is not complete */
-    char *errors;      /* what it wrote to stderr */
-    bool answered;     /* was started, or could not be */
-    bool has_told_all; /* that there was */
+    int pid;            /* 0: not started */
+    char *line;         /* that is not complete */
+    char *errors;       /* what it wrote to stderr */
+    bool answered;      /* was started, or could not be */
+    bool has_told_all;  /* that there was */
+    bool may_be_silent; /* it follows: nothing is due any more */
+    bool lost;          /* while it was followed */
+    bool asked;         /* and then asked again */
+    uint64_t last_usec; /* of its last record */
     bool ended;
 };
 
@@ -46,7 +53,7 @@ struct log_nodes {
     size_t count, asked, answered, telling, running;
     struct log_record *records;
     size_t nrecords, allocated;
-    flux_watcher_t *hold;
+    flux_watcher_t *hold, *retry;
     log_record_f cb;
     void *arg;
     int status;
@@ -112,11 +119,14 @@ static void handle_line(struct log_node *n, const char *line, size_t len)
 
     if (len == 2 && memcmp(line, "{}", 2) == 0) {
         told_all(n);
+        n->may_be_silent = n->all->q->follow;
         return;
     }
     if (log_record_parse(&r, line, len) < 0)
         return;
     (void)snprintf(r.host, sizeof(r.host), "%s", n->host);
+    if (r.usec > n->last_usec)
+        n->last_usec = r.usec;
     if (keep(ln, &r) < 0) {
         log_record_deinit(&r);
         ln->status = complain("out of memory: records are missing");
@@ -199,20 +209,44 @@ static void abandon(struct log_node *n)
     end_node(n);
 }
 
+static bool is_followed(const struct log_node *n)
+{
+    return n->has_told_all && n->all->q->follow;
+}
+
+static void lose(struct log_node *n, const char *why)
+{
+    if (!n->lost)
+        fail(n, "its log is not followed until it is back: %s", why);
+    n->lost = true;
+    n->asked = false;
+    flux_watcher_start(n->all->retry);
+}
+
 static void on_failure(struct log_node *n, int errnum)
 {
+    if (is_followed(n)) {
+        lose(n, future_reason(n->f));
+        return;
+    }
     if (errnum == ETIMEDOUT)
         fail(n, "no answer within %g s; its log is left out", n->all->q->timeout);
-    else if (n->has_told_all && n->all->q->follow)
-        fail(n, "its log is not followed any more: %s", future_reason(n->f));
     else
         fail(n, "cannot read its log: %s", future_reason(n->f));
     abandon(n);
 }
 
+static void on_end(struct log_node *n)
+{
+    if (is_followed(n))
+        lose(n, "the process that read it has ended");
+    else
+        end_node(n);
+}
+
 static void on_finished(struct log_node *n, int status)
 {
-    if (status == 0)
+    if (status == 0 || is_followed(n))
         return;
     if (n->errors)
         n->errors[strcspn(n->errors, "\n")] = '\0';
@@ -247,6 +281,9 @@ static int handle(struct log_node *n, const json_t *o)
         return -1;
     if (strcmp(type, "started") == 0) {
         n->pid = (int)json_integer_value(json_object_get(o, "pid"));
+        if (n->lost)
+            complain("rank %u (%s): followed again", n->rank, n->host);
+        n->lost = false;
         on_answered(n);
     } else if (strcmp(type, "output") == 0) {
         return on_output(n, json_object_get(o, "io"));
@@ -259,7 +296,7 @@ static int handle(struct log_node *n, const json_t *o)
 static void on_response(flux_future_t *f, void *arg)
 {
     struct log_node *n = arg;
-    const bool had_told_all = n->has_told_all;
+    const bool might_be_silent = n->may_be_silent;
     CLEANUP(json_decrefp) json_t *o = NULL;
     const char *s;
 
@@ -267,7 +304,7 @@ static void on_response(flux_future_t *f, void *arg)
         return;
     if (flux_rpc_get(f, &s) < 0) {
         if (errno == ENODATA)
-            end_node(n);
+            on_end(n);
         else
             on_failure(n, errno);
         return;
@@ -279,18 +316,57 @@ static void on_response(flux_future_t *f, void *arg)
         return;
     }
     flux_future_reset(f);
-    if (n->has_told_all && !had_told_all && n->all->q->follow) /* now it may be silent */
+    if (n->may_be_silent && !might_be_silent)
         (void)flux_future_then(f, -1., on_response, n);
+}
+
+/* The command, which goes on where the one before was lost. */
+static json_t *command_of(const struct log_node *n)
+{
+    json_t *o = json_deep_copy(n->all->command);
+    json_t *argv = json_object_get(o, "cmdline");
+    char usec[24];
+
+    (void)snprintf(usec, sizeof(usec), "%llu", (unsigned long long)n->last_usec);
+    if (n->lost && (json_array_append_new(argv, json_string("--after")) < 0 ||
+                    json_array_append_new(argv, json_string(usec)) < 0)) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
 }
 
 static void ask(struct log_node *n)
 {
     struct log_nodes *ln = n->all;
+    CLEANUP(json_decrefp) json_t *command = command_of(n);
 
+    n->asked = true;
+    n->may_be_silent = false;
     n->f = flux_rpc_pack(ln->q->h, "rexec.exec", n->rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd",
-                         ln->command, "flags", WANT_STDOUT | WANT_STDERR);
+                         command, "flags", WANT_STDOUT | WANT_STDERR);
     if (!n->f || flux_future_then(n->f, ln->q->timeout, on_response, n) < 0)
         on_failure(n, errno);
+}
+
+static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct log_nodes *ln = arg;
+    bool any = false;
+
+    for (size_t i = 0; i < ln->count; i++) {
+        struct log_node *n = &ln->nodes[i];
+
+        any |= n->lost;
+        if (!n->lost || n->asked)
+            continue;
+        flux_future_destroy(TAKE(n->f));
+        free(TAKE(n->line));
+        n->pid = 0;
+        ask(n);
+    }
+    if (!any)
+        flux_watcher_stop(w);
 }
 
 static void start_more(struct log_nodes *ln)
@@ -327,6 +403,7 @@ static void deinit(struct log_nodes *ln)
         log_record_deinit(&ln->records[i]);
     free(ln->records);
     free(ln->nodes);
+    flux_watcher_destroy(ln->retry);
     flux_watcher_destroy(ln->hold);
     json_decref(ln->command);
 }
@@ -341,7 +418,8 @@ int log_nodes_read(const struct log_nodes_query *q, log_record_f cb, void *arg)
     if (ln.nodes)
         ln.count = ln.running = ln.telling = idset_count(q->ranks);
     ln.hold = flux_timer_watcher_create(ln.reactor, HOLD_SECONDS, 0., on_hold, &ln);
-    if (!ln.command || !ln.nodes || !ln.hold) {
+    ln.retry = flux_timer_watcher_create(ln.reactor, RETRY_SECONDS, RETRY_SECONDS, on_retry, &ln);
+    if (!ln.command || !ln.nodes || !ln.hold || !ln.retry) {
         deinit(&ln);
         return complain("out of memory, or the environment is not valid UTF-8");
     }

@@ -68,13 +68,9 @@ def summary(node):
 def test_the_logs_of_all_nodes_are_shown_as_one_in_order_of_time(cluster):
     for i in (2, 0, 3):
         flux(cluster[i], "logger", f"merged from {i}")
-
-    def merged():
-        for node in cluster:
-            node.run("journalctl", "--sync")
-        lines = flux(cluster[1], "dmesg", "--all", "-s", "logger").stdout.splitlines()
-        return [l for l in lines if "merged from" in l]
-    lines = wait_until("all three to be written", lambda: (lambda found: found if len(found) == 3 else None)(merged()))
+        wait_until("it to be written", lambda: cluster[i].run("journalctl", "--sync") and
+                   f"merged from {i}" in flux(cluster[i], "dmesg").stdout)
+    lines = [l for l in flux(cluster[1], "dmesg", "--all", "-s", "logger").stdout.splitlines() if "merged from" in l]
     assert [l.split(" ", 1)[1] for l in lines] == [f"node{i} logger.info[{i}]: merged from {i}" for i in (2, 0, 3)]
     assert lines == sorted(lines)
     one = flux(cluster[1], "dmesg", "-r", "node3", "-s", "logger", "--json").stdout.splitlines()[-1]

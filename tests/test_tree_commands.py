@@ -48,14 +48,14 @@ def records(tree, *args):
 
 
 def test_dmesg_merges_the_logs_of_nodes_by_time_and_names_them(tree):
-    for i in (6, 0, 3, 0):
-        tree.say(i, "logger", "-s", "warning", f"merge {i}")
-    merged = wait_until("all to be written", lambda: (lambda m: m if len([r for r in m if "merge" in r["MESSAGE"]]) == 4 else None)(
-        records(tree, "--all", "-s", "logger", "-l", "warning")))
+    for n, i in enumerate((6, 0, 3, 0)):
+        tree.say(i, "logger", "-s", "warning", f"merge {n}")
+        wait_until("it to be written", lambda: f"merge {n}" in tree.say(i, "dmesg"))  # logger does not wait for that
+    merged = records(tree, "--all", "-s", "logger", "-l", "warning")
     times = [int(r["__REALTIME_TIMESTAMP"]) for r in merged]
     assert times == sorted(times)
     assert [(r["_HOSTNAME"], r["FLUX_RANK"], r["MESSAGE"]) for r in merged if "merge" in r["MESSAGE"]] == [
-        (f"a{i}", str(i), f"merge {i}") for i in (6, 0, 3, 0)]
+        (f"a{i}", str(i), f"merge {n}") for n, i in enumerate((6, 0, 3, 0))]
     assert {r["_HOSTNAME"] for r in records(tree, "--rank=a[1-2,4]")} == {"a1", "a2", "a4"}
     assert "_HOSTNAME" not in records(tree)[0]
     assert {r["_HOSTNAME"] for r in records(tree, "-a", "--tail=1")} == {f"a{i}" for i in range(SIZE)}
@@ -87,6 +87,23 @@ def test_dmesg_follows_all_nodes(tree):
         seen.add(int(re.search(r" a([0-9]) logger.info\[[0-9]\]: new \1$", line).group(1)))
     p.terminate()
     p.communicate()
+
+
+def test_dmesg_goes_on_following_a_node_that_comes_back(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, args=[HOSTS]) as t:
+        p = subprocess.Popen([t.fluxctl, "dmesg", "-r", "4,6", "-f", "-s", "logger"], env=env(t, 0), text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        t.say(4, "logger", "before")
+        assert "before" in p.stdout.readline()
+        os.kill(t.pid(1), signal.SIGKILL)
+        assert re.match(r"flux-dmesg: rank 4 \(a4\): its log is not followed until it is back: rank 1 ", p.stderr.readline())
+        t.say(4, "logger", "meanwhile")
+        assert p.stderr.readline() == "flux-dmesg: rank 4 (a4): followed again\n"
+        assert "meanwhile" in p.stdout.readline()
+        t.say(6, "logger", "other")
+        assert "other" in p.stdout.readline()
+        p.terminate()
+        p.communicate()
 
 
 def test_dmesg_hides_what_was_cleared_on_the_nodes_that_are_named(tree):
