@@ -26,12 +26,17 @@ static const struct option start_options[] = {
     { 0, "test-hosts", "HOSTLIST", "names that the nodes are to think they have", 0 },
     { 0, "test-exit-timeout", "FSD", "kill nodes so long after the first has ended (20s)", 0 },
     { 0, "test-exit-mode", "MODE", "leader: until rank 0 ends (default); any", 0 },
+    { 0, "wrap", "ARGS", "words, separated by commas, to run flux-broker with", 0 },
+    { 0, "caliper-profile", "PROFILE", "not in this build", 0 },
+    { 0, "test-rundir", "PATH", "run-time directory that exists, and is kept", 0 },
+    { 0, "test-rundir-cleanup", NULL, "remove it in the end", 0 },
+    { 0, "test-pmi-clique", "MODE", "single (default), or none: nodes are joined by TCP", 0 },
     { 0, "test-start-mode", "MODE", "all (default), or leader: start rank 0 only", 0 },
     { 0 },
 };
 
 /* ",--setattr=a=b,--verbose" -> words */
-static int split_broker_opts(const char *s, char ***args)
+static int split_words(const char *s, char ***args)
 {
     while (*s) {
         size_t len = strcspn(s, ",");
@@ -60,7 +65,7 @@ static int collect_broker_args(const struct cmdline *c, char ***args)
 
     for (size_t i = 0; rc == 0 && i < c->nvalues; i++) {
         if (option_is(&c->values[i], "broker-opts"))
-            rc = split_broker_opts(c->values[i].arg, args);
+            rc = split_words(c->values[i].arg, args);
         else if (option_is(&c->values[i], "setattr"))
             rc = add_setattr(c->values[i].arg, args);
     }
@@ -137,12 +142,25 @@ static int add_option(char ***argv, const char *name, const char *value)
 /* They have the same names there. */
 static int add_test_options(char ***argv, const struct cmdline *c)
 {
-    static const char *const names[] = { "test-size", "test-hosts", "test-exit-timeout",
-                                         "test-exit-mode", "test-start-mode" };
+    static const char *const names[] = { "test-size",      "test-hosts",      "test-exit-timeout",
+                                         "test-exit-mode", "test-start-mode", "test-pmi-clique" };
     int rc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(names) && rc == 0; i++)
         rc = add_option(argv, names[i], cmdline_string(c, names[i], NULL));
+    return rc;
+}
+
+static int add_wrap(char ***argv, const struct cmdline *c)
+{
+    CLEANUP(strv_freep) char **words = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < c->nvalues; i++)
+        if (option_is(&c->values[i], "wrap"))
+            rc = split_words(c->values[i].arg, &words);
+    for (size_t i = 0; rc == 0 && words && words[i]; i++)
+        rc = add_option(argv, "wrap", words[i]);
     return rc;
 }
 
@@ -155,9 +173,13 @@ static int supervise_command(const struct start_options *o, char ***argv)
         (rc = add_option(argv, "rundir", o->rundir)) < 0 ||
         (rc = add_option(argv, "statedir", o->statedir)) < 0 ||
         (rc = add_option(argv, "config-path", o->confdir)) < 0 ||
-        (rc = add_test_options(argv, o->c)) < 0 ||
+        (rc = add_test_options(argv, o->c)) < 0 || (rc = add_wrap(argv, o->c)) < 0 ||
+        (cmdline_has(o->c, "test-rundir-cleanup") &&
+         (rc = strv_append(argv, "--rundir-cleanup")) < 0) ||
         (o->user_manager && (rc = strv_append(argv, "--user-manager")) < 0) ||
-        (o->verbose && (rc = strv_append(argv, "--verbose")) < 0))
+        (o->verbose > 0 && (rc = strv_append(argv, "--verbose")) < 0) ||
+        (o->verbose > 1 && cmdline_has(o->c, "test-size") &&
+         (rc = strv_append(argv, "--test-trace")) < 0))
         return rc;
     for (size_t i = 0; rc == 0 && o->broker_args && o->broker_args[i]; i++)
         rc = add_option(argv, "broker-arg", o->broker_args[i]);
@@ -199,7 +221,8 @@ static bool user_manager_present(void)
 static bool use_user_manager(const struct cmdline *c)
 {
     return !cmdline_has(c, "embedded") && !cmdline_has(c, "rundir") &&
-           !cmdline_has(c, "test-size") && !getenv("FLUX_URI") && user_manager_present();
+           !cmdline_has(c, "test-size") && !cmdline_has(c, "wrap") && !getenv("FLUX_URI") &&
+           user_manager_present();
 }
 
 static int check_size(const struct cmdline *c)
@@ -210,6 +233,43 @@ static int check_size(const struct cmdline *c)
     if (number_parse_int(size, 1, 1000000, &n) < 0)
         return complain("--test-size=%s: expected a number of nodes", size);
     return EXIT_SUCCESS;
+}
+
+/* Options that mean something only together. */
+static int check_test_options(const struct cmdline *c)
+{
+    const char *dir = cmdline_string(c, "test-rundir", NULL);
+    struct stat st;
+
+    if (cmdline_has(c, "caliper-profile"))
+        return complain("--caliper-profile: this Flux has no Caliper");
+    if (!cmdline_has(c, "test-size") && (dir || cmdline_has(c, "test-pmi-clique")))
+        return complain("--test-rundir and --test-pmi-clique need --test-size");
+    if (cmdline_has(c, "test-rundir-cleanup") && !dir)
+        return complain("--test-rundir-cleanup needs --test-rundir");
+    if (dir && cmdline_has(c, "rundir"))
+        return complain("--rundir and --test-rundir: one of them is enough");
+    if (dir && (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode)))
+        return complain("--test-rundir=%s: there is no such directory", dir);
+    return EXIT_SUCCESS;
+}
+
+/* -vv, or --verbose=2 */
+static int verbosity(const struct cmdline *c)
+{
+    int level = 0;
+
+    for (size_t i = 0; i < c->nvalues; i++) {
+        int n;
+
+        if (!option_is(&c->values[i], "verbose"))
+            continue;
+        if (!c->values[i].arg)
+            level++;
+        else if (number_parse_int(c->values[i].arg, 0, 9, &n) == 0)
+            level = n;
+    }
+    return level;
 }
 
 /* Directories are made absolute: daemons run in /. */
@@ -245,12 +305,14 @@ static int run_start(const struct cmdline *c)
     char *interactive[] = { (char *)(shell && *shell ? shell : "/bin/sh"), NULL };
     CLEANUP(start_options_deinit)
     struct start_options o = { .c = c,
-                               .verbose = cmdline_has(c, "verbose"),
+                               .verbose = verbosity(c),
                                .noexec = cmdline_has(c, "noexec") };
 
     o.argv = c->argc > 0 ? c->argv : interactive;
     if (check_user() != EXIT_SUCCESS || check_size(c) != EXIT_SUCCESS ||
-        absolute(cmdline_string(c, "rundir", NULL), &o.rundir) != EXIT_SUCCESS ||
+        check_test_options(c) != EXIT_SUCCESS ||
+        absolute(cmdline_string(c, "rundir", cmdline_string(c, "test-rundir", NULL)), &o.rundir) !=
+            EXIT_SUCCESS ||
         absolute(cmdline_string(c, "statedir", NULL), &o.statedir) != EXIT_SUCCESS ||
         absolute(cmdline_string(c, "config-path", NULL), &o.confdir) != EXIT_SUCCESS)
         return EXIT_FAILURE;

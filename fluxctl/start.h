@@ -21,7 +21,8 @@ struct start_options {
     char *rundir, *statedir, *confdir; /* absolute; NULL: not given */
     char **broker_args;
     char **argv; /* the command; lent */
-    bool verbose, noexec, user_manager;
+    int verbose;
+    bool noexec, user_manager;
 };
 
 int start_layout_find(struct start_layout *ret); /* 0 or -ENOMEM */

@@ -138,6 +138,9 @@ static int node_arguments(const struct cluster *cl, uint32_t rank, char ***ret)
     for (size_t i = 0; rc == 0 && o->broker_args && o->broker_args[i]; i++)
         if (asprintf(&text, "--broker-arg=%s", o->broker_args[i]) > 0)
             rc = strv_take(ret, text);
+    for (size_t i = 0; rc == 0 && o->wrap && o->wrap[i]; i++)
+        if (asprintf(&text, "--wrap=%s", o->wrap[i]) > 0)
+            rc = strv_take(ret, text);
     if (rc == 0)
         rc = strv_append(ret, rank == 0 ? "--" : "--no-program");
     for (size_t i = 0; rc == 0 && rank == 0 && o->argv[i]; i++)
@@ -288,11 +291,14 @@ static int make_watchers(struct cluster *cl)
 
 static int make_pmi(struct cluster *cl)
 {
+    char mapping[48];
     const struct pmi_server_options o = { .size = cl->opts->size,
                                           .kvsname = "flux-test",
+                                          .mapping = cl->opts->no_clique ? NULL : mapping,
                                           .ops = { .send = send_line, .abort = on_abort },
                                           .arg = cl };
 
+    (void)snprintf(mapping, sizeof(mapping), "(vector,(0,1,%u))", cl->opts->size);
     return pmi_server_new(&o, &cl->pmi);
 }
 
@@ -326,7 +332,7 @@ static void cluster_deinit(struct cluster *cl)
     flux_watcher_destroy(cl->children);
     flux_reactor_destroy(cl->r);
     free(cl->nodes);
-    if (cl->made_rundir)
+    if (cl->made_rundir || cl->node->remove_rundir)
         rundir_remove(cl->rundir);
     free(cl->rundir);
 }

@@ -10,6 +10,7 @@ struct cluster_options {
     uint32_t size;
     char *const *hosts;  /* FLUX_FAKE_HOSTNAME of each rank; NULL: the real name */
     bool trace;          /* show PMI requests */
+    bool no_clique;      /* PMI does not say that all are on one host: they are joined by TCP */
     double exit_timeout; /* seconds, once the first node (or the leader) has ended */
     bool exit_any;       /* any node's end is the end, and the highest status counts */
     bool leader_only;    /* start rank 0 alone */

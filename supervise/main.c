@@ -26,12 +26,15 @@ static const char usage[] =
     "  --config-path=DIR  configuration, FLUX_CONF_DIR of the daemons\n"
     "  --exec-path=DIRS   directories, separated by colons, to search for daemons first\n"
     "  --broker-arg=ARG   append ARG to the command line of flux-broker; may be repeated\n"
+    "  --wrap=WORD        put WORD before that command line; may be repeated\n"
+    "  --rundir-cleanup   remove the run-time directory at the end in any case\n"
     "  --no-program       run no program: until flux-broker ends in good order\n"
     "  --test-size=N      N nodes on this host; PROGRAM runs on the first\n"
     "  --test-hosts=HOSTS        names the nodes are to think they have\n"
     "  --test-exit-timeout=FSD   kill nodes so long after the first has ended (default 20s)\n"
     "  --test-exit-mode=MODE     leader: until rank 0 ends (default); any: until any node does\n"
     "  --test-start-mode=MODE    all (default); leader: start rank 0 only\n"
+    "  --test-pmi-clique=MODE    single (default); none: PMI does not say that all are here\n"
     "  --test-trace       show PMI requests\n"
     "  --user-manager     have the daemons run by your own systemd\n"
     "  -v, --verbose      log what is started and stopped\n"
@@ -45,6 +48,9 @@ enum {
     OPT_CONFIG,
     OPT_EXEC,
     OPT_BROKER,
+    OPT_WRAP,
+    OPT_CLEANUP,
+    OPT_TEST_CLIQUE,
     OPT_USER,
     OPT_NO_PROGRAM,
     OPT_TEST_SIZE,
@@ -69,6 +75,9 @@ static const struct option options[] = {
     { "config-path", required_argument, NULL, OPT_CONFIG },
     { "exec-path", required_argument, NULL, OPT_EXEC },
     { "broker-arg", required_argument, NULL, OPT_BROKER },
+    { "wrap", required_argument, NULL, OPT_WRAP },
+    { "rundir-cleanup", no_argument, NULL, OPT_CLEANUP },
+    { "test-pmi-clique", required_argument, NULL, OPT_TEST_CLIQUE },
     { "no-program", no_argument, NULL, OPT_NO_PROGRAM },
     { "test-size", required_argument, NULL, OPT_TEST_SIZE },
     { "test-hosts", required_argument, NULL, OPT_TEST_HOSTS },
@@ -121,6 +130,8 @@ static int handle_test_option(int c)
         return parse_mode("test-exit-mode", "leader", "any", &cluster.exit_any);
     case OPT_TEST_START:
         return parse_mode("test-start-mode", "all", "leader", &cluster.leader_only);
+    case OPT_TEST_CLIQUE:
+        return parse_mode("test-pmi-clique", "single", "none", &cluster.no_clique);
     case OPT_TEST_TRACE:
         cluster.trace = true;
         return 0;
@@ -151,6 +162,11 @@ static int handle_option(int c, struct supervisor_options *o)
         return 0;
     case OPT_BROKER:
         return strv_append(&o->broker_args, optarg);
+    case OPT_WRAP:
+        return strv_append(&o->wrap, optarg);
+    case OPT_CLEANUP:
+        o->remove_rundir = true;
+        return 0;
     case OPT_USER:
         user_manager = true;
         return 0;
@@ -241,10 +257,12 @@ static int run_cluster(const struct supervisor_options *opts)
 int main(int argc, char **argv)
 {
     CLEANUP(strv_freep) char **broker_args = NULL;
+    CLEANUP(strv_freep) char **wrap = NULL;
     struct supervisor_options opts = { .units = FLUX_UNITDIR };
     int rc = parse_options(argc, argv, &opts);
 
     broker_args = opts.broker_args;
+    wrap = opts.wrap;
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     if (cluster.size > 0)

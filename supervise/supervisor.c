@@ -31,6 +31,7 @@
 #include "supervise/sockets.h"
 #include "supervise/strays.h"
 #include "supervise/supervisor.h"
+#include "supervise/wrap.h"
 
 #define PROGRAM_GRACE_SEC 10.
 #define PROGRAM_GRACE_JOB 3. /* the enclosing instance kills its job after 5 */
@@ -345,6 +346,12 @@ static struct daemon *find_by_pid(const struct supervisor *s, pid_t pid)
         if (daemon_pid(s->daemons[i]) == pid)
             return s->daemons[i];
     }
+    for (size_t i = 0; s->opts->wrap && i < s->ndaemons; i++) {
+        const pid_t wrapper = daemon_pid(s->daemons[i]);
+
+        if (wrapper > 0 && wrap_is_below(pid, wrapper))
+            return s->daemons[i];
+    }
     return NULL;
 }
 
@@ -552,7 +559,8 @@ static int load_units(struct supervisor *s, flux_error_t *error)
         if ((rc = strv_append(&broker->argv, s->opts->broker_args[i])) < 0)
             return rc;
     }
-    return 0;
+    return broker && s->opts->wrap ? wrap_unit(broker, s->opts->wrap, s->opts->exec_path, error)
+                                   : 0;
 }
 
 static int make_control(struct supervisor *s)
@@ -712,7 +720,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
     (void)units_free(s->units);
     (void)strv_free(s->program_env);
     (void)strv_free(s->daemon_env);
-    if (s->made_rundir)
+    if (s->made_rundir || s->opts->remove_rundir)
         rundir_remove(s->rundir);
     free(s->notify_path);
     free(s->logdir);

@@ -12,6 +12,8 @@ struct supervisor_options {
     const char *confdir;   /* NULL: none */
     const char *exec_path; /* NULL: none */
     char **broker_args;    /* appended to flux-broker's command; may be NULL */
+    char **wrap;           /* words to put before it; may be NULL */
+    bool remove_rundir;    /* at the end, although it was there before */
     char **argv;           /* the initial program; NULL: none, until flux-broker ends by itself */
 };
 

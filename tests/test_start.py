@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """fluxctl start: options for the router, state that is kept and state that is not."""
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -93,3 +94,51 @@ def test_nobody_is_told_that_he_cannot_own_an_instance(build):
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", build / "fluxctl" / "fluxctl",
          "start", "--embedded", "--", "true"], capture_output=True, text=True, timeout=30)
     assert r.returncode != 0 and "names nobody" in r.stderr
+
+
+@pytest.mark.parametrize("wrap", ["env,WRAPPED=yes", "strace,-f,-o,/dev/null"])  # in its process, and in one below
+def test_the_router_can_be_run_under_another_program(build, wrap):
+    if not shutil.which(wrap.split(",")[0]):
+        pytest.skip(f"there is no {wrap.split(',')[0]}")
+    flux = str(build / "fluxctl" / "fluxctl")
+    r = start(build, f"--wrap={wrap}", "--", "sh", "-c",
+              f"{flux} run echo ran; tr '\\0' '\\n' < /proc/$({flux} getattr broker.pid)/environ | grep WRAPPED")
+    assert r.returncode == 0 and r.stdout.startswith("ran\n") and "FLUX_WRAPPED=1" in r.stdout, r
+    assert ("WRAPPED=yes" in r.stdout.split()) == wrap.startswith("env")
+
+
+def test_a_directory_for_a_test_is_kept_or_removed_as_told(build, tmp_path):
+    kept, gone = tmp_path / "kept", tmp_path / "gone"
+    for d in (kept, gone):
+        d.mkdir(mode=0o700)
+    r = start(build, "-s2", f"--test-rundir={kept}", "--", "sh", "-c", "echo $FLUX_URI")
+    assert (r.returncode, r.stdout) == (0, f"local://{kept}/0/local\n") and kept.is_dir(), r
+    assert start(build, "-s2", f"--test-rundir={gone}", "--test-rundir-cleanup", "--", "true").returncode == 0
+    assert not gone.exists()
+
+
+@pytest.mark.parametrize("options,sentence", [
+    (["--test-rundir=/nonexistent", "-s2"], "--test-rundir=/nonexistent: there is no such directory"),
+    (["--test-rundir=/tmp"], "need --test-size"),
+    (["--test-rundir-cleanup", "-s2"], "needs --test-rundir"),
+    (["--test-pmi-clique=some", "-s2"], "expected single or none"),
+    (["--wrap=no-such-program"], "--wrap=no-such-program: there is no such program"),
+    (["--caliper-profile=x"], "this Flux has no Caliper"),
+])
+def test_options_that_make_no_sense_are_refused_in_words(build, options, sentence):
+    r = start(build, *options, "--", "true")
+    assert r.returncode != 0 and sentence in r.stderr, r
+
+
+def test_nodes_that_pmi_does_not_place_on_one_host_are_joined_by_tcp(build):
+    flux = str(build / "fluxctl" / "fluxctl")
+    for mode, scheme in (("single", "ipc://"), ("none", "tcp://")):
+        r = start(build, "-s2", f"--test-pmi-clique={mode}", "--", flux, "getattr", "tbon.endpoint")
+        assert r.stdout.startswith(scheme), r
+
+
+def test_the_second_level_of_verbosity_shows_what_pmi_says(build):
+    assert "pmi:" not in start(build, "-s2", "-v", "--", "true").stderr
+    for option in ("-vv", "--verbose=2"):
+        r = start(build, "-s2", option, "--", "true")
+        assert "flux-supervise: pmi: 1 > cmd=barrier_in" in r.stderr and "pmi: 0 < cmd=barrier_out" in r.stderr, r.stderr

@@ -183,6 +183,7 @@ def test_five_hundred_who_connect_and_say_nothing_are_dropped_after_seconds(port
 def test_a_router_without_descriptors_serves_who_is_there_and_takes_nodes_again_when_there_are_some(port):
     t, number = port
     pid, inside = t.pid(0), Client(f"{t.node(0)}/local")
+    assert inside.rpc("broker.ping").errnum == 0  # it is inside
     old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir(f"/proc/{pid}/fd")))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 4, old[1]))

@@ -119,9 +119,15 @@ int listeners_new(flux_reactor_t *r, void (*on_accept)(int fd, void *arg), void 
 {
     CLEANUP(listeners_freep) struct listeners *l = NULL;
     char **names = NULL;
-    const int n = sd_listen_fds_with_names(1, &names);
-    int rc = 0;
+    int n, rc = 0;
 
+    if (getenv("FLUX_WRAPPED")) { /* a debugger may have started us as its child */
+        char pid[16];
+
+        (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+        (void)setenv("LISTEN_PID", pid, 1);
+    }
+    n = sd_listen_fds_with_names(1, &names);
     if (n < 0)
         return n;
     l = calloc(1, sizeof(*l) + (size_t)n * sizeof(l->items[0]));

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* libzmq tells by an edge on one descriptor that something changed, and a send may swallow that
  * edge; so after each send the state is looked at before the loop sleeps (on_prepare). Connections
- * that end are seen through the socket's monitor. */
+ * that end are seen through the socket's monitor. While there are no descriptors libzmq tries to
+ * accept again and again; units and flux-supervise allow many, and a stranger keeps one for
+ * HANDSHAKE_MSEC at most. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <zmq.h>
 
 #include "broker/overlay/zsock.h"
@@ -58,23 +59,10 @@ __attribute__((visibility("default"))) int pthread_setschedparam(pthread_t threa
     return 0;
 }
 
-/* While there are no descriptors libzmq tries to accept again and again. A stranger holds one for
- * HANDSHAKE_MSEC at most, so what we may have is enough. */
-static void allow_descriptors(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 int zcontext_new(struct zcontext **ret)
 {
     struct zcontext *z = calloc(1, sizeof(*z));
 
-    allow_descriptors();
     if (!z)
         return -ENOMEM;
     z->ctx = zmq_ctx_new();
