@@ -45,7 +45,7 @@ static int run_self(const struct ending *e, char *const *argv)
 static void do_last_things(struct ending *e)
 {
     const char *path = cmdline_string(e->c, "dump", NULL);
-    char *const gc[] = { "flux", "content", "gc", NULL };
+    char *const gc[] = { "flux", "content", "gc", "--grace=0s", NULL }; /* nobody is left */
     char *const dump[] = { "flux", "dump", (char *)path, NULL };
     int status = 0;
 

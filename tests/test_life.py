@@ -157,3 +157,10 @@ def test_the_kvs_is_archived_in_the_last_moment(build, tmp_path):  # noqa: F811
     assert archive.exists(), done.stderr
     done = start(build, cmd=f"flux restore --key=old {archive} && flux kvs get old.last")
     assert done.stdout.endswith("word\n"), done.stderr
+
+
+def test_what_nobody_needs_is_removed_in_the_last_moment(build, tmp_path):  # noqa: F811
+    began = time.monotonic()
+    done = start(build, cmd="flux kvs put a=$(printf %0999d 1); flux kvs put a=$(printf %0999d 2); flux shutdown --gc")
+    assert re.search(r"removed [1-9]\d* of \d+ blobs", done.stdout), done.stderr
+    assert time.monotonic() - began < 30
