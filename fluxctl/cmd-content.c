@@ -11,7 +11,10 @@
 #include "families.h"
 
 #define STDIN_MAX (1ull << 30)
-#define IN_FLIGHT 8
+/* Requests under way: so many of blobs of up to SMALL bytes, and few of larger ones. */
+#define IN_FLIGHT       64
+#define IN_FLIGHT_LARGE 8
+#define SMALL           65536
 
 static int flags_of(const struct cmdline *c)
 {
@@ -54,7 +57,13 @@ struct window {
     flux_future_t *futures[IN_FLIGHT];
     const char *names[IN_FLIGHT];
     int first, count;
+    size_t last_size; /* of what was answered or is stored: what to expect of the next */
 };
+
+static bool window_is_full(const struct window *w)
+{
+    return w->count >= (w->last_size <= SMALL ? IN_FLIGHT : IN_FLIGHT_LARGE);
+}
 
 static int window_print_ref(struct window *w)
 {
@@ -90,8 +99,11 @@ static int store_one(flux_t *h, struct window *w, const char *data, size_t size,
 {
     flux_future_t *f;
 
-    if (w->count == IN_FLIGHT && window_print_ref(w) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
+    w->last_size = size;
+    while (window_is_full(w)) {
+        if (window_print_ref(w) != EXIT_SUCCESS)
+            return EXIT_FAILURE;
+    }
     if (!(f = flux_content_store(h, data, size, flags)))
         return complain("cannot store the blob: %s", strerror(errno));
     return window_put(w, f, NULL);
@@ -147,6 +159,7 @@ static int run_store(const struct cmdline *c)
         return complain("--chunksize: '%s' is not a number of bytes from 1 to 1G", text);
     if (!(h = client_open()))
         return EXIT_FAILURE;
+    (void)flux_attr_get(h, "content.hash"); /* known, it saves the other hash of each blob */
     return text ? store_chunks(h, chunk, flags_of(c)) : store_whole(h, flags_of(c));
 }
 
@@ -163,6 +176,7 @@ static int window_write_blob(struct window *w)
     w->count--;
     if (flux_content_load_get(f, &data, &len) < 0)
         return complain_future(f, "cannot load %s", name);
+    w->last_size = len;
     return fwrite(data, 1, len, stdout) == len ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -170,8 +184,10 @@ static int load_one(flux_t *h, struct window *w, const char *blobref, int flags)
 {
     flux_future_t *f;
 
-    if (w->count == IN_FLIGHT && window_write_blob(w) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
+    while (window_is_full(w)) {
+        if (window_write_blob(w) != EXIT_SUCCESS)
+            return EXIT_FAILURE;
+    }
     if (!(f = flux_content_load(h, blobref, flags)))
         return errno == EINVAL ? complain("'%s' is not a blobref: blake2b- or sha256- and 64 "
                                           "hexadecimal digits",
@@ -201,7 +217,7 @@ static int load_listed(flux_t *h, struct window *w, int flags)
 static int run_load(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(window_deinit) struct window w = { .first = 0 };
+    CLEANUP(window_deinit) struct window w = { .last_size = SIZE_MAX };
     int status = h ? EXIT_SUCCESS : EXIT_FAILURE;
 
     if (h && c->argc == 0)
