@@ -2,8 +2,9 @@
 /* The service UID-shell-ID: .kill for the tasks of this shell, of all shells at the leader; at the
  * leader .stdin, and what other shells tell (leader.h). For the job's user and the instance owner.
  * Registration is sent along and not waited for: the events that announce the shell travel behind
- * it. Input that the tasks have no room for stays unanswered until they have, in order, up to a
- * limit. */
+ * it. libflux repeats it after a restart of the router, if it had been answered; one that was lost
+ * on the way is repeated here, or nobody would find the job. Input that the tasks have no room for
+ * stays unanswered until they have, in order, up to a limit. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include "peers.h"
 #include "plugins.h"
 
-#define WAITING_MAX 64 /* requests */
+#define WAITING_MAX   64  /* requests */
+#define RETRY_SECONDS 0.1 /* between registrations that are lost */
 
 struct waiting {
     TAILQ_ENTRY(waiting) link;
@@ -25,6 +27,7 @@ struct shell_service {
     struct shell *shell;
     char name[48];
     flux_future_t *f; /* registration */
+    flux_watcher_t *retry;
     flux_msg_handler_t *mh[2];
     TAILQ_HEAD(, waiting) waiting;
     int nwaiting;
@@ -137,6 +140,34 @@ static int add_handler(struct shell_service *sv, int i, const char *method, flux
     return 0;
 }
 
+static void on_registered(flux_future_t *f, void *arg)
+{
+    struct shell_service *sv = arg;
+
+    if (flux_rpc_get(f, NULL) == 0)
+        return;
+    if (errno == ECONNRESET || errno == EHOSTUNREACH || errno == EPIPE || errno == ECANCELED) {
+        flux_timer_watcher_reset(sv->retry, RETRY_SECONDS, 0.);
+        flux_watcher_start(sv->retry);
+        return;
+    }
+    shell_log(sv->shell, LOG_WARNING, "the job cannot be attached to: %s",
+              flux_future_error_string(f));
+}
+
+static void service_register(struct shell_service *sv)
+{
+    flux_future_destroy(sv->f);
+    sv->f = flux_service_register(sv->shell->h, sv->name);
+    if (!sv->f || flux_future_then(sv->f, -1., on_registered, sv) < 0)
+        shell_log(sv->shell, LOG_WARNING, "the job cannot be attached to: %s", strerror(errno));
+}
+
+static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    service_register(arg);
+}
+
 static int on_shell_init(struct shell *shell, flux_error_t *error)
 {
     struct shell_service *sv;
@@ -155,9 +186,10 @@ static int on_shell_init(struct shell *shell, flux_error_t *error)
     }
     if (rc < 0 || (rc = add_handler(sv, 1, "kill", on_kill)) < 0)
         return errorx_fail(error, -rc, "out of memory");
-    sv->f = flux_service_register(shell->h, sv->name);
-    if (!sv->f)
-        shell_log(shell, LOG_WARNING, "the job cannot be attached to: %s", strerror(errno));
+    sv->retry = flux_timer_watcher_create(shell->reactor, RETRY_SECONDS, 0., on_retry, sv);
+    if (!sv->retry)
+        return errorx_fail(error, ENOMEM, "out of memory");
+    service_register(sv);
     return 0;
 }
 
@@ -176,6 +208,7 @@ static void on_shell_exit(struct shell *shell)
     }
     flux_msg_handler_destroy(sv->mh[1]);
     flux_msg_handler_destroy(sv->mh[0]);
+    flux_watcher_destroy(sv->retry);
     flux_future_destroy(sv->f);
     free(sv);
     shell->service = NULL;

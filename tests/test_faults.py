@@ -164,3 +164,18 @@ def test_twenty_random_kills_under_load_lose_and_repeat_nothing(fresh_instance, 
     assert not report.problems
     assert len(report.killed) == 20 and set(report.killed) == set(DAEMONS)
     assert len(report.load.acknowledged) >= 100 and len(report.load.kept) >= 10
+
+
+def test_a_shell_that_begins_while_the_router_dies_can_be_found_afterwards(fresh_instance, tmp_path):
+    """Its registration was on the way. Daemons call one another directly, so the job begins without a router."""
+    instance = fresh_instance
+    instance.flux("run", "true")
+    router = instance.kill_daemon("broker", signal.SIGSTOP)
+    c = Client(os.path.join(instance.rundir, "leader", "job-ingest"))
+    J = sign(jobspec(f"touch {tmp_path}/up; head -n 1", tmp_path))
+    id = c.rpc("job-ingest.submit", {"J": J, "urgency": 16, "flags": 0}).json["id"]
+    c.close()
+    wait_until("the task", (tmp_path / "up").exists)
+    os.kill(router, signal.SIGKILL)
+    r = instance.run("job", "attach", id, input="found\n", timeout=30)
+    assert r.stdout == "found\n"
