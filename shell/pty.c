@@ -4,6 +4,7 @@
  *     pty.interactive   task 0 has a terminal (default: pipes)
  *
  * What is typed and shown goes over the shell's service and is kept nowhere: it may be a password.
+ * Only what nobody has seen when the task ends goes to the output eventlog.
  * The last who attached has the terminal. A chunk that was sent and not acknowledged counts against
  * a window; when that is full, or nobody is attached, the task waits in its write. What is typed is
  * answered when the terminal has taken it. */
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 
 #include "base/errorx.h"
+#include "base/iodata.h"
 #include "option.h"
 #include "peers.h"
 #include "plugins.h"
@@ -58,6 +60,14 @@ static void check_window(struct pty *p)
         flux_watcher_stop(p->r);
 }
 
+static void keep(struct pty *p, const char *data, size_t size)
+{
+    CLEANUP(json_decrefp) json_t *o = iodata_encode("stdout", "0", data, size, false);
+
+    if (o)
+        (void)logs_event_json(p->shell->logs, LOGS_OUTPUT, "data", o);
+}
+
 /* 1: there may be more. */
 static int read_once(struct pty *p)
 {
@@ -69,7 +79,9 @@ static int read_once(struct pty *p)
     if (n <= 0)
         return -1; /* EIO: no process has it open */
     p->sent += (size_t)n;
-    if (p->client && flux_respond_raw(p->shell->h, p->client, buf, (int)n) < 0)
+    if (!p->client)
+        keep(p, buf, (size_t)n);
+    else if (flux_respond_raw(p->shell->h, p->client, buf, (int)n) < 0)
         forget(&p->client);
     return 1;
 }

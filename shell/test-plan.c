@@ -178,6 +178,24 @@ static void the_plan_says_which_tasks_are_ours(void **state)
     shell_info_deinit(&info);
 }
 
+static void a_task_for_each_node_is_one_however_many_are_counted(void **state)
+{
+    CLEANUP(json_decrefp) json_t *o = json_loads(INFO(1, 4), 0, NULL);
+    CLEANUP(freep) char *text = NULL;
+    flux_error_t error = { .text = "" };
+    struct shell_info info;
+
+    assert_int_equal(jobspec_set(o, "jobspec.attributes.system.shell.options.per-resource.type",
+                                 json_string("node")),
+                     0);
+    text = json_dumps(o, 0);
+    assert_int_equal(shell_info_parse(text, &info, &error), 0);
+    assert_int_equal(info.ntasks, 2);
+    assert_int_equal(info.nlocal, 1);
+    assert_true(idset_test(info.tasks, 1));
+    shell_info_deinit(&info);
+}
+
 static void answers_that_make_no_sense_are_refused_in_words(void **state)
 {
     static const char *const bad[] = {
@@ -209,6 +227,7 @@ int main(void)
         cmocka_unit_test(every_core_is_given_to_somebody_and_nobody_goes_without),
         cmocka_unit_test(maps_name_cpus_for_each_task_and_repeat_the_last),
         cmocka_unit_test(the_plan_says_which_tasks_are_ours),
+        cmocka_unit_test(a_task_for_each_node_is_one_however_many_are_counted),
         cmocka_unit_test(answers_that_make_no_sense_are_refused_in_words),
     };
 

@@ -249,3 +249,10 @@ def test_alloc_in_the_background_says_the_id_when_the_instance_is_there(outer):
     assert outer.say("run", "hostname", FLUX_URI=outer.say("uri", job)) == os.uname().nodename
     outer.say("cancel", job)
     outer.say("job", "wait-event", "-t30", job, "clean")
+
+
+def test_what_a_task_shows_before_anybody_is_attached_is_not_lost(outer):
+    job = outer.say("submit", "-o", "pty.interactive", "tty")
+    outer.say("job", "wait-event", "-t30", job, "clean")
+    assert outer.say("job", "attach", job).startswith("/dev/pts/")
+    assert outer.say("run", "-o", "pty.interactive", "tty").startswith("/dev/pts/")

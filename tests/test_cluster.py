@@ -200,6 +200,7 @@ def test_jobs_that_are_instances_span_nodes_down_to_the_third_level_and_leave_no
     lines = out.splitlines()
     assert sorted(lines[:4]) == [f"node{i}" for i in range(SIZE)] and lines[4:7] == ["full", "3", "2"]
     assert len(set(lines[7:9])) == 2 and lines[9] == "node[0-1]"
+    assert flux(cluster[3], "run", "-N2", "-o", "pty.interactive", "sh", "-c", "[ $FLUX_TASK_RANK = 1 ] || tty").stdout.startswith("/dev/pts/")
     job = flux(cluster[2], "batch", "-N4", "--cwd=/tmp", "--output=none", "--wrap", "flux submit -N4 sleep 1000; sleep 1000").stdout.strip()
     for node in cluster:
         wait_until("its tasks to run", lambda: "sleep 1000" in node.sh("ps -eo args").stdout)

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/jobspec.h"
 
 static const char good[] =
@@ -75,8 +76,38 @@ static void check_refused(const char *path, const char *value, const char *sente
     json_decref(o);
 }
 
+static void tasks_are_counted_by_resource_where_that_is_asked_for(void **state)
+{
+    static const struct {
+        const char *value;
+        int ntasks; /* on 3 nodes with 12 cores */
+    } cases[] = { { "{\"type\":\"node\"}", 3 },
+                  { "{\"type\":\"node\",\"count\":2}", 6 },
+                  { "{\"type\":\"core\"}", 12 } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *o = with("attributes.system.shell.options.per-resource", cases[i].value);
+        struct jobspec js;
+
+        assert_int_equal(jobspec_parse(o, &js, NULL), 0);
+        json_decref(o);
+        assert_int_equal(jobspec_ntasks(&js, 3, 12), cases[i].ntasks);
+        jobspec_deinit(&js);
+    }
+}
+
 static void refusals_name_the_wrong_key(void **state)
 {
+    static const char per[] = "attributes.system.shell.options.per-resource";
+
+    check_refused(
+        per, "{\"type\":\"gpu\"}",
+        "jobspec.attributes.system.shell.options.per-resource.type: must be node or core");
+    check_refused(per, "{\"type\":\"node\",\"count\":0}",
+                  "jobspec.attributes.system.shell.options.per-resource.count: must be a positive "
+                  "integer, not 0");
+    check_refused("attributes.system.files", "[]",
+                  "jobspec.attributes.system.files: must be an object");
     check_refused("version", "-", "jobspec.version: missing");
     check_refused("version", "2", "jobspec.version: must be 1");
     check_refused("extra", "1", "jobspec.extra: unknown key");
@@ -185,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_read),
+        cmocka_unit_test(tasks_are_counted_by_resource_where_that_is_asked_for),
         cmocka_unit_test(refusals_name_the_wrong_key),
         cmocka_unit_test(built_jobspecs_are_valid_and_say_what_was_asked),
         cmocka_unit_test(impossible_requests_are_refused_in_words),
