@@ -18,6 +18,7 @@
 #include "base/errorx.h"
 #include "base/monotime.h"
 #include "kvs/commit.h"
+#include "kvs/digest-set.h"
 #include "kvs/gc.h"
 #include "kvs/update.h"
 #include "kvs/watch.h"
@@ -41,7 +42,8 @@ struct committer {
     uint64_t epoch; /* of the cache, when it was sent */
     struct touches touches;
     struct pins pins;
-    struct strbuf sizes; /* JSON */
+    struct digest_list superseded; /* directories that changed copies were made of */
+    struct strbuf sizes;           /* JSON */
     struct strbuf blobs;
     struct strbuf scratch; /* text of one directory */
     struct committer_stats stats;
@@ -80,6 +82,7 @@ static void group_reset(struct committer *c)
 {
     touches_deinit(&c->touches);
     pins_release(&c->pins, c->k->cache);
+    digest_list_clear(&c->superseded);
     c->sizes.len = 0;
     c->blobs.len = 0;
     if (c->blobs.cap > GROUP_SIZE_MAX / 4)
@@ -284,6 +287,9 @@ static int on_sealed_dir(struct dir *d, const void *text, size_t size, void *arg
 
     if ((rc = pins_reserve(&c->pins)) < 0)
         return rc;
+    if (d->origin && memcmp(d->origin->digest, d->digest, DIGEST_SIZE) != 0 &&
+        (rc = digest_list_add(&c->superseded, d->origin->digest)) < 0)
+        return rc;
     o = objcache_put_dir(c->k->cache, d, size, &is_new);
     return group_add(c, o, is_new, text, size);
 }
@@ -432,6 +438,14 @@ static void group_announce(struct committer *c)
     strbuf_deinit(&sb);
 }
 
+/* Old versions of what changes often would push out everything else. Who still reads one, or has
+ * the same directory elsewhere, loads it again. */
+static void drop_superseded(struct committer *c)
+{
+    for (size_t i = 0; i < c->superseded.count; i++)
+        objcache_drop_one(c->k->cache, OBJ_DIR, c->superseded.items[i]);
+}
+
 static void group_succeed(struct committer *c)
 {
     struct namespaces *nss = c->k->namespaces;
@@ -447,6 +461,7 @@ static void group_succeed(struct committer *c)
         namespace_settle(nss, TAILQ_FIRST(&nss->changed));
     c->stats.batches++;
     watch_run(c->k);
+    drop_superseded(c);
     group_answer(c, 0);
 }
 

@@ -60,6 +60,7 @@ static void ents_free(struct node **ents, uint32_t n)
 struct dir *dir_unref(struct dir *d)
 {
     if (d && --d->refs == 0) {
+        dir_unref(d->origin);
         ents_free(d->ents, dir_slots(d));
         free(d);
     }
@@ -83,6 +84,10 @@ struct dir *dir_copy(const struct dir *d, uint64_t owner)
     copy->count = d->count;
     for (uint32_t i = 0; i < n; i++)
         copy->ents[i] = d->ents[i] ? node_ref(d->ents[i]) : NULL;
+    if (d->sealed)
+        copy->origin = dir_ref((struct dir *)d);
+    else if (d->origin)
+        copy->origin = dir_ref(d->origin);
     return copy;
 }
 

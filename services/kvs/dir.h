@@ -36,6 +36,7 @@ struct dir {
     uint32_t cap;
     struct node **ents; /* by name, or a slot for each bucket (NULL: empty) */
     uint8_t digest[DIGEST_SIZE];
+    struct dir *origin; /* until sealed: the sealed one that it is a changed copy of, or NULL */
 };
 
 /* How directories find the ones they refer to. */

@@ -279,6 +279,16 @@ void objcache_set_limit(struct objcache *c, size_t limit_bytes)
     shrink(c, limit_bytes);
 }
 
+void objcache_drop_one(struct objcache *c, enum obj_kind kind, const uint8_t digest[DIGEST_SIZE])
+{
+    struct obj *o = objcache_peek(c, kind, digest);
+
+    if (!o || o->pins > 0)
+        return;
+    lru_remove(c, o);
+    obj_free(c, o);
+}
+
 void objcache_drop(struct objcache *c)
 {
     shrink(c, 0);

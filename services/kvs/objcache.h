@@ -60,6 +60,8 @@ void obj_pin(struct objcache *c, struct obj *o);
 /* An object that is unpinned without having been stored is forgotten. */
 void obj_unpin(struct objcache *c, struct obj *o);
 void objcache_set_limit(struct objcache *c, size_t limit_bytes);
+/* Drops one, unless it is pinned: nobody is likely to need it again. */
+void objcache_drop_one(struct objcache *c, enum obj_kind kind, const uint8_t digest[DIGEST_SIZE]);
 void objcache_drop(struct objcache *c); /* everything that is not pinned */
 const struct objcache_stats *objcache_stats(const struct objcache *c);
 void objcache_stats_clear(struct objcache *c); /* hits, misses, evictions */

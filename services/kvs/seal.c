@@ -56,7 +56,9 @@ static int emit_dir(struct dir *d, enum digest_algorithm alg, const struct seal_
         return rc;
     digest_compute(alg, sb->data, sb->len, d->digest);
     d->sealed = true;
-    return sink->dir(d, sb->data, sb->len, sink->arg);
+    rc = sink->dir(d, sb->data, sb->len, sink->arg);
+    d->origin = dir_unref(d->origin);
+    return rc;
 }
 
 static int replace(struct node **slot, struct node *n)
@@ -116,6 +118,7 @@ static int settle_dirs(struct dir *d, size_t *total, enum digest_algorithm alg,
             continue;
         if (*total <= DIR_TEXT_MAX && may_be_inside(d, child->dir)) {
             child->dir->owner = 0;
+            child->dir->origin = dir_unref(child->dir->origin);
             continue;
         }
         if (!d->hashed)

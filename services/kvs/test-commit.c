@@ -92,6 +92,25 @@ static void test_a_value_is_stored_in_blobs_of_a_bounded_size(void **state)
     free(big);
 }
 
+static void test_old_versions_of_directories_leave_the_cache(void **state)
+{
+    const struct objcache_stats *stats = objcache_stats(fake_kvs(*state)->cache);
+    char key[32];
+    size_t before;
+
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(key, sizeof(key), "d.name%d", i);
+        assert_int_equal(fake_put(*state, "primary", key, "0"), 0);
+    }
+    before = stats->count;
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(key, sizeof(key), "d.name%d", i);
+        assert_int_equal(fake_put(*state, "primary", key, "1"), 0);
+    }
+    assert_true(stats->count <= before + 2);
+    assert_value(*state, "primary", "d.name7", "1");
+}
+
 static void test_it_survives_a_restart(void **state)
 {
     char big[5000];
@@ -798,6 +817,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_what_was_committed_can_be_read),
         T(test_a_value_is_stored_in_blobs_of_a_bounded_size),
+        T(test_old_versions_of_directories_leave_the_cache),
         T(test_it_survives_a_restart),
         T(test_nothing_is_seen_before_it_is_stored),
         T(test_those_who_come_while_one_is_stored_share_the_next),
