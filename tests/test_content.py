@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 
 import pytest
 
 from embedded import Instance, wait_until
-from rawclient import Client
+from rawclient import RESPONSE, Client, Message, encode
 
 ECONNRESET, STALE = 104, 116
 
@@ -336,3 +337,55 @@ def test_a_full_disk_refuses_writes_only_and_recovers_unaided(build, tmp_path):
             client.close()
     finally:
         subprocess.run(["umount", "-l", state], check=True)
+
+
+# --- other nodes
+
+@pytest.fixture
+def two_nodes(build, tmp_path):
+    with Instance(build, tmp_path, size=2) as instance:
+        client = Client(os.path.join(instance.node(1), "local"))
+        yield instance, client
+        client.close()
+
+
+def test_loads_of_one_blob_at_once_share_a_request_to_the_node_above(two_nodes):
+    instance, client = two_nodes
+    blob = os.urandom(1 << 20)
+    name = rpc_raw(client, "content.store", blob[:50000]).payload
+    assert client.rpc("content.dropcache").errnum == 0
+    before = client.rpc("content.stats-get").json
+    for tag in range(1000, 1020):
+        client.send(topic="content.load", payload=name, aux2=tag)
+    answers = [client.recv() for _ in range(20)]
+    assert all((m.fd_payload or m.payload) == blob[:50000] for m in answers)
+    after = client.rpc("content.stats-get").json
+    loads, joined, hits = (after[k] - before[k] for k in ("loads", "loads-joined", "cache-hits"))
+    assert loads == 1 and joined + hits == 19
+
+
+def test_what_is_not_the_blob_that_was_asked_for_is_refused(two_nodes):
+    """Somebody else answers in place of the store of rank 0."""
+    instance, client = two_nodes
+    blob = b"what was stored"
+    name = rpc_raw(client, "content.store", blob).payload
+    path = os.path.join(instance.node(0), "node", "content")
+    os.rename(path, path + ".away")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(20)
+        instance.kill_daemon("content")
+        assert client.rpc("content.dropcache").errnum == 0
+        client.send(topic="content.load", payload=name, aux2=77)
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(20)
+            m = Message(peer.recv(1 << 18))
+            while m.topic != "content.load":
+                m = Message(peer.recv(1 << 18))
+            peer.send(encode(type=RESPONSE, topic=m.topic, payload=b"what was stured", routes=m.routes, aux1=0, aux2=m.matchtag))
+            m = client.recv()
+    assert m.matchtag == 77 and m.errnum == errno.EIO and "not the blob" in m.text
+    os.rename(path + ".away", path)
+    assert client.rpc("content.stats-get").json["rejected"] == 1
