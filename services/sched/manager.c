@@ -167,6 +167,17 @@ static bool is_stale(const struct manager *m, const struct request *req)
     return true;
 }
 
+/* The job manager would take an error for the end of its present session. */
+static int pass_over(struct request *req)
+{
+    uint32_t matchtag = FLUX_MATCHTAG_NONE;
+
+    (void)flux_msg_get_matchtag(request_msg(req), &matchtag);
+    if (matchtag == FLUX_MATCHTAG_NONE)
+        return 0;
+    return request_explain(req, EAGAIN, "not of the session that job-manager.sched-ready began");
+}
+
 static int not_open(struct request *req)
 {
     return request_explain(req, EAGAIN, "the scheduler is not ready: it has not said sched-ready");
@@ -178,7 +189,7 @@ static int rpc_alloc(struct request *req, void *arg)
     int rc;
 
     if (is_stale(m, req))
-        return 0;
+        return pass_over(req);
     rc = m->open ? set_reply_to(m, req) : not_open(req);
     if (rc < 0)
         return rc;
@@ -195,7 +206,7 @@ static int rpc_alloc_batch(struct request *req, void *arg)
     int rc;
 
     if (is_stale(m, req))
-        return 0;
+        return pass_over(req);
     rc = m->open ? set_reply_to(m, req) : not_open(req);
     if (rc < 0)
         return rc;
