@@ -201,7 +201,7 @@ def test_a_store_of_a_newer_version_is_refused_with_a_sentence(stored):
     (pid,) = instance.daemon_pids("content")
     assert "has storage version 99" in instance.run("content", "store", input="y", check=False).stderr
     assert instance.daemon_pids("content") == [pid]
-    set_version(database(instance), 2)
+    set_version(database(instance), 3)
     instance.kill_daemon("content")
     assert loaded(client, blobs) == set(blobs)
 

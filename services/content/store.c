@@ -19,7 +19,8 @@
 #include "base/number.h"
 #include "content/store.h"
 
-#define STORE_VERSION        2 /* 1 knew no journal beside the file */
+/* 1 knew no journal beside the file, 2 none whose files have a head. */
+#define STORE_VERSION        3
 #define STORE_BUSY_MSEC      5000
 #define STORE_WAL_CHECKPOINT 4000 /* pages */
 /* The index of the digests is touched all over by each commit: what of it does not fit here is read
@@ -77,7 +78,7 @@ static const char *const schema =
     "CREATE TABLE roots(ns TEXT NOT NULL PRIMARY KEY, root TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE checkpoints(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "PRAGMA user_version=2;";
+    "PRAGMA user_version=3;";
 
 struct store {
     sqlite3 *db;
@@ -227,9 +228,7 @@ static int store_check_schema(struct store *st, const struct store_params *param
             return errorx_fail(error, -rc, "%s: %s", params->path, store_strerror(st));
         return 0;
     }
-    if (version == 1 && (rc = store_exec(st, "PRAGMA user_version=2")) < 0)
-        return errorx_fail(error, -rc, "%s: %s", params->path, store_strerror(st));
-    if (version != 1 && version != STORE_VERSION)
+    if (version < 0 || version > STORE_VERSION)
         return errorx_fail(error, EPROTO,
                            "%s has storage version %d, this flux-content knows %d: use the newer "
                            "one",
@@ -240,6 +239,9 @@ static int store_check_schema(struct store *st, const struct store_params *param
     if (strcmp(text, hash) != 0)
         return errorx_fail(error, EINVAL, "%s was made with content.hash = %s, not %s",
                            params->path, text, hash);
+    if (version < STORE_VERSION &&
+        (rc = store_execf(st, "PRAGMA user_version=%d", STORE_VERSION)) < 0)
+        return errorx_fail(error, -rc, "%s: %s", params->path, store_strerror(st));
     return 0;
 }
 
