@@ -347,6 +347,7 @@ class Asker:
         self.waiting = {}
         self.errnums = set()
         self.mute = set()
+        self.patience = 2
 
     def ask(self, topic, payload, flags=0):
         self.tag += 1
@@ -361,12 +362,13 @@ class Asker:
         self.take(64)
 
     def take(self, leave):
-        self.c.s.settimeout(2)
+        self.c.s.settimeout(self.patience)
         while len(self.waiting) > leave:
             try:
                 m = self.c.recv()
             except TimeoutError:
-                return  # streams, and what waits for something to happen
+                self.patience = 0.001  # streams, and what waits for something to happen: it goes on waiting
+                return
             assert m is not None, "the connection was closed"
             if m.type != EVENT:
                 topic = self.waiting.pop(m.matchtag, m.topic)
