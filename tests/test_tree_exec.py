@@ -123,7 +123,8 @@ def test_no_process_outlives_the_command_or_the_service_that_runs_it(tree, tmp_p
         wait_until("those of rank 2 to be gone", lambda: left([2]) == [])
         assert len(left([0, 1, 3])) == 6 and p.poll() is None
         p.terminate()
-    p.communicate(timeout=30)
+    _, said = p.communicate(timeout=30)
+    assert whose == "the command" or f"'sh' (process {pids[2][0]}) was ended: flux-exec(8) of that node was restarted" in said
     wait_until("all to be gone", lambda: left(range(4)) == [])
     wait_until("no record to be left", lambda: [os.listdir(f"{tree.node(r)}/procs") for r in range(4)] == [[]] * 4)
 

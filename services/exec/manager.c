@@ -210,6 +210,7 @@ struct manager *manager_free(struct manager *m)
         hello_free(m->hello);
         orphans_free(m->jobs.orphans);
         jobs_free_all(&m->jobs);
+        rexec_end(m);
         subprocesses_free(m->procs);
         closep(&m->proc_records);
         commitq_free(m->commits);

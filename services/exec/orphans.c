@@ -69,8 +69,8 @@ static void end_here(struct orphans *o, flux_jobid_t id)
 {
     struct job *job = jobs_find(o->jobs, id);
 
-    log_warning("job %" PRIu64 " ended while this node was cut off: what is left of it here is "
-                "killed",
+    log_warning("job %" PRIu64 " ended while this node was cut off: what is left of it here, if "
+                "anything, is ended",
                 id);
     if (job) {
         job->forgotten = job->canceled = true;

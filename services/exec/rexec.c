@@ -115,6 +115,18 @@ static void on_client_gone(struct request *req, void *arg)
     subprocess_close_output(sp);
 }
 
+/* The daemon ends, and its processes with it: their clients lose us. */
+void rexec_end(struct manager *m)
+{
+    struct subprocess *sp, *next;
+
+    for (sp = m->procs ? subprocesses_first(m->procs) : NULL; sp; sp = next) {
+        next = subprocesses_next(sp);
+        (void)subprocess_kill(sp, SIGKILL);
+        forget(sp);
+    }
+}
+
 /* --- the command object */
 
 static void strings_free(char ***list)
