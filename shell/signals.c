@@ -65,9 +65,14 @@ int signals_new(struct shell *shell, struct signals **ret)
     return 0;
 }
 
+/* Whoever is about to exit with a code is not ended by a signal instead. */
 struct signals *signals_free(struct signals *s)
 {
+    sigset_t all;
+
     if (s) {
+        sigfillset(&all);
+        (void)sigprocmask(SIG_BLOCK, &all, NULL);
         for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++)
             flux_watcher_destroy(s->w[i]);
         flux_watcher_destroy(s->child);
