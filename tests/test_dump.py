@@ -118,7 +118,7 @@ def test_a_value_of_100_megabytes_is_archived_and_restored_in_bounded_memory(fre
     restored = peak_of([i.fluxctl, "restore", "-q", "--key=first", where("foreign.tar")], i.environ(), stderr=subprocess.DEVNULL)
     dumped = peak_of([i.fluxctl, "dump", "-q", where("o.tar")], i.environ())
     again = peak_of([i.fluxctl, "restore", "-q", "--key=again", where("o.tar")], i.environ())
-    assert asan or max(restored, dumped, again) < 64
+    assert asan or max(restored, dumped, again) < 90
     with tarfile.open(where("o.tar")) as t:
         found = hashlib.sha256()
         f = t.extractfile("first/big/value")

@@ -12,7 +12,8 @@
 #include "service/log.h"
 #include "service/state.h"
 
-#define FINALIZE_SECONDS 10.
+#define FINALIZE_SECONDS 5.
+#define ANSWER_SECONDS   5. /* of job-manager, which may be about to start */
 
 struct shutdown_waiter {
     TAILQ_ENTRY(shutdown_waiter) entry;
@@ -74,6 +75,7 @@ static void go_on(struct shutdown *s)
 
 static void limit_in(struct shutdown *s, double seconds)
 {
+    flux_watcher_stop(s->limit);
     if (seconds <= 0)
         return;
     flux_reactor_now_update(service_reactor(s->m->svc));
@@ -127,6 +129,9 @@ static void on_jobs(flux_future_t *f, void *arg)
         go_on(s);
         return;
     }
+    if (!s->answered)
+        limit_in(s, s->cleanup_limit);
+    s->answered = true;
     name_jobs(s, ids, (size_t)running);
     flux_future_reset(f);
     if (running > 0)
@@ -166,7 +171,7 @@ static void begin_cleanup(struct shutdown *s)
         log_err("cannot have the jobs cancelled: %s", strerror(-rc));
         go_on(s);
     }
-    limit_in(s, s->cleanup_limit);
+    limit_in(s, ANSWER_SECONDS);
 }
 
 /* Nodes. */
