@@ -121,6 +121,7 @@ def test_a_drained_node_stays_drained_when_it_is_lost_and_comes_back(nodes):
 def test_the_service_may_be_killed_anywhere_and_finds_the_nodes_again(nodes, rank):
     nodes.flux("resource", "drain", "2", "x")
     nodes.kill_resource(rank)
+    nodes.wait_ranks("status", "avail", "0-1,3")  # asks the new one, and so waits until it knows all nodes
     nodes.wait_ranks("list", "free", "0-1,3")
     nodes.take_away(3)
     nodes.wait_ranks("list", "down", "2-3")
