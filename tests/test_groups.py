@@ -3,6 +3,7 @@
 node or the way to it.
 
 Seven nodes of this host in a binary tree: 0 above 1 and 2, 1 above 3 and 4, 2 above 5 and 6."""
+import contextlib
 import errno
 import json
 import os
@@ -57,6 +58,11 @@ def comes_to(watcher, members):
 
 def enter(client, name, nprocs):
     send(client, "barrier.enter", {"name": name, "nprocs": nprocs})
+
+
+def all_wait(tree, n):
+    """Rank 0 knows of all of them."""
+    wait_until(f"{n} to wait", lambda: at(tree, 0).rpc("broker.stats-get").json["barrier"]["waiting"] == n)
 
 
 def outcome(client):
@@ -125,15 +131,26 @@ def calls(tree, rank, topic):
     return at(tree, rank).rpc("broker.stats-get").json["methods"].get(topic, {"calls": 0})["calls"]
 
 
+@contextlib.contextmanager
+def held(tree, rank):
+    """Its router finds all at once what is sent to it meanwhile."""
+    pid = tree.pid(rank)
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
 def test_a_thousand_joins_at_once_cost_rank_0_few_messages(tree):
     before = calls(tree, 0, "groups.update")
     watcher = watch(tree, 0, "many.999")
-    clients = [at(tree, r) for r in range(3, SIZE) for _ in range(5)]
-    for i in range(1000):
-        send(clients[i % 20], "groups.join", {"name": f"many.{i}"})
+    comes_to(watcher, "")
+    clients = [at(tree, 3) for _ in range(20)]
+    with held(tree, 3):
+        for i in range(1000):
+            send(clients[i % 20], "groups.join", {"name": f"many.{i}"})
     assert {c.recv().errnum for c in clients for _ in range(50)} == {0}
-    comes_to(watcher, "6")
-    assert calls(tree, 0, "groups.update") - before < 300  # a message for 2 ms and child at most
+    comes_to(watcher, "3")
+    assert calls(tree, 0, "groups.update") - before < 50
     for c in clients:
         c.close()
     comes_to(watcher, "")
@@ -224,7 +241,7 @@ def test_a_participant_that_leaves_ends_the_barrier(tree):
     clients = [at(tree, r) for r in (0, 3, 4, 5)]
     for c in clients:
         enter(c, "leaving", 5)
-    calls(tree, 5, "")  # its router has handled what came before
+    all_wait(tree, 4)
     clients[3].close()
     for c in clients[:3]:
         assert outcome(c) == (errno.ECONNABORTED, "barrier leaving: a process that had entered it on rank 5 has left")
@@ -236,12 +253,12 @@ def test_a_participant_that_leaves_ends_the_barrier(tree):
 
 def test_a_thousand_entries_cost_rank_0_few_messages(tree):
     before = calls(tree, 0, "barrier.update")
-    clients = [at(tree, r) for r in range(SIZE) for _ in range(20)]
-    for _ in range(7):
-        for c in clients:
-            enter(c, "crowd", len(clients))
-        assert all_leave(clients)
-    assert calls(tree, 0, "barrier.update") - before < 250
+    clients = [at(tree, 4) for _ in range(20)]
+    with held(tree, 4):
+        for i in range(1000):
+            enter(clients[i % 20], f"crowd.{i // 20}", 20)
+    assert {outcome(c) for c in clients for _ in range(50)} == {(0, "")}
+    assert calls(tree, 0, "barrier.update") - before < 50
     assert at(tree, 0).rpc("broker.stats-get").json["barrier"]["open"] == 0
 
 
@@ -258,8 +275,15 @@ print("through")
 """
 
 
-def test_tasks_of_a_job_meet_without_a_name(tree, build):  # noqa: F811
+def loadable_library(build):  # noqa: F811
     library = build / "libflux" / "libflux-core.so"
+    if b"__asan_init" in library.read_bytes():
+        pytest.skip("Python cannot load a library with sanitizers")
+    return library
+
+
+def test_tasks_of_a_job_meet_without_a_name(tree, build):  # noqa: F811
+    library = loadable_library(build)
     assert tree.say(2, "run", "-N4", "-n8", "python3", "-c", TASK, library).split() == ["through"] * 8
 
 
@@ -269,8 +293,7 @@ def test_a_lost_node_ends_the_barrier_on_both_sides(fragile, lost):
     clients = [at(tree, r) for r in (0, 4, 3, 6)]
     for c in clients:
         enter(c, "lost", 5)
-    wait_until("rank 0 to know of all four", lambda: at(tree, 0).rpc("broker.stats-get").json["barrier"]["open"] == 1 and
-               calls(tree, 0, "barrier.update") >= 2)
+    all_wait(tree, 4)
     os.kill(tree.pid(lost), signal.SIGKILL)
     for c in clients[:2] + clients[3:]:
         errnum, text = outcome(c)

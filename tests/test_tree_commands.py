@@ -14,6 +14,7 @@ import pytest
 from embedded import wait_until
 
 from embedded import wait_until
+from test_groups import loadable_library
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import SIZE, Tree
 
@@ -205,11 +206,12 @@ for _ in range(2):
 
 
 def test_the_heartbeat_is_felt_on_every_node_and_after_its_router_has_come_back(build, tmp_path):  # noqa: F811
+    library = loadable_library(build)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "a.toml").write_text("[heartbeat]\nperiod = 0.1\n")
     with Tree(build, tmp_path, args=["-c", tmp_path / "conf"]) as t:
         def feel():
-            procs = [subprocess.Popen(["python3", "-c", SYNC, build / "libflux" / "libflux-core.so"], env=env(t, r)) for r in (0, 3, 6)]
+            procs = [subprocess.Popen(["python3", "-c", SYNC, library], env=env(t, r)) for r in (0, 3, 6)]
             return [p.wait(30) for p in procs]
         assert feel() == [0] * 3
         old = t.pid(1)

@@ -540,8 +540,13 @@ int barriers_update(struct barriers *bs, struct request *req, uint32_t rank, con
 
 json_t *barriers_stats(const struct barriers *bs)
 {
-    return json_pack("{s:I s:I s:I}", "open", (json_int_t)HASH_COUNT(bs->all), "completed",
-                     (json_int_t)bs->completed, "failed", (json_int_t)bs->failed);
+    uint64_t waiting = 0;
+
+    for (const struct barrier *b = bs->all; b; b = b->hh.next)
+        waiting += b->total;
+    return json_pack("{s:I s:I s:I s:I}", "open", (json_int_t)HASH_COUNT(bs->all), "waiting",
+                     (json_int_t)waiting, "completed", (json_int_t)bs->completed, "failed",
+                     (json_int_t)bs->failed);
 }
 
 int barriers_init(struct barriers *bs, struct router *r, flux_reactor_t *reactor)
