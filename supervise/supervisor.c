@@ -47,6 +47,7 @@ struct supervisor {
     enum phase phase;
     char *rundir;
     bool made_rundir;
+    bool follower;
     char *statedir; /* NULL: nothing is kept */
     char *logdir;
     char *notify_path;
@@ -614,6 +615,24 @@ static int make_watchers(struct supervisor *s)
     return rc;
 }
 
+/* Will the router be of a higher rank than 0, for certain? Then nobody looks into leader/. */
+static bool is_follower(const struct supervisor *s)
+{
+    const char *rank = getenv("PMI_RANK");
+    int n;
+
+    return !s->opts->confdir && getenv("PMI_FD") && rank &&
+           number_parse_int(rank, 1, INT32_MAX, &n) == 0;
+}
+
+static bool is_of_leader(const struct supervisor *s, const struct socket_unit *sock)
+{
+    const size_t len = strlen(s->rundir);
+
+    return sock->listen[0] && strncmp(sock->listen[0], s->rundir, len) == 0 &&
+           strncmp(sock->listen[0] + len, "/leader/", 8) == 0;
+}
+
 static int make_daemons(struct supervisor *s, flux_error_t *error)
 {
     struct service_unit *svc;
@@ -633,6 +652,8 @@ static int make_daemons(struct supervisor *s, flux_error_t *error)
         s->ndaemons++;
     }
     TAILQ_FOREACH (sock, &s->units->sockets, entry) {
+        if (s->follower && is_of_leader(s, sock))
+            continue;
         rc = daemon_add_socket(find_by_name(s, sock->service), sock, error);
         if (rc < 0)
             return rc;
@@ -652,6 +673,7 @@ int supervisor_new(const struct supervisor_options *opts, struct supervisor **re
     if (!s)
         return -ENOMEM;
     s->opts = opts;
+    s->follower = is_follower(s);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return errorx_fail(error, errno, "cannot become subreaper: %s", strerror(errno));
     if ((rc = make_dirs(s, error)) < 0 || (rc = make_environments(s)) < 0)

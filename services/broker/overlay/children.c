@@ -29,12 +29,16 @@ static struct child *find_by_id(struct children *cs, const uint8_t *id)
     return c;
 }
 
+static int by_rank(const void *a, const void *b)
+{
+    const uint32_t rank = *(const uint32_t *)a, other = ((const struct child *)b)->rank;
+
+    return rank < other ? -1 : rank > other;
+}
+
 struct child *children_find(struct children *cs, uint32_t rank)
 {
-    for (size_t i = 0; i < cs->count; i++)
-        if (cs->all[i].rank == rank)
-            return &cs->all[i];
-    return NULL;
+    return cs->count > 0 ? bsearch(&rank, cs->all, cs->count, sizeof(*cs->all), by_rank) : NULL;
 }
 
 /* --- the end of a session */
