@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "imp/exit-codes.h"
 #include "unit.h"
 
 #define PRIVATE_ADDRESS "unix:path=/run/systemd/private"
@@ -141,31 +142,6 @@ static int wait_job(sd_bus *bus, struct wait_for_job *w)
     return 0;
 }
 
-/* Whatever the shell exits with is how the tasks ended, which is no failure of the unit: only a
- * shell that is killed, or does not end in time, is told to the administrator. */
-static int append_exit_codes(sd_bus_message *m)
-{
-    int32_t codes[255];
-    int rc;
-
-    for (int32_t i = 0; i < 255; i++)
-        codes[i] = i + 1;
-    rc = sd_bus_message_open_container(m, 'r', "sv");
-    if (rc >= 0)
-        rc = sd_bus_message_append(m, "s", "SuccessExitStatus");
-    if (rc >= 0)
-        rc = sd_bus_message_open_container(m, 'v', "(aiai)");
-    if (rc >= 0)
-        rc = sd_bus_message_open_container(m, 'r', "aiai");
-    if (rc >= 0)
-        rc = sd_bus_message_append_array(m, 'i', codes, sizeof(codes));
-    if (rc >= 0)
-        rc = sd_bus_message_append_array(m, 'i', NULL, 0); /* signals */
-    for (int i = 0; i < 3 && rc >= 0; i++)
-        rc = sd_bus_message_close_container(m);
-    return rc;
-}
-
 static int append_properties(sd_bus_message *m, const struct imp_request *req)
 {
     char id[24], user[16], env_uri[IMP_URI_MAX + 16], env_id[40];
@@ -196,7 +172,7 @@ static int append_properties(sd_bus_message *m, const struct imp_request *req)
         rc = sd_bus_message_append(m, "(sv)(sv)", "LogLevelMax", "i", LOG_NOTICE, "SyslogLevel",
                                    "i", LOG_NOTICE);
     if (rc >= 0)
-        rc = append_exit_codes(m);
+        rc = unit_append_exit_codes(m);
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, SHELL, 2, "flux-shell", id,
                                    0);

@@ -17,6 +17,7 @@
 
 #include "base/errorx.h"
 #include "base/list.h"
+#include "imp/exit-codes.h"
 #include "launch_impl.h"
 #include "service/log.h"
 
@@ -212,31 +213,6 @@ static int on_start_reply(sd_bus_message *m, void *arg, sd_bus_error *error)
     return 0;
 }
 
-/* Whatever the shell exits with is how the tasks ended, which is no failure of the unit: only a
- * shell that is killed, or does not end in time, is told to the administrator. */
-static int append_exit_codes(sd_bus_message *m)
-{
-    int32_t codes[255];
-    int rc;
-
-    for (int32_t i = 0; i < 255; i++)
-        codes[i] = i + 1;
-    rc = sd_bus_message_open_container(m, 'r', "sv");
-    if (rc >= 0)
-        rc = sd_bus_message_append(m, "s", "SuccessExitStatus");
-    if (rc >= 0)
-        rc = sd_bus_message_open_container(m, 'v', "(aiai)");
-    if (rc >= 0)
-        rc = sd_bus_message_open_container(m, 'r', "aiai");
-    if (rc >= 0)
-        rc = sd_bus_message_append_array(m, 'i', codes, sizeof(codes));
-    if (rc >= 0)
-        rc = sd_bus_message_append_array(m, 'i', NULL, 0); /* signals */
-    for (int i = 0; i < 3 && rc >= 0; i++)
-        rc = sd_bus_message_close_container(m);
-    return rc;
-}
-
 static int append_properties(sd_bus_message *m, const struct launch *p, const char *shell)
 {
     CLEANUP(freep) char *uri = NULL;
@@ -262,7 +238,7 @@ static int append_properties(sd_bus_message *m, const struct launch *p, const ch
         rc = sd_bus_message_append(m, "(sv)(sv)", "LogLevelMax", "i", LOG_NOTICE, "SyslogLevel",
                                    "i", LOG_NOTICE);
     if (rc >= 0)
-        rc = append_exit_codes(m);
+        rc = unit_append_exit_codes(m);
     if (rc >= 0)
         rc = sd_bus_message_append(m, "(sv)", "ExecStart", "a(sasb)", 1, shell, 2, "flux-shell", id,
                                    0);
