@@ -17,7 +17,7 @@ def where(tmp_path):
 def keys(i, key="."):
     """KEY = VALUE lines below a key, without what daemons write."""
     cut = 0 if key == "." else len(key) + 1
-    return [l[cut:] for l in i.flux("kvs", "dir", "-R", "-w0", key).splitlines() if not l[cut:].startswith("job-state")]
+    return [l[cut:] for l in i.flux("kvs", "dir", "-R", "-w0", key).splitlines() if not l[cut:].startswith(("admin.", "job-state"))]
 
 
 def fill(i):
