@@ -155,7 +155,7 @@ static void run_watch(flux_t *h, const char *name, long count)
     t0 = bench_now();
     for (long i = 0; i < count; i++) {
         flux_kvs_txn_t *txn = flux_kvs_txn_create();
-        flux_future_t *f;
+        flux_future_t *f = NULL;
         char key[64];
 
         (void)snprintf(key, sizeof(key), "bench.watched.%ld.value", i * 7919 % WATCHES);
