@@ -27,26 +27,32 @@ reconcile-delay = "2s"
 """
 
 
-@pytest.fixture(scope="module")
-def cluster(build, tmp_path_factory):
-    staged = stage(build, tmp_path_factory.mktemp("staged"))
+@contextlib.contextmanager
+def booted(build, staged, size):
+    stage(build, staged)
     etc = staged / "etc" / "flux" / "system"
     (etc / "conf.d").mkdir(parents=True, exist_ok=True)
-    (etc / "conf.d" / "bootstrap.toml").write_text(BOOTSTRAP)
+    (etc / "conf.d" / "bootstrap.toml").write_text(BOOTSTRAP.replace("0-3", f"0-{size - 1}"))
     subprocess.run([build / "fluxctl" / "fluxctl", "keygen", etc / "curve.cert"], check=True)
     with contextlib.ExitStack() as stack:
         net = stack.enter_context(Network())
         nodes = []
-        for i in range(SIZE):
+        for i in range(size):
             node = Node(staged, f"node{i}")
             node.network, node.index = net, i
             nodes.append(stack.enter_context(node))
-            hosts = "\\n".join(f"{net.address(k)} node{k}" for k in range(SIZE))
+            hosts = "\\n".join(f"{net.address(k)} node{k}" for k in range(size))
             node.sh(f"printf '{hosts}\\n' >> /etc/hosts; systemd-sysusers; systemd-tmpfiles --create; "
                     "chown flux /etc/flux/system/curve.cert; systemctl daemon-reload")
         for node in nodes:
             node.run("systemctl", "start", "flux.target")
-        wait_until("all nodes to join", lambda: summary(nodes[0]) == "full")
+        wait_until("all nodes to join", lambda: summary(nodes[0]) == "full", timeout=60)
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def cluster(build, tmp_path_factory):
+    with booted(build, tmp_path_factory.mktemp("staged"), SIZE) as nodes:
         yield nodes
 
 

@@ -13,6 +13,7 @@ import time
 import pytest
 from embedded import wait_until
 from rawclient import Client
+from soak_checks import is_sanitized
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
 from test_tree_config import configure, free_ports
@@ -157,7 +158,7 @@ def test_garbage_ten_thousand_times_costs_bounded_memory_and_disturbs_nobody(por
     wait_until("all to be forgotten", lambda: fds(pid) < 60)
     after = rss(pid)
     print(f"{count} connections in {seconds:.1f} s, slowest command meanwhile {slowest * 1000:.0f} ms, memory {before} -> {after} KiB")
-    assert after < before * 1.1 + 2048
+    assert is_sanitized(t) or after < before * 1.1 + 2048
     assert slowest < 2
     assert t.pid(0) == pid and t.say(0, "overlay", "status", "-s") == "full"
     assert "lost" not in t.say(0, "dmesg")

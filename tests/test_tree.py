@@ -12,6 +12,7 @@ import pytest
 
 from embedded import Instance, wait_until
 from rawclient import EVENT, RESPONSE, Client, memfd
+from soak_checks import is_sanitized
 from test_hostile import build  # noqa: F401  (a fixture)
 
 SIZE = 7
@@ -109,7 +110,7 @@ def test_a_hundred_megabytes_cross_the_tree_while_others_talk(build, tree):
             slowest, count = max(slowest, time.monotonic() - began), count + 1
         print(f"{sender.stdout.read().strip()} s there and back; slowest of {count} requests of others {slowest * 1000:.0f} ms")
         assert sender.returncode == 0 and count > 5 and slowest < 2
-        assert all(peak(r) < b + 32 * 1024 for r, b in zip((0, 1, 3), before))
+        assert is_sanitized(tree) or all(peak(r) < b + 32 * 1024 for r, b in zip((0, 1, 3), before))
         c.close()
         sender.stdout.close()
         server.kill()
