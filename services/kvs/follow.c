@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* kvs.follow: a stream that begins with the root and then says nothing: while it is open the
  * commits are announced by an event, one for all followers, sent down the tree. That it ends tells
- * a follower that events may have been missed. Without followers nothing is made or sent. */
+ * a follower that events may have been missed. Without followers nothing is made or sent. After a
+ * restart in good order the next process begins it again, which says the root again. */
 #include <errno.h>
 #include "kvs/follow.h"
 #include "service/log.h"

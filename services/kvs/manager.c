@@ -97,7 +97,7 @@ static const struct rpc_method methods[] = {
       .fn = rpc_namespace_list },
     { .topic = "kvs.follow",
       .roles = ROLE_OWNER,
-      .flags = RPC_METHOD_STREAMING | RPC_METHOD_SESSION,
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_RESUME,
       .fn = rpc_follow },
     { .topic = "kvs.gc", .roles = ROLE_OWNER, .in = "grace?:n", .fn = rpc_gc },
     { .topic = "kvs.hold",
