@@ -72,6 +72,8 @@ static void give_up(struct parent *p, const char *why)
     p->delay = p->delay * 2 > DELAY_MAX ? DELAY_MAX : p->delay * 2;
 }
 
+static bool on_ready(struct zsock *s, void *arg);
+
 static void on_disconnect(struct zsock *s, bool failed, void *arg)
 {
     struct parent *p = arg;
@@ -81,6 +83,9 @@ static void on_disconnect(struct zsock *s, bool failed, void *arg)
         log_warning("%s, which should be the parent %s (rank %u), does not accept our key or is no "
                     "router of this instance",
                     p->uri, p->host, p->rank);
+    /* What came before the end may not have been read yet. */
+    while (!failed && p->state == PARENT_ONLINE && on_ready(s, p))
+        ;
     give_up(p, failed ? "the key was not accepted" : "the connection ended");
 }
 
