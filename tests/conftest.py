@@ -3,12 +3,14 @@
 node with the tree installed. What a fixture starts it stops."""
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests"))
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) is not for what the tests start
 BUILD = pathlib.Path(os.environ.get("FLUX_BUILD", TOP / "build"))
 
 

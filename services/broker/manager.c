@@ -116,7 +116,7 @@ static void tell_daemons(struct manager *m)
 
     if (msg && flux_msg_set_topic(msg, SERVICE_GOODBYE) == 0)
         HASH_ITER (hh, m->router.clients.by_name, c, tmp)
-            if ((c->announced || c->ntargets > 0) && client_is_local(c))
+            if (c->kind == CLIENT_ACCEPTED && (c->announced || c->ntargets > 0))
                 (void)client_send(c, msg);
     flux_msg_destroy(msg);
 }

@@ -16,6 +16,7 @@
 #include "launch_impl.h"
 #include "proc.h"
 #include "service/log.h"
+#include "tmpdir.h"
 
 static const struct launch_backend *const backends[] = { &launch_spawn, &launch_user_unit,
                                                          &launch_imp };
@@ -161,6 +162,8 @@ static void on_pidfd(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         status = collect_child(p);
     else
         (void)launch_signal_all(p, false, SIGKILL);
+    if (status < 0 || WIFSIGNALED(status))
+        tmpdir_remove(p->l->rundir, p->id);
     p->l->events.on_exited(p->arg, status);
 }
 
@@ -334,5 +337,6 @@ int launcher_purge(struct launcher *l, flux_jobid_t id)
     const int rc = launcher_sweep(l, id);
 
     (void)record_remove(l->records, id);
+    tmpdir_remove(l->rundir, id);
     return rc;
 }
