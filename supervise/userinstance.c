@@ -268,6 +268,8 @@ static int run_command(const struct instance *in, char *const *argv)
             return complain("cannot wait for %s: %s", argv[0], strerror(errno));
     }
     child_pid = 0;
+    (void)signal(SIGTERM, SIG_IGN); /* it ends anyway, and what is still to be done is not to be */
+    (void)signal(SIGHUP, SIG_IGN);  /* interrupted: the router's unit sends SIGHUP as it ends */
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
