@@ -13,6 +13,7 @@
 #include "service/state.h"
 
 #define FINALIZE_SECONDS 5.
+#define MUTE_SECONDS     1. /* if others did not answer either */
 #define ANSWER_SECONDS   5. /* of job-manager, which may be about to start */
 
 struct shutdown_waiter {
@@ -229,7 +230,7 @@ static void begin_finalize(struct shutdown *s)
     if (!s->finish || flux_future_then(s->finish, -1., on_finish, s) < 0)
         go_on(s);
     if (!is_held(s))
-        limit_in(s, FINALIZE_SECONDS);
+        limit_in(s, s->mute ? MUTE_SECONDS : FINALIZE_SECONDS);
 }
 
 /* This node. */
@@ -286,6 +287,7 @@ static void on_limit(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 
     switch (s->m->state.now) {
     case STATE_CLEANUP:
+        s->mute = !s->answered;
         say(s, LOG_WARNING, "not waiting any longer for jobs: %s",
             s->busy[0] ? s->busy : "job-manager does not answer");
         enter(s, STATE_SHUTDOWN, "broker.cleanup-timeout");

@@ -29,6 +29,7 @@ struct shutdown {
     flux_t *h;                            /* rank 0: as a client of ourselves */
     flux_future_t *start;                 /* the KVS is told of the beginning */
     flux_future_t *jobs;                  /* nothing is started while it lives */
+    bool mute;                            /* it should have, and has not */
     bool answered;                        /* job-manager has */
     flux_future_t *finish;                /* and of the end */
     flux_watcher_t *limit;                /* of the state */
