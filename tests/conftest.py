@@ -10,7 +10,9 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests"))
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) is not for what the tests start
+# Whoever runs the tests in the background may have these ignored: that is not for what the tests start.
+for sig, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGQUIT, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    signal.signal(sig, handler)
 BUILD = pathlib.Path(os.environ.get("FLUX_BUILD", TOP / "build"))
 
 
