@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Who belongs to a group is known by the mark that its leader was given (proc.h), so a number that
  * came to mean another group harms nobody; what left the group on purpose is spared, as it is when
- * flux-exec ends in good order. A group that could not be marked is killed if its leader is there.
+ * flux-exec ends in good order. A group whose leader is there needs no mark.
  */
 #include <fcntl.h>
 #include <signal.h>

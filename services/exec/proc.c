@@ -286,9 +286,20 @@ int proc_signal_job(const struct proc_job *job, int signum)
     return count;
 }
 
+static bool has_leader(const struct scan *scan, pid_t leader, uint64_t starttime)
+{
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->list[i].pid == leader && scan->list[i].st.starttime == starttime)
+            return true;
+    return false;
+}
+
+/* What the leader forked before it was marked has no mark. While the leader is there its number
+ * means no other group, nor does it afterwards until the last of the group has gone. */
 int proc_kill_group(pid_t leader, uint64_t starttime)
 {
     const struct proc_job job = { .mark = proc_mark(leader, starttime) };
+    bool known = false;
     int total = 0;
 
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -297,11 +308,11 @@ int proc_kill_group(pid_t leader, uint64_t starttime)
 
         if (rc < 0)
             return rc;
+        known = known || has_leader(&scan, leader, starttime);
         for (size_t i = 0; i < scan.n; i++) {
             const struct seen *p = &scan.list[i];
 
-            if (p->st.pgrp == leader &&
-                (is_marked(&job, p->pid) || (p->pid == leader && p->st.starttime == starttime)) &&
+            if (p->st.pgrp == leader && (known || is_marked(&job, p->pid)) &&
                 signal_pid(p, SIGKILL) == 0)
                 count++;
         }
