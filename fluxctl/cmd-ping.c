@@ -5,12 +5,19 @@
 #include <string.h>
 
 #include "base/jsonx.h"
+#include "base/list.h"
 #include "base/monotime.h"
 #include "base/number.h"
 #include "client.h"
 #include "families.h"
 
 #define WINDOW 64
+
+/* A request that is not answered; it goes with its future. */
+struct unanswered {
+    LIST_ENTRY(unanswered) entry;
+    flux_future_t *f;
+};
 
 struct ping {
     flux_t *h;
@@ -24,6 +31,7 @@ struct ping {
     double interval;
     int count; /* 0: no end */
     int sent, answered;
+    LIST_HEAD(, unanswered) unanswered;
     bool userid;
     int status;
 };
@@ -73,12 +81,34 @@ static void on_answer(flux_future_t *f, void *arg)
         flux_reactor_stop(p->reactor);
 }
 
+static void forget(void *arg)
+{
+    struct unanswered *u = arg;
+
+    LIST_REMOVE(u, entry);
+    free(u);
+}
+
+static int remember(struct ping *p, flux_future_t *f)
+{
+    struct unanswered *u = calloc(1, sizeof(*u));
+
+    if (!u)
+        return -1;
+    u->f = f;
+    LIST_INSERT_HEAD(&p->unanswered, u, entry);
+    if (flux_future_aux_set(f, NULL, u, forget) == 0)
+        return 0;
+    forget(u);
+    return -1;
+}
+
 static int send_one(struct ping *p)
 {
     flux_future_t *f = flux_rpc_pack(p->h, p->topic, p->nodeid, 0, "{s:i s:I s:s}", "seq", p->sent,
                                      "sent_usec", (json_int_t)monotime_usec(), "pad", p->pad);
 
-    if (!f || flux_future_then(f, -1., on_answer, p) < 0) {
+    if (!f || flux_future_then(f, -1., on_answer, p) < 0 || remember(p, f) < 0) {
         p->status = complain_future(f, "%s", p->target);
         flux_future_destroy(f);
         return -1;
@@ -186,6 +216,8 @@ static int run_ping(const struct cmdline *c)
     if ((p.h = client_open()))
         status = run_pings(&p, batch);
     flux_watcher_destroy(p.timer);
+    while (!LIST_EMPTY(&p.unanswered))
+        flux_future_destroy(LIST_FIRST(&p.unanswered)->f);
     flux_close(p.h);
     free(p.pad);
     return status;
