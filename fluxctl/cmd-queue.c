@@ -171,6 +171,15 @@ static struct value field_get(const char *field, void *arg)
     return (struct value){ .type = VALUE_INTEGER, .integer = (int64_t)count_of(o, field) };
 }
 
+static int print_list_json(const json_t *queue)
+{
+    CLEANUP(json_decrefp) json_t *list = json_pack("[O]", queue);
+
+    (void)json_dumpf(list, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+    putchar('\n');
+    return EXIT_SUCCESS;
+}
+
 static int run_list(const struct cmdline *c)
 {
     static const struct format_user user = { .tool = "queue",
@@ -190,6 +199,8 @@ static int run_list(const struct cmdline *c)
         return EXIT_FAILURE;
     (void)json_object_set_new(
         o, "pending", json_integer((json_int_t)(count_of(o, "active") - count_of(o, "running"))));
+    if (cmdline_has(c, "json"))
+        return print_list_json(o);
     source.arg = o;
     if (!cmdline_has(c, "no-header"))
         format_print_heading(f, &source, stdout);
@@ -259,6 +270,7 @@ static const struct option list_options[] = {
     { 'q', "queue", "NAME", "This queue (there is only one, without a name)" },
     { 'n', "no-header", NULL, "No line of headings" },
     { 'o', "format", "FORMAT", "Output format, or the name of one; help lists them" },
+    { 0, "json", NULL, "As JSON: an array of the queues" },
     { 0 },
 };
 static const struct option wait_options[] = {

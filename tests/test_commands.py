@@ -109,6 +109,8 @@ def test_queue_list_has_a_line_for_the_only_queue(fresh_instance):
     assert [l.split() for l in i.flux("queue", "list").splitlines()] == [
         ["QUEUE", "SUBMIT", "SCHEDULE", "PENDING", "RUNNING", "ACTIVE"], ["-", "enabled", "stopped", "1", "0", "1"]]
     assert i.flux("queue", "list", "-n", "-o", "{scheduling.reason}/{submission.reason:h}") == "repair/-" and i.flux("queue", "list", "-no", "long").split()[-1] == "repair"
+    (queue,) = json.loads(i.flux("queue", "list", "--json"))
+    assert queue["start"] is False and queue["stop_reason"] == "repair" and queue["pending"] == 1
     assert i.flux("queue", "list", "-o", "help").splitlines()[0].split()[0] == "default"
     assert i.flux("queue", "enable", "-a", "-v").splitlines()[-1] == "0 running jobs"
 
