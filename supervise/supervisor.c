@@ -27,6 +27,7 @@
 #include "supervise/control.h"
 #include "supervise/daemon.h"
 #include "supervise/leave.h"
+#include "supervise/place.h"
 #include "supervise/rundir.h"
 #include "supervise/sockets.h"
 #include "supervise/strays.h"
@@ -66,6 +67,7 @@ struct supervisor {
     struct daemon_common common;
     size_t ndaemons;
     struct daemon **daemons;
+    char **argv; /* of the program; NULL: none */
     pid_t program;
     bool own_group; /* of the program */
     int status;
@@ -206,7 +208,7 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
         arm(s, program_grace());
         return;
     }
-    if (s->opts->argv && s->phase != PHASE_LEAVE) /* else it ends as it was told */
+    if (s->argv && s->phase != PHASE_LEAVE) /* else it ends as it was told */
         s->status = 128 + sig;
     if (!wait)
         stop(s);
@@ -221,7 +223,7 @@ static void on_passed(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 
     if (s->program > 0 && s->own_group)
         (void)kill(sig == SIGINT || sig == SIGQUIT ? -s->program : s->program, sig);
-    else if (s->phase == PHASE_BOOT && s->opts->argv && (sig == SIGINT || sig == SIGQUIT))
+    else if (s->phase == PHASE_BOOT && s->argv && (sig == SIGINT || sig == SIGQUIT))
         on_signal(r, w, revents, arg);
 }
 
@@ -232,16 +234,18 @@ static void run_program(struct supervisor *s)
     int rc;
 
     s->phase = PHASE_PROGRAM;
-    if (!s->opts->argv)
+    if (place_is_follower(s->rundir))
+        s->argv = NULL; /* the program runs on the first node */
+    if (!s->argv)
         return; /* until the router ends */
     rc = announce_begin(s->r, s->rundir, &s->announce);
     if (rc < 0)
         log_warning("the enclosing instance cannot be told where this one is: %s", strerror(-rc));
     s->own_group = getenv("FLUX_ENCLOSING_ID") && !isatty(STDIN_FILENO);
-    rc = spawn_program(s->opts->argv, s->program_env, s->own_group);
+    rc = spawn_program(s->argv, s->program_env, s->own_group);
     if (rc < 0) {
         s->status = EXIT_FAILURE;
-        errorx_set(s->error, "cannot start %s: %s", s->opts->argv[0], strerror(-rc));
+        errorx_set(s->error, "cannot start %s: %s", s->argv[0], strerror(-rc));
         stop(s);
         return;
     }
@@ -673,6 +677,7 @@ int supervisor_new(const struct supervisor_options *opts, struct supervisor **re
     if (!s)
         return -ENOMEM;
     s->opts = opts;
+    s->argv = opts->argv;
     s->follower = is_follower(s);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return errorx_fail(error, errno, "cannot become subreaper: %s", strerror(errno));
