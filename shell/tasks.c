@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/exitcode.h"
 #include "base/errorx.h"
 #include "base/number.h"
 #include "exits.h"
@@ -128,7 +129,7 @@ static void log_task_exit(struct shell *shell, const struct task_exit *x)
 
 void shell_note_exit_code(struct shell *shell, int exit_code)
 {
-    if (exit_code > shell->exit_code)
+    if (exitcode_is_worse(exit_code, shell->exit_code))
         shell->exit_code = exit_code;
 }
 

@@ -5,7 +5,9 @@
  * back it asks itself (orphans.c). Invariant: a part has a stream, or a retry under way, or has
  * ended. */
 #include <string.h>
+#include <sys/wait.h>
 
+#include "base/exitcode.h"
 #include "base/monotime.h"
 #include "job.h"
 #include "parts.h"
@@ -204,13 +206,21 @@ bool parts_lost(const struct parts *p, uint32_t rank)
     return false;
 }
 
+/* Wait statuses: exit codes count more than signals. */
+static bool is_worse(int status, int than)
+{
+    if (WIFEXITED(status) && WIFEXITED(than))
+        return exitcode_is_worse(WEXITSTATUS(status), WEXITSTATUS(than));
+    return status > than;
+}
+
 bool parts_status(const struct parts *p, int *ret_status)
 {
     bool known = true;
 
     for (size_t i = 0; i < p->count; i++) {
         known = known && p->all[i].has_status;
-        if (p->all[i].has_status && p->all[i].status > *ret_status)
+        if (p->all[i].has_status && is_worse(p->all[i].status, *ret_status))
             *ret_status = p->all[i].status;
     }
     return known;
