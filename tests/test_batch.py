@@ -210,29 +210,32 @@ def test_a_signal_before_the_time_limit_reaches_the_script_and_the_limit_ends_it
 
 
 def type_into(command, env, lines):
-    """Run a command with a terminal of its own; each line is typed when the text before it has been shown."""
+    """Run a command with a terminal of its own; each line is typed when the text before it has been shown,
+    and after what was waited for before."""
     pid, fd = pty.fork()
     if pid == 0:
         os.execve(command[0], command, env)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
-    out, end = b"", time.monotonic() + 30
+    out, seen, end = b"", 0, time.monotonic() + 30
     while time.monotonic() < end:
         if select.select([fd], [], [], 1)[0]:
             try:
                 out += os.read(fd, 4096)
             except OSError:
                 break
-        if lines and lines[0][0] in out:
+        while lines and (at := out.find(lines[0][0], seen)) >= 0:
+            seen = at + len(lines[0][0])
             os.write(fd, lines.pop(0)[1])
-    assert time.monotonic() < end, out
+    assert time.monotonic() < end, repr(out[-800:])
     return out.decode().replace("\r", ""), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_alloc_gives_a_terminal_with_job_control_and_its_size(outer):
     env = {**outer.env, "PS1": "at your service$ ", "TERM": "dumb"}
     out, status = type_into([outer.instance.fluxctl, "alloc", "-n1", "bash", "--norc"], env, [
-        (b"service$ ", b"tty; stty size; flux getattr instance-level\n"), (b"\n1\r\n", b"sleep 1000\n"),
-        (b"sleep 1000\r\n", b"\x03"), (b"^C", b"echo alive; exit 3\n")])
+        (b"service$ ", b"tty; stty size; flux getattr instance-level\n"), (b"\n1\r\n", b""),
+        (b"service$ ", b"sh -c 'echo asleep; exec sleep 1000'\n"), (b"\nasleep\r\n", b"\x03"), (b"^C", b""),
+        (b"service$ ", b"echo alive; exit 3\n")])
     assert "/dev/pts/" in out and "\n33 101\n1\n" in out and "\nalive\n" in out and status == 3
 
 

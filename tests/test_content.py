@@ -5,10 +5,12 @@ import errno
 import hashlib
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -364,6 +366,25 @@ def test_loads_of_one_blob_at_once_share_a_request_to_the_node_above(two_nodes):
     assert loads == 1 and joined + hits == 19
 
 
+def asked_by(listener, client, request):
+    """Somebody who connects to the listener passes the client's request on: the socket it came by, and what came.
+    A request that still met the killed service is answered with ECONNRESET and sent again."""
+    client.send(**request)
+    peers, end = [], time.monotonic() + 20
+    while time.monotonic() < end:
+        for s in select.select([listener, client.s, *peers], [], [], 1)[0]:
+            if s is listener:
+                peers.append(listener.accept()[0])
+            elif s is client.s:
+                assert client.recv().errnum == ECONNRESET
+                client.send(**request)
+            elif not (data := s.recv(1 << 18)):
+                peers.remove(s)
+            elif (m := Message(data)).topic == request["topic"]:
+                return s, m
+    raise TimeoutError(f"nobody passed on {request}")
+
+
 def test_what_is_not_the_blob_that_was_asked_for_is_refused(two_nodes):
     """Somebody else answers in place of the store of rank 0."""
     instance, client = two_nodes
@@ -377,15 +398,10 @@ def test_what_is_not_the_blob_that_was_asked_for_is_refused(two_nodes):
         listener.settimeout(20)
         instance.kill_daemon("content")
         assert client.rpc("content.dropcache").errnum == 0
-        client.send(topic="content.load", payload=name, aux2=77)
-        peer, _ = listener.accept()
-        with peer:
-            peer.settimeout(20)
-            m = Message(peer.recv(1 << 18))
-            while m.topic != "content.load":
-                m = Message(peer.recv(1 << 18))
-            peer.send(encode(type=RESPONSE, topic=m.topic, payload=b"what was stured", routes=m.routes, aux1=0, aux2=m.matchtag))
-            m = client.recv()
+        peer, m = asked_by(listener, client, {"topic": "content.load", "payload": name, "aux2": 77})
+        peer.send(encode(type=RESPONSE, topic=m.topic, payload=b"what was stured", routes=m.routes, aux1=0, aux2=m.matchtag))
+        m = client.recv()
+        peer.close()
     assert m.matchtag == 77 and m.errnum == errno.EIO and "not the blob" in m.text
     os.rename(path + ".away", path)
     assert client.rpc("content.stats-get").json["rejected"] == 1
