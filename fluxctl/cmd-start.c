@@ -218,10 +218,23 @@ static bool user_manager_present(void)
     return stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == geteuid();
 }
 
+/* What somebody else has launched is his to account for and to end; and PMI does not reach a unit.
+ */
+static bool is_launched(void)
+{
+    static const char *const names[] = { "FLUX_URI", "PMI_FD", "PMI_LIBRARY", "PMI_RANK",
+                                         "SLURM_JOB_ID" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (getenv(names[i]))
+            return true;
+    return false;
+}
+
 static bool use_user_manager(const struct cmdline *c)
 {
     return !cmdline_has(c, "embedded") && !cmdline_has(c, "rundir") &&
-           !cmdline_has(c, "test-size") && !cmdline_has(c, "wrap") && !getenv("FLUX_URI") &&
+           !cmdline_has(c, "test-size") && !cmdline_has(c, "wrap") && !is_launched() &&
            user_manager_present();
 }
 

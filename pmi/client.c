@@ -4,10 +4,12 @@
 #include "pmi/client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/errorx.h"
+#include "base/number.h"
 #include "pmi/client-backend.h"
 
 static bool in_slurm_step(void)
@@ -15,48 +17,78 @@ static bool in_slurm_step(void)
     return getenv("SLURM_PROCID") && (getenv("SLURM_STEP_ID") || getenv("SLURM_STEPID"));
 }
 
-/* Is there nobody else, so that a missing library does no harm? */
-static bool is_single(void)
+/* How many processes whoever started us says that there are; 0: it does not say. */
+static int count_processes(void)
 {
     const char *names[] = { "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS" };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         const char *value = getenv(names[i]);
+        int n;
 
-        if (value)
-            return strcmp(value, "1") == 0;
+        if (value && number_parse_int(value, 1, INT_MAX, &n) == 0)
+            return n;
     }
-    return true;
+    return 0;
 }
 
+/* A library that finds no server may say that it is alone, as Slurm's PMI-2 does without
+ * srun --mpi=pmi2. -ENOENT: no such library; other errors: it is of no use. */
 static int try_library(struct pmi_client *c, const char *path, flux_error_t *error)
 {
+    const int expected = count_processes();
+    int rc;
+
     (void)snprintf(c->how, sizeof(c->how), "%s", path);
-    return pmi_client_library_init(c, path, error);
+    rc = pmi_client_library_init(c, path, error);
+    if (rc < 0 || c->size > 1 || expected <= 1)
+        return rc;
+    c->backend->free(c->impl);
+    c->impl = NULL;
+    return errorx_fail(error, EPROTO, "it says that we are alone, not %d", expected);
+}
+
+/* The one to be named is the one that was there. */
+static int try_libraries(struct pmi_client *c, flux_error_t *error)
+{
+    static const char *const libraries[] = { "libpmi2.so.0", "libpmi2.so", "libpmi.so.0",
+                                             "libpmi.so" };
+    int found = -ENOENT;
+
+    for (size_t i = 0; i < ARRAY_SIZE(libraries); i++) {
+        flux_error_t e = { "" };
+        const int rc = try_library(c, libraries[i], &e);
+
+        if (rc == 0)
+            return 0;
+        if (rc != -ENOENT || found == -ENOENT)
+            errorx_set(error, "%s%s%s", rc == -ENOENT ? "" : libraries[i],
+                       rc == -ENOENT ? "" : ": ", e.text);
+        if (rc != -ENOENT)
+            found = rc;
+    }
+    return found;
 }
 
 static int init_library(struct pmi_client *c, flux_error_t *error)
 {
-    static const char *const libraries[] = { "libpmi2.so.0", "libpmi2.so", "libpmi.so.0",
-                                             "libpmi.so" };
     const char *path = getenv("PMI_LIBRARY");
-    int rc = -ENOENT;
+    flux_error_t why = { "" };
+    int rc;
 
     if (path && *path) {
         rc = try_library(c, path, error);
         return rc == -ENOENT ? -ELIBACC : rc;
     }
-    if (!in_slurm_step() && !getenv("PMI_RANK"))
+    if ((!in_slurm_step() && !getenv("PMI_RANK")) || count_processes() == 1)
         return errorx_fail(error, ENOENT, "nobody offers PMI");
-    for (size_t i = 0; rc == -ENOENT && i < ARRAY_SIZE(libraries); i++)
-        rc = try_library(c, libraries[i], error);
-    if (rc == -ENOENT && !is_single())
-        return errorx_fail(error, ELIBACC,
-                           "one of several processes, but neither PMI_FD nor a PMI library is "
-                           "there to meet the others by (set PMI_LIBRARY, or use srun --mpi=pmi2): "
-                           "%.80s",
-                           error->text);
-    return rc;
+    rc = try_libraries(c, &why);
+    if (rc == 0 || (rc == -ENOENT && count_processes() == 0))
+        return rc;
+    return errorx_fail(error, ELIBACC,
+                       "one of several, but no PMI finds the others (try srun --mpi=pmi2, or set "
+                       "PMI_LIBRARY): %.80s",
+                       why.text);
 }
 
 int pmi_client_new(struct pmi_client **ret, flux_error_t *error)

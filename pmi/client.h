@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* A blocking PMI-1 client, for a process that a program of several processes is made of: over the
  * descriptor of PMI_FD, or else by the library of whoever started us. The library is PMI_LIBRARY,
- * or libpmi2.so or libpmi.so within a step of Slurm's srun or where PMI_RANK is set. */
+ * or libpmi2.so or libpmi.so, whichever finds the others, within a step of Slurm's srun or where
+ * PMI_RANK is set. */
 #ifndef PMI_CLIENT_H
 #define PMI_CLIENT_H
 

@@ -2,7 +2,6 @@
 /* flux-supervise: runs an instance from the unit files, without systemd. See flux-supervise(8). */
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "base/number.h"
 #include "service/log.h"
 #include "supervise/cluster.h"
+#include "supervise/launcher.h"
 #include "supervise/startlog.h"
 #include "supervise/supervisor.h"
 #include "supervise/userinstance.h"
@@ -207,23 +207,14 @@ static int parse_options(int argc, char **argv, struct supervisor_options *o)
     return 0;
 }
 
-/* In a job whose tasks are the nodes of one instance the program runs on the first. */
-static bool is_follower(void)
-{
-    const char *rank = getenv("PMI_FD") ? getenv("PMI_RANK") : NULL;
-    int n;
-
-    return rank && number_parse_int(rank, 1, INT_MAX, &n) == 0;
-}
-
 static int run(struct supervisor_options *opts)
 {
     CLEANUP(supervisor_freep) struct supervisor *s = NULL;
     flux_error_t error = { "" };
     int status;
 
-    if (is_follower())
-        opts->argv = NULL;
+    if (launcher_says_follower())
+        opts->argv = NULL; /* the program runs on the first */
     if (supervisor_new(opts, &s, &error) < 0) {
         fprintf(stderr, "flux-supervise: %s\n", error.text);
         return EXIT_FAILURE;

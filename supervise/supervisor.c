@@ -13,7 +13,6 @@
  * enclosing instance without a terminal the program leads a process group, and gets these and the
  * signals of the user from here. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +20,12 @@
 #include <sys/wait.h>
 
 #include "base/errorx.h"
-#include "base/number.h"
 #include "service/log.h"
 #include "supervise/announce.h"
 #include "supervise/control.h"
 #include "supervise/daemon.h"
+#include "supervise/launcher.h"
 #include "supervise/leave.h"
-#include "supervise/place.h"
 #include "supervise/rundir.h"
 #include "supervise/sockets.h"
 #include "supervise/strays.h"
@@ -234,7 +232,7 @@ static void run_program(struct supervisor *s)
     int rc;
 
     s->phase = PHASE_PROGRAM;
-    if (place_is_follower(s->rundir))
+    if (launcher_is_follower(s->rundir))
         s->argv = NULL; /* the program runs on the first node */
     if (!s->argv)
         return; /* until the router ends */
@@ -526,25 +524,6 @@ static int make_environments(struct supervisor *s)
     return set_string(&s->notify_path, "%s/%s", s->rundir, "notify");
 }
 
-/* PMI is for the router alone: it gets the variables and, in spawn.c, the descriptor. */
-static int take_pmi(struct service_unit *broker)
-{
-    static const char *const names[] = { "PMI_FD", "PMI_RANK", "PMI_SIZE" };
-    const char *fd = getenv("PMI_FD");
-    int n, rc = 0;
-
-    if (!fd || number_parse_int(fd, 0, 1 << 20, &n) < 0 || fcntl(n, F_SETFD, FD_CLOEXEC) < 0)
-        return 0;
-    for (size_t i = 0; i < ARRAY_SIZE(names) && rc == 0; i++) {
-        const char *value = getenv(names[i]);
-
-        if (value)
-            rc = put_env(&broker->environment, names[i], value);
-        (void)unsetenv(names[i]);
-    }
-    return rc;
-}
-
 static int load_units(struct supervisor *s, flux_error_t *error)
 {
     struct service_unit *broker;
@@ -558,7 +537,7 @@ static int load_units(struct supervisor *s, flux_error_t *error)
     if (rc < 0)
         return rc;
     broker = units_find_service(s->units, "flux-broker");
-    if (broker && (rc = take_pmi(broker)) < 0)
+    if (broker && (rc = launcher_take(&broker->environment)) < 0)
         return rc;
     for (size_t i = 0; broker && s->opts->broker_args && s->opts->broker_args[i]; i++) {
         if ((rc = strv_append(&broker->argv, s->opts->broker_args[i])) < 0)
@@ -619,16 +598,6 @@ static int make_watchers(struct supervisor *s)
     return rc;
 }
 
-/* Will the router be of a higher rank than 0, for certain? Then nobody looks into leader/. */
-static bool is_follower(const struct supervisor *s)
-{
-    const char *rank = getenv("PMI_RANK");
-    int n;
-
-    return !s->opts->confdir && getenv("PMI_FD") && rank &&
-           number_parse_int(rank, 1, INT32_MAX, &n) == 0;
-}
-
 static bool is_of_leader(const struct supervisor *s, const struct socket_unit *sock)
 {
     const size_t len = strlen(s->rundir);
@@ -678,7 +647,7 @@ int supervisor_new(const struct supervisor_options *opts, struct supervisor **re
         return -ENOMEM;
     s->opts = opts;
     s->argv = opts->argv;
-    s->follower = is_follower(s);
+    s->follower = !opts->confdir && launcher_says_follower(); /* nobody looks into leader/ */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return errorx_fail(error, errno, "cannot become subreaper: %s", strerror(errno));
     if ((rc = make_dirs(s, error)) < 0 || (rc = make_environments(s)) < 0)

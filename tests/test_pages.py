@@ -19,6 +19,7 @@ ELSEWHERE = re.compile(  # of the system, not ours
 
 # Examples that cannot run in one embedded instance: what they need instead.
 NOT_HERE = {
+    "srun": "Slurm",
     "systemctl": "systemd", "journalctl": "systemd", "/usr/libexec": "an installed tree", "node3": "a node of this name",
     "node[3-4]": "nodes of these names", "-N2": "two nodes", "flux dmesg -f": "an end", "flux event sub": "a second terminal", "fluxctl start\n": "a terminal",
 }

@@ -4,32 +4,78 @@ import os
 import pathlib
 import subprocess
 
+import pytest
 from test_hostile import build  # noqa: F401  (a fixture)
 
 SIZE = 3
 
+# Slurm's, where srun was not told --mpi=pmi2.
+ALONE = """
+int PMI2_Init(int *spawned, int *size, int *rank, int *appnum) { *spawned = *rank = *appnum = 0; *size = 1; return 0; }
+int PMI2_Job_GetId(char *id, int size) { return id && size ? GET_ID : 1; }
+int PMI2_KVS_Put(const char *key, const char *value) { return !key || !value; }
+int PMI2_KVS_Fence(void) { return 0; }
+int PMI2_KVS_Get(const char *id, int src, const char *key, char *value, int size, int *len) { return !id + !key + !value + src + size + *len; }
+int PMI2_Finalize(void) { return 0; }
+"""
 
-def launch(build, work, library, script):  # noqa: F811
-    """As srun -n3 fluxctl start SCRIPT would; the processes, rank 0 first."""
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return compiled(tmp_path_factory.mktemp("lib") / "libpmi.so.0", pathlib.Path(__file__).parent / "fake-pmi.c")
+
+
+def compiled(library, source, *options):
+    subprocess.run(["cc", "-Wall", "-Werror", "-shared", "-fPIC", *options, "-o", library, source], check=True)
+    return library
+
+
+def launch(build, work, script, **more):  # noqa: F811
+    """As srun -n3 fluxctl start SCRIPT would; output, errors and status of each, rank 0 first."""
     fluxctl = str(build / "fluxctl" / "fluxctl")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("FLUX_", "PMI_", "SLURM_"))}
-    env.update(PMI_LIBRARY=str(library), FAKE_PMI_DIR=str(work), FAKE_PMI_SIZE=str(SIZE), FLUX=fluxctl)
-    return [subprocess.Popen([fluxctl, "start", "--embedded", "--", "sh", "-c", script], text=True, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, env={**env, "FAKE_PMI_RANK": str(rank)}) for rank in range(SIZE)]
+    env.update(FAKE_PMI_DIR=str(work), FAKE_PMI_SIZE=str(SIZE), FLUX=fluxctl, **more)
+    procs = [subprocess.Popen([fluxctl, "start", "--embedded", "--", "sh", "-c", script], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env={**env, "FAKE_PMI_RANK": str(rank), "SLURM_PROCID": str(rank)})
+             for rank in range(SIZE)]
+    return [(*p.communicate(timeout=60), p.returncode) for p in procs]
 
 
-def test_processes_meet_by_the_library_and_the_program_runs_on_the_first_alone(build, tmp_path):  # noqa: F811
-    library = tmp_path / "libpmi.so"
-    subprocess.run(["cc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).parent / "fake-pmi.c"], check=True)
-    work = tmp_path / "kvs"
-    work.mkdir()
-    procs = launch(build, work, library, "$FLUX run -N3 -l echo hi; $FLUX overlay status -s; exit 5")
-    done = [(*p.communicate(timeout=60), p.returncode) for p in procs]
+def slurm(library):
+    return {"LD_LIBRARY_PATH": str(library.parent), "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": str(SIZE)}
+
+
+def test_processes_meet_by_the_library_and_the_program_runs_on_the_first_alone(build, library, tmp_path):  # noqa: F811
+    done = launch(build, tmp_path, "$FLUX run -N3 -l echo hi; $FLUX overlay status -s; exit 5", PMI_LIBRARY=str(library))
     out, err, status = done[0]
     assert (sorted(out.split("\n")[:3]), out.split("\n")[3], status) == (["0: hi", "1: hi", "2: hi"], "full", 5), err
     assert [(out, status) for out, _, status in done[1:]] == [("", 0)] * 2
 
 
 def test_a_library_that_is_not_there_is_named(build, tmp_path):  # noqa: F811
-    done = [p.communicate(timeout=60) + (p.returncode,) for p in launch(build, tmp_path, "/nonexistent/libpmi.so", "true")]
+    done = launch(build, tmp_path, "true", PMI_LIBRARY="/nonexistent/libpmi.so")
     assert all(status == 1 and "/nonexistent/libpmi.so" in err for _, err, status in done), done
+
+
+@pytest.mark.parametrize("get_id", [14, 0])
+def test_a_library_of_pmi_2_that_finds_no_server_gives_way_to_one_of_pmi_1(build, library, tmp_path, get_id):  # noqa: F811
+    (tmp_path / "source.c").write_text(ALONE)
+    compiled(tmp_path / "libpmi2.so.0", tmp_path / "source.c", f"-DGET_ID={get_id}")
+    env = slurm(library)
+    env["LD_LIBRARY_PATH"] += f":{tmp_path}"
+    done = launch(build, tmp_path, "$FLUX getattr size", **env)
+    assert [(out, status) for out, _, status in done] == [(f"{SIZE}\n", 0), ("", 0), ("", 0)], done
+
+
+def test_one_of_several_without_a_library_that_finds_the_others_does_not_start_alone(build, tmp_path):  # noqa: F811
+    (tmp_path / "source.c").write_text(ALONE)
+    for name in ("libpmi2.so.0", "libpmi2.so", "libpmi.so.0", "libpmi.so"):
+        compiled(tmp_path / name, tmp_path / "source.c", "-DGET_ID=0")
+    done = launch(build, tmp_path, "echo ran", **slurm(tmp_path / "libpmi2.so.0"))
+    assert all((out, status) == ("", 1) and "libpmi.so: it says that we are alone, not 3" in err and "--mpi=pmi2" in err for out, err, status in done), done
+
+
+def test_the_program_and_instances_and_jobs_in_it_are_no_tasks_of_the_step(build, library, tmp_path):  # noqa: F811
+    script = "$FLUX start $FLUX getattr size; for cmd in '' '$FLUX run' '$FLUX exec -r1'; do eval $cmd env | grep ^SLURM; done"
+    out, err, status = launch(build, tmp_path, script, **slurm(library))[0]
+    assert (out.split(), status) == (["1"] + ["SLURM_JOB_ID=7"] * 3, 0), err

@@ -2,6 +2,7 @@
 """fluxctl start: options for the router, state that is kept and state that is not."""
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -37,6 +38,17 @@ def test_a_missing_tmpdir_is_told_by_the_command(build, monkeypatch):
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     r = start(build, "--", "true")
     assert r.returncode == 1 and "cannot create a directory in /nonexistent: No such file" in r.stderr, r
+
+
+@pytest.mark.parametrize("variable", [None, "FLUX_URI", "SLURM_JOB_ID", "PMI_FD", "PMI_RANK", "PMI_LIBRARY"])
+def test_what_somebody_else_launched_is_not_given_to_the_users_systemd(build, tmp_path, variable):
+    (tmp_path / "systemd").mkdir()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(tmp_path / "systemd" / "private"))
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("FLUX_", "PMI_", "SLURM_"))}
+        env.update({"XDG_RUNTIME_DIR": str(tmp_path), **({variable: "1"} if variable else {})})
+        r = subprocess.run([build / "fluxctl" / "fluxctl", "start", "-X", "-v", "true"], env=env, capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0 and ("--user-manager" in r.stdout + r.stderr) == (variable is None), r
 
 
 def content_sync(inst):
