@@ -87,11 +87,12 @@ def unit_tests(name, directory):
 
 
 def system_tests(name, directory, *args, env=()):
+    """Two files at a time: most tests wait most of the time."""
     print(f"        {name}:", flush=True)
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         status = subprocess.run(
             ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "-rfEs",
-             f"--junitxml={report.name}", *args, "tests"],
+             "--numprocesses=2", "--dist=loadfile", f"--junitxml={report.name}", *args, "tests"],
             cwd=TOP, env={**os.environ, "FLUX_BUILD": str(TOP / directory), **dict(env)}).returncode
         try:
             suites = xml.etree.ElementTree.parse(report.name).getroot().iter("testsuite")
