@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* A request is handed on as its whole message (RFC 3), with the credentials it was given when it
  * came, and what the daemon wants to find then. */
-#include <string.h>
-
-#include "base/base64.h"
+#include "service/msgjson.h"
 #include "service/requests.h"
 #include "service/state.h"
 #include "wire/message.h"
 
 DEFINE_CLEANUP(flux_msg_t *, flux_msg_destroy)
-
-static json_t *encode_message(const flux_msg_t *msg)
-{
-    CLEANUP(freep) char *text = NULL;
-    CLEANUP(freep) void *buf = NULL;
-    size_t size, len;
-
-    if (flux_msg_encode(msg, &buf, &size) < 0)
-        return NULL;
-    text = base64_encode(buf, size, &len);
-    return text ? json_stringn_nocheck(text, len) : NULL;
-}
 
 static json_t *encode_request(struct request *req)
 {
@@ -31,7 +17,7 @@ static json_t *encode_request(struct request *req)
         resume = svc->desc->on_handover(req, svc->arg);
     else if (req->resume)
         resume = json_incref(req->resume);
-    return json_pack("{s:o s:o*}", "msg", encode_message(req->msg), "resume", resume);
+    return json_pack("{s:o s:o*}", "msg", msgjson_encode(req->msg), "resume", resume);
 }
 
 json_t *requests_encode(const struct origin *o)
@@ -70,14 +56,8 @@ void requests_hand_on(struct origin *o)
 
 static void resume_one(struct service *svc, struct origin *origin, const json_t *o)
 {
-    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = NULL;
-    CLEANUP(freep) void *buf = NULL;
-    const json_t *text = json_object_get(o, "msg");
-    size_t size = 0;
+    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = msgjson_decode(json_object_get(o, "msg"));
 
-    if (json_is_string(text))
-        buf = base64_decode(json_string_value(text), json_string_length(text), &size);
-    msg = buf ? flux_msg_decode(buf, size) : NULL;
     if (msg && msg_proto(msg)->type == FLUX_MSGTYPE_REQUEST)
         dispatch_resume(svc, origin, msg, json_object_get(o, "resume"));
 }

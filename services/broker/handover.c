@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Stored are: one descriptor per connection, named "client-NAME" by its route, and a sealed memfd
- * named "state" with what the router knows: event sequence, attributes that were set, and for each
- * connection its subscriptions, the groups it is in, the services behind it, whom it has asked and
- * what is in flight. So answers that arrive later find their way, and a service sees the same
- * client as before. Requests to the router itself that wait are begun again by the next process.
+ * named "state" with what the router knows: event sequence and the last events (for nodes that have
+ * not got them yet), attributes that were set, and for each connection its subscriptions, the
+ * groups it is in, the services behind it, whom it has asked and what is in flight. So answers that
+ * arrive later find their way, and a service sees the same client as before. Requests to the router
+ * itself that wait are begun again by the next process.
  *
  * Before that, every message that was already read is handled and every queue flushed; a connection
  * that does not take its output in time is left out and ends with the process.
@@ -101,9 +102,9 @@ json_t *handover_encode(struct manager *m)
     for (const struct client *c = r->clients.by_name; c; c = c->hh.next)
         if (client_is_local(c) && !c->conn.ended)
             (void)json_array_append_new(clients, encode_client(r, c));
-    return json_pack("{s:i s:I s:s s:o s:o}", "version", STATE_VERSION, "event_seq",
-                     (json_int_t)r->event_seq, "epoch", m->epoch, "attrs", encode_attrs(&m->attrs),
-                     "clients", clients);
+    return json_pack("{s:i s:I s:s s:O* s:o s:o}", "version", STATE_VERSION, "event_seq",
+                     (json_int_t)r->event_seq, "epoch", m->epoch, "events", m->events, "attrs",
+                     encode_attrs(&m->attrs), "clients", clients);
 }
 
 static int store_clients(struct router *r)
@@ -379,7 +380,8 @@ void handover_restore_events(struct manager *m)
 
     m->before = take_state(m);
     if (m->before && json_unpack(m->before, "{s:s s:I}", "epoch", &epoch, "event_seq", &seq) == 0)
-        overlay_resume_events(m->router.overlay, epoch, (uint32_t)seq);
+        overlay_resume_events(m->router.overlay, epoch, (uint32_t)seq,
+                              json_object_get(m->before, "events"));
 }
 
 int handover_restore(struct manager *m)

@@ -95,7 +95,8 @@ static void leave_tree(struct manager *m)
 
     if (o) {
         barriers_abort(&m->barriers, EHOSTUNREACH, "a router on the way is being restarted");
-        overlay_events(o, &epoch, &m->router.event_seq);
+        json_decref(m->events);
+        overlay_leave_events(o, &epoch, &m->router.event_seq, &m->events);
         (void)snprintf(m->epoch, sizeof(m->epoch), "%s", epoch);
     }
     m->router.overlay = NULL;
@@ -343,6 +344,7 @@ struct manager *manager_free(struct manager *m)
         barriers_deinit(&m->barriers);
         groups_deinit(&m->groups);
         boot_deinit(&m->boot);
+        json_decref(m->events);
         json_decref(m->taken_up);
         json_decref(m->before);
         broker_config_deinit(&m->config);

@@ -28,6 +28,7 @@ struct manager {
     struct groups groups;
     struct barriers barriers;
     char epoch[64];         /* of the events, where the tree was left; "": it was not */
+    json_t *events;         /* the last of them, likewise; or NULL */
     json_t *before;         /* state of the process before, until it is restored */
     json_t *taken_up;       /* requests of the process before, or NULL */
     flux_watcher_t *hangup; /* SIGHUP: reload */

@@ -77,11 +77,13 @@ bool overlay_node_is_busy(const struct node *n);
 void overlay_node_drop(struct node *n, const char *reason);
 /* An event with its number, to all below. */
 void overlay_multicast(struct overlay *o, const flux_msg_t *msg);
-/* Where this node is in the events: the epoch ("": not known yet) and the number of the last one.
- */
-void overlay_events(const struct overlay *o, const char **ret_epoch, uint32_t *ret_seq);
+/* For the next process: where this node is in the events, the epoch ("": not known yet) and the
+ * number of the last one, and the last ones themselves, a new array or NULL. */
+void overlay_leave_events(const struct overlay *o, const char **ret_epoch, uint32_t *ret_seq,
+                          json_t **ret_events);
 /* Before anything else: that is how far the process before had come. */
-void overlay_resume_events(struct overlay *o, const char *epoch, uint32_t seq);
+void overlay_resume_events(struct overlay *o, const char *epoch, uint32_t seq,
+                           const json_t *events);
 
 /* Tell those below, now and when they join, what state the instance is in: a number below 128 that
  * their on_state gets. From STATE_SHUTDOWN on nobody is let in, and one who leaves is not lost. */

@@ -3,6 +3,7 @@
  * kept as what they are; when they are too much, the oldest go. */
 #include "base/cleanup.h"
 #include "broker/overlay/history.h"
+#include "service/msgjson.h"
 #include "wire/message.h"
 
 static const flux_msg_t **slot(struct history *h, uint32_t seq)
@@ -55,4 +56,32 @@ const flux_msg_t *history_get(const struct history *h, uint32_t seq)
 uint32_t history_last(const struct history *h)
 {
     return h->next > 0 ? h->next - 1 : 0;
+}
+
+json_t *history_encode(const struct history *h)
+{
+    CLEANUP(json_decrefp) json_t *events = json_array();
+
+    for (uint32_t seq = h->first; events && seq != h->next; seq++)
+        if (json_array_append_new(events, msgjson_encode(history_get(h, seq))) < 0)
+            return NULL;
+    return TAKE(events);
+}
+
+void history_restore(struct history *h, const json_t *events, uint32_t seq)
+{
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach (events, i, value) {
+        flux_msg_t *msg = msgjson_decode(value);
+
+        if (msg && msg_proto(msg)->type == FLUX_MSGTYPE_EVENT)
+            history_add(h, msg);
+        flux_msg_destroy(msg);
+    }
+    if (h->next != seq + 1) {
+        history_deinit(h);
+        h->first = h->next = seq + 1;
+    }
 }

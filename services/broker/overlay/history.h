@@ -4,6 +4,7 @@
 #define OVERLAY_HISTORY_H
 
 #include <flux/message.h>
+#include <jansson.h>
 
 #define HISTORY_EVENTS 1024
 #define HISTORY_BYTES  (4u << 20)
@@ -23,5 +24,11 @@ bool history_covers(const struct history *h, uint32_t seq);
 const flux_msg_t *history_get(const struct history *h, uint32_t seq);
 /* Number of the last event; 0: none. */
 uint32_t history_last(const struct history *h);
+
+/* All that is kept, for the next process: a new array, or NULL: no memory. */
+json_t *history_encode(const struct history *h);
+/* What the process before kept, whose last event was seq. Of what is no event, or does not lead up
+ * to that one, nothing is taken. */
+void history_restore(struct history *h, const json_t *events, uint32_t seq);
 
 #endif

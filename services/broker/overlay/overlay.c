@@ -103,18 +103,20 @@ void overlay_multicast(struct overlay *o, const flux_msg_t *msg)
     children_multicast(&o->children, msg);
 }
 
-void overlay_events(const struct overlay *o, const char **ret_epoch, uint32_t *ret_seq)
+void overlay_leave_events(const struct overlay *o, const char **ret_epoch, uint32_t *ret_seq,
+                          json_t **ret_events)
 {
     *ret_epoch = o->epoch;
     *ret_seq = history_last(&o->history);
+    *ret_events = history_encode(&o->history);
 }
 
-void overlay_resume_events(struct overlay *o, const char *epoch, uint32_t seq)
+void overlay_resume_events(struct overlay *o, const char *epoch, uint32_t seq, const json_t *events)
 {
     if (!epoch[0] || strlen(epoch) >= sizeof(o->epoch))
         return;
     (void)snprintf(o->epoch, sizeof(o->epoch), "%s", epoch);
-    o->history.first = o->history.next = seq + 1;
+    history_restore(&o->history, events, seq);
 }
 
 int overlay_send(struct node *n, const flux_msg_t *msg)

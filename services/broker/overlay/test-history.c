@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/jsonx.h"
 #include "broker/overlay/history.h"
 
 static void add(struct history *h, uint32_t seq, size_t payload)
@@ -84,6 +85,45 @@ static void a_gap_begins_it_anew(void **state)
     history_deinit(&h);
 }
 
+static void the_next_process_has_it_too(void **state)
+{
+    struct history h = { .first = 1, .next = 1 }, next = { .first = 1, .next = 1 };
+    CLEANUP(json_decrefp) json_t *events = NULL;
+    uint32_t seq;
+
+    for (seq = 1; seq <= HISTORY_EVENTS + 5; seq++)
+        add(&h, seq, seq == 10 ? 100000 : 0); /* one that travels as a descriptor */
+    events = history_encode(&h);
+    history_restore(&next, events, HISTORY_EVENTS + 5);
+    assert_int_equal(history_last(&next), HISTORY_EVENTS + 5);
+    assert_false(history_covers(&next, 4));
+    assert_true(history_covers(&next, 5));
+    assert_int_equal(flux_msg_get_seq(history_get(&next, 10), &seq), 0);
+    assert_int_equal(seq, 10);
+    assert_int_equal(next.bytes, h.bytes);
+    history_deinit(&next);
+    history_deinit(&h);
+}
+
+static void what_does_not_lead_up_to_the_last_event_is_not_taken(void **state)
+{
+    struct history h = { .first = 1, .next = 1 }, next = { .first = 1, .next = 1 };
+    CLEANUP(json_decrefp) json_t *events = NULL;
+    CLEANUP(json_decrefp) json_t *others = json_pack("[s, i, s]", "none", 1, "");
+
+    add(&h, 1, 0);
+    events = history_encode(&h);
+    history_restore(&next, events, 2);
+    assert_int_equal(history_last(&next), 2);
+    assert_false(history_covers(&next, 1));
+    history_restore(&next, others, 3);
+    assert_int_equal(history_last(&next), 3);
+    history_restore(&next, NULL, 4);
+    assert_int_equal(history_last(&next), 4);
+    assert_int_equal(next.bytes, 0);
+    history_deinit(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +132,8 @@ int main(void)
         cmocka_unit_test(the_oldest_go_first),
         cmocka_unit_test(large_events_make_it_short_and_not_large),
         cmocka_unit_test(a_gap_begins_it_anew),
+        cmocka_unit_test(the_next_process_has_it_too),
+        cmocka_unit_test(what_does_not_lead_up_to_the_last_event_is_not_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
