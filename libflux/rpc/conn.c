@@ -15,6 +15,7 @@
 #include <flux/response.h>
 
 #include "base/cleanup.h"
+#include "base/daemonname.h"
 #include "base/monotime.h"
 #include "rpc/conn.h"
 #include "rpc/dispatch.h"
@@ -188,7 +189,8 @@ static void service_lost(struct conn *conn, struct line *l)
     if (l->refused_reason)
         (void)snprintf(reason, sizeof(reason), "%s", l->refused_reason);
     else
-        (void)snprintf(reason, sizeof(reason), "flux-%s went away", slash ? slash + 1 : l->path);
+        (void)snprintf(reason, sizeof(reason), "flux-%s went away",
+                       daemonname(slash ? slash + 1 : l->path));
     conn->losses++;
     if (!l->greeted)
         direct_failed(&conn->direct, l->path);

@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/daemonname.h"
 #include "base/jsonx.h"
 #include "broker/router.h"
 #include "service/dispatch.h"
@@ -70,7 +71,7 @@ __attribute__((format(printf, 5, 6))) static void reject(struct router *r, struc
 void router_lost_request(struct router *r, struct client *c, const flux_msg_t *request,
                          const char *service)
 {
-    reject(r, c, request, ECONNRESET, "flux-%s went away", service);
+    reject(r, c, request, ECONNRESET, "flux-%s went away", daemonname(service));
 }
 
 /* "a!b"; NULL: none. */
@@ -239,7 +240,7 @@ static const char *forward(struct router *r, struct client *c, struct target *t,
     int rc;
 
     if (client_is_guest(c) && client_is_busy(t->client)) {
-        reject(r, c, msg, EAGAIN, "flux-%s is busy: try again later", t->name);
+        reject(r, c, msg, EAGAIN, "flux-%s is busy: try again later", daemonname(t->name));
         return NULL;
     }
     rc = track(r, c, t, msg);
@@ -264,9 +265,9 @@ static const char *forward(struct router *r, struct client *c, struct target *t,
         reject(r, c, msg, EHOSTUNREACH, "the way to %s on another node was lost", t->name);
     else if (rc == -ENOBUFS)
         reject(r, c, msg, EAGAIN, "flux-%s has more requests waiting than it may: try again later",
-               t->name);
+               daemonname(t->name));
     else
-        reject(r, c, msg, ECONNRESET, "flux-%s went away", t->name);
+        reject(r, c, msg, ECONNRESET, "flux-%s went away", daemonname(t->name));
     return NULL;
 }
 
@@ -633,7 +634,7 @@ void router_notify_all(struct router *r, const char *method, const json_t *paylo
 
     HASH_ITER (hh, r->registry.all, t, tmp)
         if (t->kind == TARGET_DIALLED && notify_target(r, t, method, payload) < 0)
-            log_warning("could not tell flux-%s: %s", t->name, method);
+            log_warning("could not tell flux-%s: %s", daemonname(t->name), method);
 }
 
 static void notify_disconnect(struct router *r, const char *routes, const char *name,
@@ -654,7 +655,7 @@ static void notify_disconnect(struct router *r, const char *routes, const char *
     }
     if (push_routes(msg, routes) == 0 && flux_msg_route_push(msg, name) == 0 &&
         client_try_send(t->client, msg) == -ENOBUFS)
-        log_warning("flux-%s is too busy to be told that a client left", t->name);
+        log_warning("flux-%s is too busy to be told that a client left", daemonname(t->name));
     flux_msg_destroy(msg);
 }
 
@@ -695,7 +696,8 @@ static void target_gone(struct router *r, struct target *t, bool tell)
         (void)snprintf(text, sizeof(text), "rank %u was lost", overlay_node_rank(t->client->node));
     else
         (void)snprintf(text, sizeof(text), "%s%s went away",
-                       t->kind == TARGET_DIALLED ? "flux-" : "service ", t->name);
+                       t->kind == TARGET_DIALLED ? "flux-" : "service ",
+                       t->kind == TARGET_DIALLED ? daemonname(t->name) : t->name);
     while ((e = TAILQ_FIRST(&t->inflight.list))) {
         if (tell)
             fail_inflight(r, e, errnum, text);
@@ -726,7 +728,7 @@ static void log_service_lost(const struct target *t)
     if (t->kind == TARGET_DIALLED && t->inflight.count > 0)
         log_fields(LOG_WARNING, fields,
                    "flux-%s went away with %zu requests unanswered; they fail with ECONNRESET",
-                   t->name, t->inflight.count);
+                   daemonname(t->name), t->inflight.count);
     else
         log_debug("service %s went away", t->name);
 }
