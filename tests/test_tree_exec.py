@@ -105,6 +105,26 @@ def test_a_rank_whose_flux_exec_is_killed_is_named_and_the_others_go_on(tree):
     assert p.returncode == 1
 
 
+def test_a_restart_of_flux_exec_ends_its_processes_and_nobody_elses_requests(tree):
+    env = {**tree.env, "FLUX_URI": f"local://{tree.node(0)}/local"}
+
+    def run(*command):
+        return subprocess.Popen([tree.fluxctl, "exec", "-r2", *command], env=env, text=True, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    cat = run("sh", "-c", "echo ready; cat")
+    assert cat.stdout.readline() == "ready\n"
+    pid = daemon(tree, "exec", 2)
+    os.kill(pid, signal.SIGSTOP)
+    other = run("echo", "x")
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGCONT)
+    assert "was ended: flux-exec(8) of that node was restarted" in cat.communicate(timeout=30)[1]
+    out, err = other.communicate(timeout=30)
+    assert (other.returncode, out) == (0, "x\n") or "was ended" in err, err
+    with open(os.path.join(tree.node(2), "log", "exec.log")) as f:
+        assert "connections of the process before" in f.read()  # the router's, over which all of these came
+
+
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("whose", ["the command", "the service of a node"])
 def test_no_process_outlives_the_command_or_the_service_that_runs_it(tree, tmp_path, whose, sig):
