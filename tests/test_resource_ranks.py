@@ -129,6 +129,18 @@ def test_the_service_may_be_killed_anywhere_and_finds_the_nodes_again(nodes, ran
     nodes.wait_ranks("list", "free", "0-1,3")
 
 
+def test_a_node_that_is_away_is_not_forgotten_when_the_service_starts_again(nodes):
+    nodes.take_away(3)
+    nodes.wait_ranks("list", "down", "3")
+    nodes.kill_resource(0)
+    nodes.wait_ranks("status", "offline", "3")
+    assert nodes.flux("resource", "info") == f"{SIZE} Nodes, {SIZE * CORES} Cores, 0 GPUs"
+    assert not [r["MESSAGE"] for r in nodes.log_records("resource") if "have come" in r["MESSAGE"]]  # nobody waited for it
+    nodes.wait_ranks("list", "down", "3")
+    nodes.bring_back(3)
+    nodes.wait_ranks("list", "free", "0-3")
+
+
 def test_a_node_that_lacks_what_is_configured_is_drained_and_the_others_work(build, tmp_path):
     host = os.uname().nodename
     (tmp_path / "conf").mkdir()

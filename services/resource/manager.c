@@ -8,7 +8,8 @@
  *
  * A rank that comes is asked what it has before it is up; one that has less than is configured is
  * drained first. Without configuration the inventory is told when every rank has come, or
- * DISCOVERY_SECONDS after the start; ranks that come later are added.
+ * DISCOVERY_SECONDS after the start; ranks that come later are added. A rank that is away but was
+ * there before (keep.c) is not waited for.
  *
  * A drain is answered when it is committed. If the outcome of a commit is unknown the process ends
  * and reads the eventlog again. */
@@ -20,6 +21,7 @@
 #include "base/eventlog.h"
 #include "resource/enclosing.h"
 #include "resource/hardware.h"
+#include "resource/keep.h"
 #include "resource/manager.h"
 #include "resource/online.h"
 #include "resource/stock.h"
@@ -37,6 +39,7 @@ struct manager {
     bool leader;    /* the rest up to xml is of rank 0 only */
     struct stock stock;
     flux_future_t *replay;       /* of the eventlog; NULL: done */
+    struct keep *keep;           /* from then on; NULL: resources are configured */
     struct enclosing *enclosing; /* from then on */
     struct online *online;       /* from then on */
     struct census *census;
@@ -161,6 +164,8 @@ static int tell_changes(struct manager *m)
 static void tell_scheduler(struct manager *m)
 {
     flux_watcher_stop(m->news);
+    if (m->loaded && m->keep && keep_put(m->keep, m->stock.all) < 0)
+        log_notice("the inventory could not be kept: a node that is away may be forgotten");
     if (m->acquire && (m->grown ? tell_all(m, m->acquire) : tell_changes(m)) == -ENOMEM)
         begin_again(m, "out of memory");
     show_status(m);
@@ -430,18 +435,24 @@ static int rpc_undrain(struct request *req, void *arg)
 
 static void begin_to_serve(struct manager *m)
 {
+    flux_error_t error = { .text = "" };
+
     if (m->loaded)
         return;
+    if (stock_settle(&m->stock, &error) < 0) {
+        begin_again(m, error.text[0] ? error.text : "out of memory");
+        return;
+    }
     m->loaded = true;
     flux_watcher_stop(m->discovery);
-    show_status(m);
+    tell_scheduler(m);
     waiting_serve(&m->waiting, m);
 }
 
 /* Is the inventory complete, as far as it can be known? */
 static void consider_serving(struct manager *m)
 {
-    if (m->stock.configured || rset_nnodes(m->stock.all) >= service_size(m->svc))
+    if (stock_is_complete(&m->stock, service_size(m->svc)))
         begin_to_serve(m);
 }
 
@@ -543,24 +554,68 @@ static void on_enclosing(const struct rset *r, void *arg)
 }
 
 /* Hosts by rank: those that are configured, else those that the routers know. */
-static int replay(struct manager *m, const char *eventlog, flux_error_t *error)
+struct hosts {
+    struct hostlist *hl; /* NULL: the routers do not know */
+    struct drain_hosts by_rank;
+};
+
+static void hosts_deinit(struct hosts *h)
+{
+    hostlist_destroy(h->hl);
+    free(h->by_rank.names);
+}
+
+static int hosts_init(struct hosts *h, struct manager *m)
 {
     const char *attr = flux_attr_get(service_flux(m->svc), "hostlist");
-    CLEANUP(hostlist_destroyp) struct hostlist *hl = attr ? hostlist_decode(attr) : NULL;
     const size_t nnodes = rset_nnodes(m->stock.all);
     const size_t last = nnodes > 0 ? rset_nth(m->stock.all, nnodes - 1)->rank + 1 : 0;
     const size_t count = last > service_size(m->svc) ? last : service_size(m->svc);
-    CLEANUP(freep) const char **names = calloc(count, sizeof(*names));
-    const struct drain_hosts hosts = { .names = names, .count = count };
 
-    if (!names)
+    h->hl = attr ? hostlist_decode(attr) : NULL;
+    h->by_rank.names = calloc(count, sizeof(*h->by_rank.names));
+    if (!h->by_rank.names)
         return -ENOMEM;
+    h->by_rank.count = count;
     for (size_t i = 0; i < count; i++) {
         const struct rset_rank *rr = rset_find(m->stock.all, (uint32_t)i);
 
-        names[i] = rr && rr->hostname ? rr->hostname : hl ? hostlist_nth(hl, (int)i) : NULL;
+        h->by_rank.names[i] = rr && rr->hostname ? rr->hostname
+                              : h->hl            ? hostlist_nth(h->hl, (int)i)
+                                                 : NULL;
     }
-    return drain_replay(m->stock.drain, eventlog, hl || m->stock.configured ? &hosts : NULL, error);
+    return 0;
+}
+
+static int replay(struct manager *m, const char *eventlog, flux_error_t *error)
+{
+    CLEANUP(hosts_deinit) struct hosts hosts = { .hl = NULL };
+    const int rc = hosts_init(&hosts, m);
+
+    if (rc < 0)
+        return rc;
+    return drain_replay(m->stock.drain, eventlog,
+                        hosts.hl || m->stock.configured ? &hosts.by_rank : NULL, error);
+}
+
+static void on_kept(const struct rset *r, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(hosts_deinit) struct hosts hosts = { .hl = NULL };
+    int rc = r ? hosts_init(&hosts, m) : 0;
+
+    if (r && rc == 0)
+        rc = stock_remember(&m->stock, r, &hosts.by_rank);
+    if (rc < 0 || enclosing_new(m->svc, on_enclosing, m, &m->enclosing) < 0)
+        begin_again(m, "out of memory");
+}
+
+/* What was drained is known; what there is comes next. */
+static int on_replayed(struct manager *m)
+{
+    if (m->stock.configured)
+        return enclosing_new(m->svc, on_enclosing, m, &m->enclosing);
+    return keep_new(m->svc, on_kept, m, &m->keep);
 }
 
 static void on_replay(flux_future_t *f, void *arg)
@@ -576,8 +631,9 @@ static void on_replay(flux_future_t *f, void *arg)
         log_err("%s cannot be read: %s", EVENTLOG_KEY,
                 error.text[0] ? error.text : flux_future_error_string(f));
         service_exit(m->svc, SERVICE_EXIT_ROUTER);
-    } else if (enclosing_new(m->svc, on_enclosing, m, &m->enclosing) < 0)
+    } else if (on_replayed(m) < 0) {
         begin_again(m, "out of memory");
+    }
     flux_future_destroy(m->replay);
     m->replay = NULL;
 }
@@ -662,6 +718,7 @@ struct manager *manager_free(struct manager *m)
     census_free(m->census);
     online_free(m->online);
     enclosing_free(m->enclosing);
+    keep_free(m->keep);
     flux_future_destroy(m->replay);
     stock_deinit(&m->stock);
     free(m);

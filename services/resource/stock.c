@@ -100,6 +100,7 @@ int stock_init(struct stock *s, const json_t *config, flux_error_t *error)
 
 void stock_deinit(struct stock *s)
 {
+    rset_free(s->before);
     rset_free(s->given);
     drain_free(s->drain);
     idset_destroy(s->checked);
@@ -126,6 +127,50 @@ int stock_set_given(struct stock *s, const struct rset *r, uint32_t size)
     if (rc == 0 && rset_nnodes(r) == size)
         s->given = TAKE(given);
     return rc;
+}
+
+int stock_remember(struct stock *s, const struct rset *r, const struct drain_hosts *hosts)
+{
+    CLEANUP(rset_freep) struct rset *before = NULL;
+    int rc = s->configured ? 0 : rset_new(&before);
+
+    for (size_t i = 0; before && rc == 0 && i < rset_nnodes(r); i++) {
+        const struct rset_rank *rr = rset_nth(r, i);
+
+        if (rr->rank < hosts->count && rr->hostname && hosts->names[rr->rank] &&
+            strcmp(rr->hostname, hosts->names[rr->rank]) == 0)
+            rc = rset_add(before, rr->rank, rr->hostname, rr->cores, rr->gpus);
+    }
+    if (rc < 0)
+        return rc;
+    rset_free(s->before);
+    s->before = TAKE(before);
+    return 0;
+}
+
+bool stock_is_complete(const struct stock *s, uint32_t size)
+{
+    if (s->configured)
+        return true;
+    for (uint32_t rank = 0; rank < size; rank++)
+        if (!rset_find(s->all, rank) &&
+            (idset_test(s->online, rank) || !s->before || !rset_find(s->before, rank)))
+            return false;
+    return true;
+}
+
+int stock_settle(struct stock *s, flux_error_t *error)
+{
+    CLEANUP(rset_freep) struct rset *before = TAKE(s->before);
+    int rc = 0;
+
+    for (size_t i = 0; before && rc == 0 && i < rset_nnodes(before); i++) {
+        const struct rset_rank *rr = rset_nth(before, i);
+
+        if (!rset_find(s->all, rr->rank))
+            rc = rset_add(s->all, rr->rank, rr->hostname, rr->cores, rr->gpus);
+    }
+    return rc < 0 || !before ? rc : find_excluded(s, error);
 }
 
 /* A rank that is new: what it has, or its share of that. */

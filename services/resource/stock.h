@@ -18,7 +18,8 @@ struct stock {
     struct idset *online;
     struct idset *checked; /* online, and nothing prevents their use */
     struct drain *drain;
-    struct rset *given; /* R of the job in which this instance runs, ranks as here; NULL: none */
+    struct rset *given;  /* R of the job in which this instance runs, ranks as here; NULL: none */
+    struct rset *before; /* what ranks had that have not come yet; NULL: nothing, or all know it */
 };
 
 /* From [resource]. 0, or -errno with a sentence. */
@@ -30,6 +31,15 @@ int stock_set_exclude(struct stock *s, const json_t *config, flux_error_t *error
 /* This instance runs in a job that was given r: if it has a node for each of its ranks, they have
  * what r says, no more, and it ends when r does. Of no effect if resources are configured. */
 int stock_set_given(struct stock *s, const struct rset *r, uint32_t size);
+
+/* Nothing is configured, and a former process knew r: of that the ranks count that have still the
+ * same hosts. Of no effect if resources are configured. */
+int stock_remember(struct stock *s, const struct rset *r, const struct drain_hosts *hosts);
+/* Is the inventory of size ranks known, and has each that is online said what it has now? */
+bool stock_is_complete(const struct stock *s, uint32_t size);
+/* From now on the inventory is told: what is remembered of ranks that did not come is part of it,
+ * and holds for them when they come. 0, or -errno with a sentence. */
+int stock_settle(struct stock *s, flux_error_t *error);
 
 /* Online, checked, known, and neither drained nor excluded; NULL: no memory. */
 struct idset *stock_up(const struct stock *s);

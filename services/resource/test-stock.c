@@ -171,6 +171,64 @@ static void assert_cores(const struct stock *s, uint32_t rank, const char *expec
     assert_string_equal(text, expect);
 }
 
+/* Two nodes of two cores each, and one that has another name now. */
+static void remember(struct stock *s, const char *hosts)
+{
+    CLEANUP(json_decrefp)
+    json_t *o = json_pack("{s:i s:{s:[{s:s s:{s:s}}] s:[s] s:f s:f}}", "version", 1, "execution",
+                          "R_lite", "rank", "0-2", "children", "core", "0-1", "nodelist", hosts,
+                          "starttime", 0., "expiration", 0.);
+    const char *names[] = { "n0", "n1", "n2" };
+    struct rset *r;
+
+    assert_int_equal(rset_decode(o, &r, NULL), 0);
+    assert_int_equal(
+        stock_remember(s, r, &(struct drain_hosts){ .names = names, .count = ARRAY_SIZE(names) }),
+        0);
+    rset_free(r);
+}
+
+static void what_was_there_before_counts_for_ranks_that_do_not_come(void **state)
+{
+    CLEANUP(stock_deinitp) struct stock *s = &(struct stock){ 0 };
+    flux_error_t error = { .text = "" };
+
+    assert_int_equal(init(s, "{\"resource\":{\"exclude\":\"n1\"}}", &error), 0);
+    remember(s, "n[0-2]");
+    set_online(s, "0,2", "0,2", "");
+    assert_false(stock_is_complete(s, 3));
+    assert_int_equal(answer(s, 0, "0-7", "", &error), STOCK_GREW);
+    assert_false(stock_is_complete(s, 3));
+    assert_int_equal(answer(s, 2, "0", "", &error), STOCK_GREW); /* it has what it says now */
+    assert_true(stock_is_complete(s, 3));
+    assert_int_equal(stock_settle(s, &error), 0);
+    assert_cores(s, 0, "0-7");
+    assert_cores(s, 1, "0-1");
+    assert_cores(s, 2, "0");
+    assert_true(idset_test(s->excluded, 1));
+    assert_up(s, "0,2");
+    set_online(s, "0-2", "1", "");
+    assert_int_equal(answer(s, 1, "0", "", &error), STOCK_LACKS);
+    assert_string_equal(error.text, "rank 1 (n1): core 1 there before, not found");
+}
+
+static void what_was_there_before_is_forgotten_of_other_hosts(void **state)
+{
+    CLEANUP(stock_deinitp) struct stock *s = &(struct stock){ 0 };
+    CLEANUP(stock_deinitp) struct stock *configured = &(struct stock){ 0 };
+
+    assert_int_equal(init(s, "{}", NULL), 0);
+    remember(s, "n0,m1,n2");
+    assert_false(stock_is_complete(s, 3));
+    assert_int_equal(stock_settle(s, NULL), 0);
+    assert_int_equal(rset_nnodes(s->all), 2);
+    assert_null(rset_find(s->all, 1));
+    assert_int_equal(init(configured, four_nodes, NULL), 0);
+    remember(configured, "n[0-2]");
+    assert_int_equal(stock_settle(configured, NULL), 0);
+    assert_cores(configured, 0, "0-3");
+}
+
 static void set_given(struct stock *s, const char *ranks, uint32_t size)
 {
     CLEANUP(json_decrefp)
@@ -218,6 +276,8 @@ int main(void)
         cmocka_unit_test(without_configuration_the_inventory_grows_with_the_ranks),
         cmocka_unit_test(a_node_that_cannot_answer_is_used_if_it_is_configured),
         cmocka_unit_test(every_rank_is_up_if_that_is_configured),
+        cmocka_unit_test(what_was_there_before_counts_for_ranks_that_do_not_come),
+        cmocka_unit_test(what_was_there_before_is_forgotten_of_other_hosts),
         cmocka_unit_test(in_a_job_ranks_have_what_it_was_given),
         cmocka_unit_test(what_is_not_a_switch_is_refused),
     };
