@@ -22,6 +22,8 @@
 #include "service/state.h"
 
 #define STOP_SECONDS  5.
+#define HOLD_FIRST    1.  /* a start that waits for others asks for more time then, */
+#define HOLD_SECONDS  15. /* and every so often */
 #define START_SECONDS 20. /* for each answer that is waited for, $FLUX_START_TIMEOUT */
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
@@ -318,6 +320,7 @@ struct service *service_free(struct service *svc)
 {
     if (!svc)
         return NULL;
+    flux_watcher_destroy(svc->hold);
     flux_watcher_destroy(svc->deadline);
     for (size_t i = 0; i < ARRAY_SIZE(svc->signals); i++)
         flux_watcher_destroy(svc->signals[i]);
@@ -348,9 +351,19 @@ static bool is_planned(const struct service *svc)
     return !svc->dismissed && (svc->status == EXIT_SUCCESS || svc->status == SERVICE_EXIT_ROUTER);
 }
 
-void service_hold_ready(struct service *svc)
+static void on_hold(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    service_progress(arg);
+}
+
+int service_hold_ready(struct service *svc)
 {
     svc->not_ready = true;
+    svc->hold = flux_timer_watcher_create(svc->reactor, HOLD_FIRST, HOLD_SECONDS, on_hold, svc);
+    if (!svc->hold)
+        return -ENOMEM;
+    flux_watcher_start(svc->hold);
+    return 0;
 }
 
 void service_ready(struct service *svc)
@@ -358,6 +371,7 @@ void service_ready(struct service *svc)
     if (!svc->not_ready)
         return;
     svc->not_ready = false;
+    flux_watcher_stop(svc->hold);
     if (svc->running)
         notify_ready(svc->notify);
 }

@@ -103,8 +103,9 @@ DEFINE_CLEANUP(struct service *, service_free)
  * the exit status. */
 int service_run(struct service *svc, void *arg);
 void service_exit(struct service *svc, int status);
-/* Before service_run(): do not tell the service manager READY=1 until service_ready(). */
-void service_hold_ready(struct service *svc);
+/* Before service_run(): do not tell the service manager READY=1 until service_ready(). As long as
+ * the loop runs the start is not cut off by TimeoutStartSec=: it waits for others. 0 or -ENOMEM. */
+int service_hold_ready(struct service *svc);
 void service_ready(struct service *svc);
 /* Before service_run(), after each step of something long (a job read, a record replayed): the
  * start goes on, and TimeoutStartSec= begins anew. Without progress it ends the daemon, as it

@@ -41,6 +41,7 @@ struct service {
     flux_msg_handler_t *events;
     flux_watcher_t *signals[2];
     flux_watcher_t *deadline; /* of an orderly stop */
+    flux_watcher_t *hold;     /* runs until service_ready(), if that was asked for */
     bool running;
     bool not_ready; /* until service_ready() */
     bool stopping;

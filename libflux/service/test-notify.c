@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/monotime.h"
-#include "service/notify.h"
+#include "service/state.h"
 
 static int open_manager(char *dir)
 {
@@ -58,10 +58,34 @@ static void a_long_start_asks_for_more_time_once_a_second(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static void a_start_that_waits_for_others_asks_for_more_time_until_it_is_ready(void **state)
+{
+    char dir[] = "/tmp/test-notify-XXXXXX", text[256] = "", path[64];
+    const int fd = open_manager(dir);
+    struct service svc = { .reactor = flux_reactor_create(0) };
+
+    assert_non_null(svc.reactor);
+    assert_int_equal(notify_new(svc.reactor, &svc.notify), 0);
+    assert_int_equal(service_hold_ready(&svc), 0);
+    while (recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) < 0)
+        assert_true(flux_reactor_run(svc.reactor, FLUX_REACTOR_ONCE) >= 0);
+    assert_string_equal(text, "EXTEND_TIMEOUT_USEC=60000000");
+    service_ready(&svc);
+    assert_int_equal(flux_reactor_run(svc.reactor, 0), 0); /* nothing is left to be waited for */
+    flux_watcher_destroy(svc.hold);
+    (void)notify_free(svc.notify);
+    flux_reactor_destroy(svc.reactor);
+    (void)close(fd);
+    (void)snprintf(path, sizeof(path), "%s/notify", dir);
+    (void)unlink(path);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_start_asks_for_more_time_once_a_second),
+        cmocka_unit_test(a_start_that_waits_for_others_asks_for_more_time_until_it_is_ready),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,6 @@ int life_init(struct manager *m)
     if (m->boot.rank == 0 && (rc = runlog_begin(&m->runlog, m->svc)) < 0)
         return rc;
     if (m->boot.rank == 0 && m->quorum > 1 && !m->runlog.quorum)
-        service_hold_ready(m->svc);
+        return service_hold_ready(m->svc);
     return 0;
 }
