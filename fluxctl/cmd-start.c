@@ -10,6 +10,7 @@
 #include "client.h"
 #include "families.h"
 #include "start.h"
+#include "supervise/brokerargs.h"
 
 #define UID_NOBODY 65534
 
@@ -25,7 +26,8 @@ static const struct option start_options[] = {
     { 's', "test-size", "N", "start N nodes on this host", 0 },
     { 0, "test-hosts", "HOSTLIST", "names that the nodes are to think they have", 0 },
     { 0, "test-exit-timeout", "FSD", "kill nodes so long after the first has ended (20s)", 0 },
-    { 0, "test-exit-mode", "MODE", "leader: until rank 0 ends (default); any", 0 },
+    { 0, "test-exit-mode", "MODE", "any (default): until a node ends; leader: until rank 0 does",
+      0 },
     { 0, "wrap", "ARGS", "words, separated by commas, to run flux-broker with", 0 },
     { 0, "caliper-profile", "PROFILE", "not in this build", 0 },
     { 0, "test-rundir", "PATH", "run-time directory that exists, and is kept", 0 },
@@ -331,7 +333,7 @@ static int run_start(const struct cmdline *c)
         return EXIT_FAILURE;
     if (collect_broker_args(c, &o.broker_args) < 0 || start_layout_find(&o.layout) < 0)
         return complain("out of memory");
-    o.user_manager = use_user_manager(c);
+    o.user_manager = use_user_manager(c) && !brokerargs_attr(o.broker_args, "log-stderr-level");
     return start(&o);
 }
 

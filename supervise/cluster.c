@@ -2,7 +2,8 @@
 /* The parent of N flux-supervise processes, and their PMI server. A node is this program again with
  * a run-time directory below ours, PMI_FD, and either the initial program (rank 0) or --no-program.
  *
- *   RUN: until rank 0's node has ended (or any, if told so)
+ *   RUN: until rank 0's node has ended, or any has failed (unless told that rank 0's alone counts);
+ *     the others leave before rank 0 does, so after one that ended well it has exit_timeout
  *   END: the others get SIGTERM; after exit_timeout SIGKILL; all gone -> done
  *
  * Nodes die with us: each asks the kernel for that. */
@@ -209,21 +210,32 @@ static void signal_all(const struct cluster *cl, int sig)
             (void)kill(cl->nodes[r].pid, sig);
 }
 
+static void arm(struct cluster *cl)
+{
+    flux_reactor_now_update(cl->r);
+    flux_timer_watcher_reset(cl->timer, cl->opts->exit_timeout, 0.);
+    flux_watcher_start(cl->timer);
+}
+
 static void end(struct cluster *cl)
 {
     if (cl->ending)
         return;
     cl->ending = true;
     signal_all(cl, SIGTERM);
-    flux_reactor_now_update(cl->r);
-    flux_timer_watcher_reset(cl->timer, cl->opts->exit_timeout, 0.);
-    flux_watcher_start(cl->timer);
+    arm(cl);
 }
 
 static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct cluster *cl = arg;
 
+    if (!cl->ending) {
+        fprintf(stderr, "flux-supervise: a node ended %g s ago, so the others are told to end\n",
+                cl->opts->exit_timeout);
+        end(cl);
+        return;
+    }
     fprintf(stderr, "flux-supervise: %u nodes did not end in %g s and are killed\n", cl->left,
             cl->opts->exit_timeout);
     signal_all(cl, SIGKILL);
@@ -244,14 +256,16 @@ static void on_child(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         n->pid = 0;
         close_pmi(n);
         cl->left--;
-        if (rank == 0 || (cl->opts->exit_any && status > cl->status && !cl->ending))
+        if (cl->opts->exit_leader ? rank == 0 : status > cl->status)
             cl->status = status;
         if (rank != 0 && status != 0 && !cl->ending)
             fprintf(stderr, "flux-supervise: node %u ended with status %d\n", rank, status);
         if (n->waits && !cl->ending && cl->status == 0)
             cl->status = status != 0 ? status : EXIT_FAILURE; /* the others would wait for it */
-        if (rank == 0 || cl->opts->exit_any || n->waits)
+        if (rank == 0 || n->waits || (status != 0 && !cl->opts->exit_leader))
             end(cl);
+        else if (!cl->opts->exit_leader && !cl->ending && !flux_watcher_is_active(cl->timer))
+            arm(cl);
     }
     if (cl->left == 0)
         flux_reactor_stop(r);

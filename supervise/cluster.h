@@ -12,7 +12,7 @@ struct cluster_options {
     bool trace;          /* show PMI requests */
     bool no_clique;      /* PMI does not say that all are on one host: they are joined by TCP */
     double exit_timeout; /* seconds, once the first node (or the leader) has ended */
-    bool exit_any;       /* any node's end is the end, and the highest status counts */
+    bool exit_leader;    /* the end is rank 0's, whose status counts; else any's, and the highest */
     bool leader_only;    /* start rank 0 alone */
 };
 

@@ -32,7 +32,7 @@ static const char usage[] =
     "  --test-size=N      N nodes on this host; PROGRAM runs on the first\n"
     "  --test-hosts=HOSTS        names the nodes are to think they have\n"
     "  --test-exit-timeout=FSD   kill nodes so long after the first has ended (default 20s)\n"
-    "  --test-exit-mode=MODE     leader: until rank 0 ends (default); any: until any node does\n"
+    "  --test-exit-mode=MODE     any: until any node ends (default); leader: until rank 0 does\n"
     "  --test-start-mode=MODE    all (default); leader: start rank 0 only\n"
     "  --test-pmi-clique=MODE    single (default); none: PMI does not say that all are here\n"
     "  --test-trace       show PMI requests\n"
@@ -127,7 +127,7 @@ static int handle_test_option(int c)
                    ? bad_value("test-exit-timeout", "a duration, such as 5s")
                    : 0;
     case OPT_TEST_EXIT:
-        return parse_mode("test-exit-mode", "leader", "any", &cluster.exit_any);
+        return parse_mode("test-exit-mode", "any", "leader", &cluster.exit_leader);
     case OPT_TEST_START:
         return parse_mode("test-start-mode", "all", "leader", &cluster.leader_only);
     case OPT_TEST_CLIQUE:

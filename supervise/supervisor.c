@@ -22,6 +22,7 @@
 #include "base/errorx.h"
 #include "service/log.h"
 #include "supervise/announce.h"
+#include "supervise/brokerargs.h"
 #include "supervise/control.h"
 #include "supervise/daemon.h"
 #include "supervise/launcher.h"
@@ -206,7 +207,7 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
         arm(s, program_grace());
         return;
     }
-    if (s->argv && s->phase != PHASE_LEAVE) /* else it ends as it was told */
+    if (s->argv && s->phase < PHASE_LEAVE) /* else it ends as it was told */
         s->status = 128 + sig;
     if (!wait)
         stop(s);
@@ -506,6 +507,7 @@ static int make_dirs(struct supervisor *s, flux_error_t *error)
 static int make_environments(struct supervisor *s)
 {
     const char *confdir = s->opts->confdir ? s->opts->confdir : getenv("FLUX_CONF_DIR");
+    const char *shown = brokerargs_attr(s->opts->broker_args, "log-stderr-level");
     char *uri;
     int rc;
 
@@ -515,6 +517,7 @@ static int make_environments(struct supervisor *s)
     if ((rc = put_env(&s->daemon_env, "FLUX_RUNDIR", s->rundir)) < 0 ||
         (s->statedir && (rc = put_env(&s->daemon_env, "STATE_DIRECTORY", s->statedir)) < 0) ||
         (rc = put_env(&s->daemon_env, "FLUX_LOG_DIR", s->logdir)) < 0 ||
+        (shown && (rc = put_env(&s->daemon_env, "FLUX_LOG_STDERR_LEVEL", shown)) < 0) ||
         (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", confdir)) < 0 ||
         (rc = put_env(&s->daemon_env, "FLUX_EXEC_LAUNCH", "spawn")) < 0 ||
         (s->statedir && (rc = put_env(&s->daemon_env, "FLUX_STATEDIR", s->statedir)) < 0) ||

@@ -51,6 +51,8 @@ class Instance:
             args = [f"--test-size={size}", *args]
         self.fluxctl = str(build / "fluxctl" / "fluxctl")
         self.workdir = workdir
+        if any(str(a).startswith("--test-size") for a in args):
+            args = ["--test-exit-mode=leader", *args]  # tests take nodes away
         self.command = [self.fluxctl, "start", "--embedded", *map(str, args)]
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
         self.env.update(env or {})

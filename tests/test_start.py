@@ -27,10 +27,26 @@ def test_attributes_are_set_at_the_start(build, option):
     ("-Sx", "expected NAME=VALUE"),
     ("-o,--nonsense", "unknown option --nonsense"),
     ("-o,word", "unexpected argument 'word'"),
+    ("-Slog-stderr-level=8", "'8' is no number from 0 to 7"),
+    ("-Slog-stderr-mode=leader", "each node shows its own records"),
 ])
 def test_what_the_router_cannot_take_is_told_by_the_command(build, option, sentence):
     r = start(build, option, "--", "true")
     assert r.returncode == 1 and "flux-broker did not start" in r.stderr and sentence in r.stderr, r
+
+
+def test_what_the_daemons_of_all_nodes_log_is_shown_if_asked_for(build):
+    r = start(build, "-s2", "-o,-S,log-stderr-level=6", "--", build / "fluxctl" / "fluxctl", "run", "true")
+    assert r.returncode == 0
+    for daemon in ("broker.info[0]", "broker.info[1]", "job-manager.info[0]"):
+        assert f"\n{daemon}: " in r.stderr, r.stderr
+    assert start(build, "--", "true").stderr == ""
+
+
+def test_an_instance_ends_with_any_node_and_with_the_highest_status(build):
+    script = "p=$(FLUX_URI=${FLUX_URI%/0/local}/1/local $0 getattr broker.pid); kill -9 $(ps -o ppid= $p); exec sleep 1000"
+    r = start(build, "-s2", "--", "sh", "-c", script, build / "fluxctl" / "fluxctl")
+    assert r.returncode == 128 + 15 and "node 1 ended with status 137" in r.stderr, r  # 15: so the program was ended
 
 
 def test_a_missing_tmpdir_is_told_by_the_command(build, monkeypatch):

@@ -25,13 +25,14 @@ enum sink { SINK_STDERR, SINK_JOURNAL, SINK_FILE };
 static struct {
     enum sink sink;
     int level;
+    int stderr_level; /* of those that are shown as well; -1: none */
     char service[FIELD_SIZE];
     char field_instance[FIELD_SIZE];
     char field_service[FIELD_SIZE];
     char field_identifier[FIELD_SIZE];
     char field_rank[FIELD_SIZE]; /* empty: not known yet */
     struct log_file file;
-} state = { .level = LOG_INFO, .file = { .fd = -EBADF } };
+} state = { .level = LOG_INFO, .stderr_level = -1, .file = { .fd = -EBADF } };
 
 static enum sink choose_sink(const char *service)
 {
@@ -42,18 +43,25 @@ static enum sink choose_sink(const char *service)
     return access(JOURNAL_PATH, F_OK) == 0 ? SINK_JOURNAL : SINK_STDERR;
 }
 
+static void read_level(const char *variable, int *level)
+{
+    const char *value = getenv(variable);
+
+    if (value)
+        (void)number_parse_int(value, LOG_EMERG, LOG_DEBUG, level);
+}
+
 void log_open(const char *instance, const char *service)
 {
-    const char *level = getenv("FLUX_LOG_LEVEL");
-    int n;
 
     (void)snprintf(state.service, sizeof(state.service), "%s", service);
     (void)snprintf(state.field_instance, FIELD_SIZE, "FLUX_INSTANCE=%s", instance);
     (void)snprintf(state.field_service, FIELD_SIZE, "FLUX_SERVICE=%s", service);
     (void)snprintf(state.field_identifier, FIELD_SIZE, "SYSLOG_IDENTIFIER=flux-%s", service);
-    if (level && number_parse_int(level, LOG_EMERG, LOG_DEBUG, &n) == 0)
-        state.level = n;
+    read_level("FLUX_LOG_LEVEL", &state.level);
     state.sink = choose_sink(service);
+    if (state.sink == SINK_FILE)
+        read_level("FLUX_LOG_STDERR_LEVEL", &state.stderr_level);
 }
 
 void log_set_rank(uint32_t rank)
@@ -73,6 +81,17 @@ static void write_journal(const char *const fields[], size_t nfields)
     for (size_t i = 0; i < nfields; i++)
         iov[i] = (struct iovec){ .iov_base = (void *)fields[i], .iov_len = strlen(fields[i]) };
     (void)sd_journal_sendv(iov, (int)nfields);
+}
+
+/* "kvs.err[2]: text", as flux dmesg has it. */
+static void show(int level, const char *text)
+{
+    static const char *const names[] = { "emerg",   "alert",  "crit", "err",
+                                         "warning", "notice", "info", "debug" };
+    const char *rank = strchr(state.field_rank, '=');
+
+    (void)fprintf(stderr, "%s.%s[%s]: %s\n", state.service, names[level & LOG_PRIMASK],
+                  rank ? rank + 1 : "?", text);
 }
 
 static bool has_field(const char *const fields[], const char *prefix)
@@ -105,7 +124,11 @@ static void log_record(int level, const char *const extra[], const char *fmt, va
     for (; extra && *extra && n < RECORD_FIELDS; extra++)
         fields[n++] = *extra;
 
-    if (state.sink == SINK_FILE)
+    if (level <= state.stderr_level)
+        show(level, message + skip);
+    if (level > state.level)
+        ; /* to be seen only */
+    else if (state.sink == SINK_FILE)
         log_file_write(&state.file, fields, n);
     else if (state.sink == SINK_JOURNAL)
         write_journal(fields, n);
@@ -114,11 +137,16 @@ static void log_record(int level, const char *const extra[], const char *fmt, va
     errno = saved_errno;
 }
 
+static bool is_wanted(int level)
+{
+    return level <= state.level || level <= state.stderr_level;
+}
+
 void log_msg(int level, const char *fmt, ...)
 {
     va_list ap;
 
-    if (level > state.level)
+    if (!is_wanted(level))
         return;
     va_start(ap, fmt);
     log_record(level, NULL, fmt, ap);
@@ -129,7 +157,7 @@ void log_fields(int level, const char *const fields[], const char *fmt, ...)
 {
     va_list ap;
 
-    if (level > state.level)
+    if (!is_wanted(level))
         return;
     va_start(ap, fmt);
     log_record(level, fields, fmt, ap);

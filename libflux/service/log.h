@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Logging of daemons: journald with fields, or JSON lines in $FLUX_LOG_DIR/SERVICE.log (embedded
- * mode). Fields on every record: FLUX_INSTANCE FLUX_RANK FLUX_SERVICE; MESSAGE_ID for conditions an
- * administrator must act on (units/flux.catalog explains them). Never blocks for long, never fails.
- */
+ * mode; those up to $FLUX_LOG_STDERR_LEVEL are shown on standard error as well). Fields on every
+ * record: FLUX_INSTANCE FLUX_RANK FLUX_SERVICE; MESSAGE_ID for conditions an administrator must act
+ * on (units/flux.catalog explains them). Never blocks for long, never fails. */
 #ifndef SERVICE_LOG_H
 #define SERVICE_LOG_H
 

@@ -44,6 +44,32 @@ static const char *log_level(void)
     return level && number_parse_int(level, LOG_EMERG, LOG_DEBUG, &n) == 0 ? level : "6";
 }
 
+/* What is shown on standard error, where the log is kept in files; supervise/ tells all daemons. */
+static int add_shown(struct manager *m)
+{
+    const char *level = broker_options_value(&m->options, "log-stderr-level");
+    const char *mode = broker_options_value(&m->options, "log-stderr-mode");
+    int n;
+
+    if (mode && strcmp(mode, "local") != 0) {
+        log_err("log-stderr-mode: '%s' is not offered: each node shows its own records (local)",
+                mode);
+        return -EINVAL;
+    }
+    if (level && number_parse_int(level, LOG_EMERG, LOG_DEBUG, &n) < 0) {
+        log_err("log-stderr-level: '%s' is no number from 0 to 7", level);
+        return -EINVAL;
+    }
+    if (level && !getenv("FLUX_LOG_DIR")) {
+        log_err("log-stderr-level: the records of this instance are in the journal, and are shown "
+                "by journalctl(1) and flux-dmesg(1)");
+        return -EINVAL;
+    }
+    if (level && (n = attr_add(&m->attrs, "log-stderr-level", level, ATTR_IMMUTABLE)) < 0)
+        return n;
+    return attr_add(&m->attrs, "log-stderr-mode", "local", ATTR_IMMUTABLE);
+}
+
 static int add_node(struct manager *m)
 {
     struct attrs *a = &m->attrs;
@@ -79,7 +105,8 @@ static int add_instance(struct manager *m)
         (rc = attr_addf(a, "security.owner", ATTR_IMMUTABLE, "%u",
                         (unsigned int)service_owner(m->svc))) < 0)
         return rc;
-    return attr_add(a, "log-level", log_level(), 0);
+    rc = attr_add(a, "log-level", log_level(), 0);
+    return rc < 0 ? rc : add_shown(m);
 }
 
 static int add_duration(struct attrs *a, const char *name, double seconds)

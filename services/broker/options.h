@@ -20,8 +20,8 @@ int broker_options_parse(int argc, char **argv, struct broker_options *ret, flux
 void broker_options_deinit(struct broker_options *o);
 /* The value of an assignment, lent; NULL: none. */
 const char *broker_options_value(const struct broker_options *o, const char *name);
-/* Set the attributes, but for tbon.* and those of life.c: these are asked for before there are any.
- * 0, or -errno with a sentence. */
+/* Set the attributes, but for tbon.* and those of life.c and instance.c: these are asked for before
+ * there are any. 0, or -errno with a sentence. */
 int broker_options_apply(const struct broker_options *o, struct attrs *attrs, flux_error_t *error);
 
 #endif
