@@ -697,10 +697,20 @@ const char *supervisor_logdir(const struct supervisor *s)
     return s->logdir;
 }
 
+/* All has ended: a signal that comes now must not cut the rest short, nor change the status. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 struct supervisor *supervisor_free(struct supervisor *s)
 {
     if (!s)
         return NULL;
+    block_signals();
     for (size_t i = 0; i < s->ndaemons; i++)
         (void)daemon_free(s->daemons[i]);
     free(s->daemons);
