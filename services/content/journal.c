@@ -7,9 +7,12 @@
  * the transaction that sets the roots of that file, so a deleted file that a crash brought back is
  * not applied again. A process appends only to files it made.
  *
- * Invariants: a segment is folded when all older ones are; only the newest is appended to; the lock
- * is held whenever the list of segments or a segment in it changes, and whenever the segment that
- * is appended to is read. What is to be folded does not change and is read without it.
+ * Invariants: a segment is folded when all older ones are; only the newest is appended to; the
+ * mutex is held whenever the list of segments or a segment in it changes, and whenever the segment
+ * that is appended to is read. What is to be folded does not change and is read without it. The
+ * mutex is not held while the disk syncs, so blobs can be loaded that are not acknowledged yet;
+ * roots and checkpoints cannot be seen before they are as durable as they will be, because who
+ * reads them takes the lock of those who append, which is held until then.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,6 +30,7 @@ TAILQ_HEAD(segment_list, segment);
 struct journal {
     struct journal_params params;
     char *path;
+    pthread_mutex_t appending; /* taken before the mutex */
     pthread_mutex_t mutex;
     struct segment_list segments; /* oldest first */
     struct segment *current;      /* the last of them, or NULL */
@@ -152,6 +156,7 @@ int journal_open(const struct journal_params *params, struct store *st,
     if (!j->params.segment_blobs)
         j->params.segment_blobs = JOURNAL_SEGMENT_BLOBS;
     TAILQ_INIT(&j->segments);
+    (void)pthread_mutex_init(&j->appending, NULL);
     (void)pthread_mutex_init(&j->mutex, NULL);
     if ((rc = take_files(j, st, ret_scan)) < 0) {
         journal_close(j);
@@ -171,6 +176,7 @@ struct journal *journal_close(struct journal *j)
             segment_close(s);
         }
         (void)pthread_mutex_destroy(&j->mutex);
+        (void)pthread_mutex_destroy(&j->appending);
         free(j->path);
         free(j);
     }
@@ -217,7 +223,15 @@ static int append_all(struct journal *j, struct change_list *changes, uint64_t *
             ++*ret_kept;
         }
     }
-    return *ret_kept > 0 && j->params.sync == STORE_SYNC_FULL ? segment_sync(j->current) : 0;
+    return 0;
+}
+
+/* Without the mutex: the segment that is appended to is neither folded nor changed by others. */
+static int sync_appended(struct journal *j)
+{
+    struct segment *s = j->current;
+
+    return j->params.sync == STORE_SYNC_FULL ? segment_sync(s) : 0;
 }
 
 static void count_appended(struct journal *j, uint64_t kept)
@@ -236,8 +250,13 @@ int journal_append(struct journal *j, struct change_list *changes)
     uint64_t kept;
     int rc;
 
+    (void)pthread_mutex_lock(&j->appending);
     (void)pthread_mutex_lock(&j->mutex);
     rc = append_all(j, changes, &kept);
+    (void)pthread_mutex_unlock(&j->mutex);
+    if (rc == 0 && kept > 0)
+        rc = sync_appended(j);
+    (void)pthread_mutex_lock(&j->mutex);
     if (rc < 0) {
         TAILQ_FOREACH (ch, changes, link)
             ch->err = -EIO;
@@ -248,6 +267,7 @@ int journal_append(struct journal *j, struct change_list *changes)
             j->current = NULL;
     }
     (void)pthread_mutex_unlock(&j->mutex);
+    (void)pthread_mutex_unlock(&j->appending);
     return rc < 0 ? -EIO : 0;
 }
 
@@ -365,6 +385,19 @@ int journal_check_next(struct journal *j, struct journal_pos *pos, uint8_t diges
     return rc;
 }
 
+/* So that nothing is being synced. */
+static void lock_names(struct journal *j)
+{
+    (void)pthread_mutex_lock(&j->appending);
+    (void)pthread_mutex_lock(&j->mutex);
+}
+
+static void unlock_names(struct journal *j)
+{
+    (void)pthread_mutex_unlock(&j->mutex);
+    (void)pthread_mutex_unlock(&j->appending);
+}
+
 static int overlay(json_t *table, const struct segment *s)
 {
     const char *ns;
@@ -391,12 +424,12 @@ int journal_overlay_roots(struct journal *j, json_t *roots)
                                        json_object_get(o, "root")) < 0)
             rc = -ENOMEM;
     }
-    (void)pthread_mutex_lock(&j->mutex);
+    lock_names(j);
     TAILQ_FOREACH (s, &j->segments, link) {
         if (rc == 0)
             rc = overlay(table, s);
     }
-    (void)pthread_mutex_unlock(&j->mutex);
+    unlock_names(j);
     if (rc < 0)
         return rc;
     (void)json_array_clear(roots);
@@ -413,12 +446,12 @@ int journal_overlay_checkpoints(struct journal *j, json_t *checkpoints)
     struct segment *s;
     int rc = 0;
 
-    (void)pthread_mutex_lock(&j->mutex);
+    lock_names(j);
     TAILQ_FOREACH (s, &j->segments, link) {
         if (json_object_update(checkpoints, s->checkpoints) < 0)
             rc = -ENOMEM;
     }
-    (void)pthread_mutex_unlock(&j->mutex);
+    unlock_names(j);
     return rc;
 }
 
@@ -428,7 +461,7 @@ int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value)
     struct segment *s;
     int rc = -ENOENT;
 
-    (void)pthread_mutex_lock(&j->mutex);
+    lock_names(j);
     TAILQ_FOREACH_REVERSE(s, &j->segments, segment_list, link)
     {
         if ((value = json_string_value(json_object_get(s->checkpoints, key))))
@@ -436,7 +469,7 @@ int journal_get_checkpoint(struct journal *j, const char *key, char **ret_value)
     }
     if (value)
         rc = (*ret_value = strdup(value)) ? 0 : -ENOMEM;
-    (void)pthread_mutex_unlock(&j->mutex);
+    unlock_names(j);
     return rc;
 }
 
@@ -580,9 +613,9 @@ bool journal_behind(struct journal *j)
 
 void journal_rotate(struct journal *j)
 {
-    (void)pthread_mutex_lock(&j->mutex);
+    lock_names(j);
     j->current = NULL;
-    (void)pthread_mutex_unlock(&j->mutex);
+    unlock_names(j);
 }
 
 uint64_t journal_newest(struct journal *j)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* One thread, one queue for reads, one for changes and one for chores. Each round takes what there
- * is: reads first, then all changes as one group (group commit without a timer: whatever arrived
- * while the disk was busy forms the next group), then a slice of the oldest chore. With none of
- * them, it moves a step of the journal into the store.
+/* Two threads, so that a commit waits for its own write and for nothing else.
  *
- * Shared between the threads, under the mutex: the queues, finished, stats, stop, failed,
- * fold_error. The journal has a lock of its own.
- * Signals stay with the loop: the thread blocks them all.
+ * One appends changes to the journal. Each round takes all there are as one group (group commit
+ * without a timer: whatever arrived while the disk was busy forms the next group).
+ *
+ * The other one keeps the store. Each round takes reads first, then a slice of the oldest chore;
+ * with none of them, and when no change came for a while, it moves a step of the journal into the
+ * store. What it does there may take as long as SQLite takes for its log. When the journal has
+ * grown too long, each group of changes waits for such a step.
+ *
+ * Shared between the threads, under the mutex: the queues, finished, stats, stop, failed, fold_*,
+ * appended. The journal has locks of its own. Signals stay with the loop: the threads block them
+ * all.
  *
  * Invariant: a read submitted after a change was acknowledged sees the change.
  */
@@ -16,59 +21,62 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include "base/errorx.h"
+#include "content/keeper.h"
 #include "content/worker.h"
 
 TAILQ_HEAD(work_list, work);
 
+struct thread {
+    pthread_t id;
+    bool started;
+    pthread_cond_t wakeup;
+};
+
 struct worker {
-    struct store *store; /* the thread's */
+    struct keeper keeper; /* the store's thread's */
     struct journal *journal;
-    struct sweep *sweep; /* the thread's, as the next */
-    struct backup backup;
     bool direct; /* changes are made where they are submitted */
     int event_fd;
     size_t pending; /* the loop's, as the next */
-    size_t pending_chores;
-    bool started;
-    pthread_t thread;
+    size_t pending_changes;
     pthread_mutex_t mutex;
-    pthread_cond_t wakeup;
+    struct thread appending, keeping;
     struct work_list reads;
     struct work_list changes;
     struct work_list chores;
     struct work_list finished;
     struct worker_stats stats;
-    uint64_t seen; /* the thread's: changes when it last went to sleep */
+    uint64_t queued, appended; /* changes that went through the queue */
+    uint64_t seen;             /* changes of the journal, and when there was one the last time */
+    int64_t seen_nsec;
     bool stop;
     bool failed;
-    bool fold_failed;
+    bool fold_wanted;        /* a group waits for a step */
+    uint64_t folds;          /* steps */
+    int64_t fold_again_nsec; /* not before: the last one failed */
+    pthread_cond_t folded;
     flux_error_t fold_error;
 };
 
-static void run_read(struct worker *wk, struct work *w)
+#define MSEC 1000000ll /* in nanoseconds */
+
+static int64_t now_nsec(void)
 {
-    switch (w->type) {
-    case WORK_LOAD:
-        w->err = journal_load(wk->journal, w->digest, &w->data, &w->size);
-        if (w->err == -ENOENT)
-            w->err = store_load(wk->store, w->digest, &w->data, &w->size);
-        break;
-    case WORK_ROOTS:
-        w->err = store_roots(wk->store, &w->json);
-        if (w->err == 0)
-            w->err = journal_overlay_roots(wk->journal, w->json);
-        break;
-    case WORK_CHECKPOINT_GET:
-        w->err = journal_get_checkpoint(wk->journal, w->key, &w->value);
-        if (w->err == -ENOENT)
-            w->err = store_get_checkpoint(wk->store, w->key, &w->value);
-        break;
-    default:
-        w->err = -EINVAL;
-    }
-    if (w->err < 0 && w->err != -ENOENT)
-        errorx_set(&w->error, "%s", store_strerror(wk->store));
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+static void finish(struct worker *wk, struct work_list *list)
+{
+    if (!TAILQ_EMPTY(list)) {
+        TAILQ_CONCAT(&wk->finished, list, link);
+        (void)eventfd_write(wk->event_fd, 1);
+    }
+}
+
+/* --- the thread that appends */
 
 static void describe_failure(struct work *w)
 {
@@ -98,156 +106,118 @@ static bool run_changes(struct worker *wk, struct work_list *list)
     return ok;
 }
 
-/* A step, without the mutex. */
-static void run_fold(struct worker *wk)
+/* With the mutex, which is left meanwhile. */
+static void wait_for_room(struct worker *wk)
 {
-    int rc = journal_fold(wk->journal, wk->store);
+    uint64_t folds = wk->folds;
+
+    wk->fold_wanted = true;
+    (void)pthread_cond_signal(&wk->keeping.wakeup);
+    while (wk->folds == folds && !wk->stop && !wk->failed)
+        (void)pthread_cond_wait(&wk->folded, &wk->mutex);
+}
+
+/* With the mutex, which is left meanwhile. */
+static void append_round(struct worker *wk)
+{
+    struct work_list changes = TAILQ_HEAD_INITIALIZER(changes);
+    bool was_in_use = journal_in_use(wk->journal);
+    const struct work *w;
+    bool ok;
+
+    if (journal_behind(wk->journal))
+        wait_for_room(wk);
+    TAILQ_CONCAT(&changes, &wk->changes, link);
+    (void)pthread_mutex_unlock(&wk->mutex);
+    ok = run_changes(wk, &changes);
+    (void)pthread_mutex_lock(&wk->mutex);
+    TAILQ_FOREACH (w, &changes, link)
+        wk->appended++;
+    wk->failed |= !ok;
+    finish(wk, &changes);
+    if (!was_in_use || !journal_in_use(wk->journal) || !TAILQ_EMPTY(&wk->chores))
+        (void)pthread_cond_signal(&wk->keeping.wakeup);
+}
+
+static void *append_main(void *arg)
+{
+    struct worker *wk = arg;
 
     (void)pthread_mutex_lock(&wk->mutex);
-    wk->fold_failed = rc < 0;
-    if (rc < 0) {
-        errorx_set(&wk->fold_error, "%s", store_strerror(wk->store));
-        wk->failed |= rc == -EIO;
-        (void)eventfd_write(wk->event_fd, 1);
+    for (;;) {
+        if (!TAILQ_EMPTY(&wk->changes))
+            append_round(wk);
+        else if (wk->stop)
+            break;
+        else
+            (void)pthread_cond_wait(&wk->appending.wakeup, &wk->mutex);
     }
     (void)pthread_mutex_unlock(&wk->mutex);
+    return NULL;
 }
 
-static void finish(struct worker *wk, struct work_list *list)
-{
-    if (!TAILQ_EMPTY(list)) {
-        TAILQ_CONCAT(&wk->finished, list, link);
-        (void)eventfd_write(wk->event_fd, 1);
-    }
-}
+/* --- the thread that keeps the store: all with the mutex, which is left while they work */
 
-static void worker_round(struct worker *wk)
+static void run_reads(struct worker *wk)
 {
     struct work_list reads = TAILQ_HEAD_INITIALIZER(reads);
-    struct work_list changes = TAILQ_HEAD_INITIALIZER(changes);
-    bool ok = true;
     struct work *w;
 
     TAILQ_CONCAT(&reads, &wk->reads, link);
-    TAILQ_CONCAT(&changes, &wk->changes, link);
     (void)pthread_mutex_unlock(&wk->mutex);
     TAILQ_FOREACH (w, &reads, link)
-        run_read(wk, w);
+        keeper_read(&wk->keeper, w);
     (void)pthread_mutex_lock(&wk->mutex);
-    finish(wk, &reads); /* do not let readers wait for the fsync */
-    if (TAILQ_EMPTY(&changes))
-        return;
-    (void)pthread_mutex_unlock(&wk->mutex);
-    if (journal_behind(wk->journal))
-        run_fold(wk);
-    ok = run_changes(wk, &changes);
-    (void)pthread_mutex_lock(&wk->mutex);
-    wk->failed |= !ok;
-    finish(wk, &changes);
+    finish(wk, &reads);
 }
 
-/* --- chores */
-
-#define SLICE_NSEC  1000000
-#define SLICE_MARKS 64 /* between two looks at the clock */
-#define SLICE_ROWS  32
-
-static int64_t now_nsec(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int mark_some(struct worker *wk, struct sweep_work *sw)
-{
-    for (int i = 0; i < SLICE_MARKS && sw->pos < sw->ndigests; i++, sw->pos++) {
-        int rc =
-            sweep_mark(wk->sweep, sw->generation, sw->digests + sw->pos * DIGEST_SIZE, &sw->marked);
-
-        if (rc < 0)
-            return rc;
-    }
-    return sw->pos < sw->ndigests;
-}
-
-static int remove_some(struct worker *wk, struct sweep_work *sw)
-{
-    uint64_t left = sw->limit - sw->step.looked;
-    int rc = sweep_step(wk->sweep, sw->generation, left < SLICE_ROWS ? (uint32_t)left : SLICE_ROWS,
-                        &sw->step);
-
-    return rc < 0 ? rc : !sw->step.done && sw->step.looked < sw->limit;
-}
-
-static int check_some(struct worker *wk, struct check_work *c)
-{
-    int rc = inspect_step(wk->store, wk->journal, c->remove, &c->pos, c->found);
-
-    if (rc == 0)
-        c->done = true;
-    return rc <= 0 ? rc : c->found->looked < c->limit;
-}
-
-static int flush_some(struct worker *wk, struct work *w)
+/* A step. */
+static void run_fold(struct worker *wk)
 {
     int rc;
 
-    if (w->flush_number == 0) {
-        journal_rotate(wk->journal);
-        w->flush_number = journal_newest(wk->journal);
+    (void)pthread_mutex_unlock(&wk->mutex);
+    rc = journal_fold(wk->journal, wk->keeper.store);
+    (void)pthread_mutex_lock(&wk->mutex);
+    wk->fold_again_nsec = rc < 0 ? now_nsec() + WORKER_IDLE_MSEC * MSEC : 0;
+    if (rc < 0) {
+        errorx_set(&wk->fold_error, "%s", store_strerror(wk->keeper.store));
+        wk->failed |= rc == -EIO;
+        (void)eventfd_write(wk->event_fd, 1);
     }
-    if (journal_oldest(wk->journal) > w->flush_number)
-        return 0;
-    rc = journal_fold(wk->journal, wk->store);
-    return rc < 0 ? rc : journal_oldest(wk->journal) <= w->flush_number;
+    wk->folds++;
+    wk->fold_wanted = false;
+    (void)pthread_cond_broadcast(&wk->folded);
 }
 
-/* 0: done; 1: there is more of it. */
-static int chore_step(struct worker *wk, struct work *w)
-{
-    switch (w->type) {
-    case WORK_FLUSH:
-        return flush_some(wk, w);
-    case WORK_CHECK:
-        return check_some(wk, &w->check);
-    case WORK_BACKUP_BEGIN:
-        return backup_begin(&wk->backup, wk->store, wk->journal, &w->json);
-    case WORK_BACKUP_READ:
-        return backup_read(&wk->backup, wk->store, w->backup_id, w->backup_row, &w->data, &w->size);
-    case WORK_SWEEP_BEGIN:
-        if (backup_active(&wk->backup))
-            return -EBUSY;
-        return sweep_begin(wk->sweep, &w->sweep.generation);
-    case WORK_SWEEP_MARK:
-        return mark_some(wk, &w->sweep);
-    case WORK_SWEEP_STEP:
-        return remove_some(wk, &w->sweep);
-    case WORK_SWEEP_END:
-        return sweep_end(wk->sweep, w->sweep.generation);
-    default:
-        return -EINVAL;
-    }
-}
+#define SLICE_NSEC MSEC
 
-/* A slice of the oldest chore. With the mutex, which is left while it runs. */
-static void run_chore(struct worker *wk)
+/* The oldest one, if it can go on: what is to be moved must be in the journal first. */
+static struct work *next_chore(struct worker *wk)
 {
     struct work *w = TAILQ_FIRST(&wk->chores);
+
+    if (!w || wk->stop || wk->failed || (w->type == WORK_FLUSH && w->flush_after > wk->appended))
+        return NULL;
+    return w;
+}
+
+/* A slice. */
+static void run_chore(struct worker *wk, struct work *w)
+{
     int64_t end = now_nsec() + SLICE_NSEC;
     int rc;
 
     (void)pthread_mutex_unlock(&wk->mutex);
     do
-        rc = chore_step(wk, w);
+        rc = keeper_chore(&wk->keeper, w);
     while (rc > 0 && now_nsec() < end);
     if (rc < 0) {
         w->err = rc;
         errorx_set(&w->error, "%s",
                    rc == -EBUSY    ? "a backup is under way"
                    : rc == -ESTALE ? strerror(-rc)
-                                   : store_strerror(wk->store));
+                                   : store_strerror(wk->keeper.store));
     }
     (void)pthread_mutex_lock(&wk->mutex);
     wk->failed |= rc == -EIO;
@@ -258,89 +228,82 @@ static void run_chore(struct worker *wk)
     }
 }
 
-/* --- the thread */
-
-/* With the mutex. Moving costs as much as storing did: it waits for a quiet moment, but not for
- * long. */
-static bool fold_now(struct worker *wk)
+/* Moving costs as much as storing did: it waits for a quiet moment, but not for long. */
+static bool fold_now(struct worker *wk, int64_t now)
 {
-    return !wk->failed && !wk->fold_failed && journal_foldable(wk->journal) &&
-           (journal_urgent(wk->journal) || journal_stats(wk->journal).changes == wk->seen);
+    return !wk->failed && now >= wk->fold_again_nsec && journal_foldable(wk->journal) &&
+           (journal_urgent(wk->journal) || now - wk->seen_nsec >= WORKER_QUIET_MSEC * MSEC);
 }
 
-static bool sleep_msec(struct worker *wk, long msec)
+static void sleep_until(struct worker *wk, int64_t nsec)
 {
-    struct timespec until;
+    const struct timespec until = { nsec / 1000000000, nsec % 1000000000 };
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += msec / 1000;
-    until.tv_nsec += msec % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return pthread_cond_timedwait(&wk->wakeup, &wk->mutex, &until) == ETIMEDOUT;
+    (void)pthread_cond_timedwait(&wk->keeping.wakeup, &wk->mutex, &until);
 }
 
-/* With the mutex: sleeps until there is something to do. */
-static void worker_sleep(struct worker *wk)
+/* Until there is something to do. */
+static void keeper_sleep(struct worker *wk, int64_t now)
 {
-    bool foldable = journal_foldable(wk->journal) && !wk->fold_failed && !wk->failed;
-    uint64_t changes;
+    int64_t quiet = wk->seen_nsec + WORKER_QUIET_MSEC * MSEC;
+    int64_t idle = wk->seen_nsec + WORKER_IDLE_MSEC * MSEC;
 
-    if (!foldable && !wk->fold_failed && !journal_in_use(wk->journal)) {
-        (void)pthread_cond_wait(&wk->wakeup, &wk->mutex);
-        return;
-    }
-    if (!sleep_msec(wk, foldable ? WORKER_QUIET_MSEC : WORKER_IDLE_MSEC))
-        return;
-    changes = journal_stats(wk->journal).changes;
-    if (changes == wk->seen && !foldable && !wk->fold_failed)
+    if (wk->failed)
+        (void)pthread_cond_wait(&wk->keeping.wakeup, &wk->mutex);
+    else if (journal_foldable(wk->journal))
+        sleep_until(wk, wk->fold_again_nsec > now ? wk->fold_again_nsec : quiet);
+    else if (!journal_in_use(wk->journal))
+        (void)pthread_cond_wait(&wk->keeping.wakeup, &wk->mutex);
+    else if (now < idle)
+        sleep_until(wk, idle);
+    else {
+        /* Not with the mutex: it waits for who appends. */
+        (void)pthread_mutex_unlock(&wk->mutex);
         journal_rotate(wk->journal);
-    wk->fold_failed = false; /* try again */
+        (void)pthread_mutex_lock(&wk->mutex);
+    }
+}
+
+static void look_for_changes(struct worker *wk, int64_t now)
+{
+    uint64_t changes = journal_stats(wk->journal).changes;
+
+    if (changes != wk->seen)
+        wk->seen_nsec = now;
     wk->seen = changes;
 }
 
-static void *worker_main(void *arg)
+static void *keep_main(void *arg)
 {
     struct worker *wk = arg;
 
     (void)pthread_mutex_lock(&wk->mutex);
     for (;;) {
-        bool busy = !TAILQ_EMPTY(&wk->reads) || !TAILQ_EMPTY(&wk->changes);
+        bool busy = !TAILQ_EMPTY(&wk->reads) || wk->fold_wanted;
+        int64_t now = now_nsec();
+        struct work *chore;
 
-        if (busy)
-            worker_round(wk);
-        if (!TAILQ_EMPTY(&wk->chores) && !wk->stop && !wk->failed) {
-            run_chore(wk);
-        } else if (busy) {
-            continue;
-        } else if (wk->stop) {
-            break;
-        } else if (fold_now(wk)) {
-            (void)pthread_mutex_unlock(&wk->mutex);
+        look_for_changes(wk, now);
+        if (!TAILQ_EMPTY(&wk->reads))
+            run_reads(wk);
+        if (wk->fold_wanted)
             run_fold(wk);
-            (void)pthread_mutex_lock(&wk->mutex);
-        } else {
-            worker_sleep(wk);
-        }
+        if ((chore = next_chore(wk)))
+            run_chore(wk, chore);
+        else if (busy)
+            continue;
+        else if (wk->stop)
+            break;
+        else if (fold_now(wk, now))
+            run_fold(wk);
+        else
+            keeper_sleep(wk, now);
     }
     (void)pthread_mutex_unlock(&wk->mutex);
     return NULL;
 }
 
-static int worker_start(struct worker *wk)
-{
-    sigset_t all, old;
-    int rc;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&wk->thread, NULL, worker_main, wk);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    wk->started = rc == 0;
-    return -rc;
-}
+/* --- threads */
 
 static void init_condition(pthread_cond_t *cond)
 {
@@ -350,6 +313,31 @@ static void init_condition(pthread_cond_t *cond)
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(cond, &attr);
     (void)pthread_condattr_destroy(&attr);
+}
+
+static int thread_start(struct worker *wk, struct thread *t, void *(*run)(void *arg))
+{
+    sigset_t all, old;
+    int rc;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&t->id, NULL, run, wk);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    t->started = rc == 0;
+    return -rc;
+}
+
+static void thread_stop(struct worker *wk, struct thread *t)
+{
+    if (!t->started)
+        return;
+    (void)pthread_mutex_lock(&wk->mutex);
+    wk->stop = true;
+    (void)pthread_cond_signal(&t->wakeup);
+    (void)pthread_cond_broadcast(&wk->folded);
+    (void)pthread_mutex_unlock(&wk->mutex);
+    (void)pthread_join(t->id, NULL);
 }
 
 int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct worker **ret)
@@ -363,19 +351,24 @@ int worker_new(struct store *st, struct journal *j, enum store_sync sync, struct
         return -ENOMEM;
     }
     wk->event_fd = -EBADF;
-    wk->store = st;
-    wk->journal = j;
+    wk->keeper.store = st;
+    wk->keeper.journal = wk->journal = j;
     wk->direct = sync == STORE_SYNC_OFF;
+    wk->seen_nsec = now_nsec();
     TAILQ_INIT(&wk->reads);
     TAILQ_INIT(&wk->changes);
     TAILQ_INIT(&wk->chores);
     TAILQ_INIT(&wk->finished);
     (void)pthread_mutex_init(&wk->mutex, NULL);
-    init_condition(&wk->wakeup);
+    init_condition(&wk->appending.wakeup);
+    init_condition(&wk->keeping.wakeup);
+    init_condition(&wk->folded);
     wk->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wk->event_fd < 0)
         return -errno;
-    if ((rc = sweep_new(st, j, &wk->sweep)) < 0 || (rc = worker_start(wk)) < 0)
+    if ((rc = sweep_new(st, j, &wk->keeper.sweep)) < 0 ||
+        (rc = thread_start(wk, &wk->keeping, keep_main)) < 0 ||
+        (rc = thread_start(wk, &wk->appending, append_main)) < 0)
         return rc;
     *ret = TAKE(wk);
     return 0;
@@ -385,31 +378,35 @@ struct worker *worker_free(struct worker *wk)
 {
     if (!wk)
         return NULL;
-    if (wk->started) {
-        (void)pthread_mutex_lock(&wk->mutex);
-        wk->stop = true;
-        (void)pthread_cond_signal(&wk->wakeup);
-        (void)pthread_mutex_unlock(&wk->mutex);
-        (void)pthread_join(wk->thread, NULL);
-    }
+    thread_stop(wk, &wk->appending);
+    thread_stop(wk, &wk->keeping);
     closep(&wk->event_fd);
-    (void)pthread_cond_destroy(&wk->wakeup);
+    (void)pthread_cond_destroy(&wk->folded);
+    (void)pthread_cond_destroy(&wk->keeping.wakeup);
+    (void)pthread_cond_destroy(&wk->appending.wakeup);
     (void)pthread_mutex_destroy(&wk->mutex);
-    sweep_free(wk->sweep);
+    sweep_free(wk->keeper.sweep);
     journal_close(wk->journal);
-    store_close(wk->store);
+    store_close(wk->keeper.store);
     free(wk);
     return NULL;
 }
 
-/* True: the change was made here. */
+/* --- the loop */
+
+static bool is_change(const struct work *w)
+{
+    return w->type == WORK_CHANGE || w->type == WORK_SYNC;
+}
+
+/* True: the change was made here. Not while earlier ones are in the queue: their order is kept. */
 static bool submit_direct(struct worker *wk, struct work *w)
 {
     struct work_list list = TAILQ_HEAD_INITIALIZER(list);
     bool was_in_use;
     bool ok;
 
-    if (!wk->direct || w->type != WORK_CHANGE || wk->pending > wk->pending_chores ||
+    if (!wk->direct || w->type != WORK_CHANGE || wk->pending_changes > 0 ||
         journal_behind(wk->journal))
         return false;
     was_in_use = journal_in_use(wk->journal);
@@ -420,36 +417,43 @@ static bool submit_direct(struct worker *wk, struct work *w)
         wk->failed |= !ok;
         if (!ok)
             (void)eventfd_write(wk->event_fd, 1);
-        (void)pthread_cond_signal(&wk->wakeup); /* to fold, now or once we are idle */
+        (void)pthread_cond_signal(&wk->keeping.wakeup); /* to fold, now or once we are idle */
         (void)pthread_mutex_unlock(&wk->mutex);
     }
     return true;
 }
 
+/* With the mutex. */
+static void enqueue(struct worker *wk, struct work *w)
+{
+    if (is_change(w)) {
+        TAILQ_INSERT_TAIL(&wk->changes, w, link);
+        wk->queued++;
+        wk->pending_changes++;
+    } else if (w->type >= WORK_CHORES) {
+        TAILQ_INSERT_TAIL(&wk->chores, w, link);
+        w->flush_after = wk->queued;
+    } else {
+        TAILQ_INSERT_TAIL(&wk->reads, w, link);
+    }
+    wk->stats.loads += w->type == WORK_LOAD;
+    wk->stats.queued_bytes += w->change.data_size;
+    wk->pending++;
+    (void)pthread_cond_signal(is_change(w) ? &wk->appending.wakeup : &wk->keeping.wakeup);
+}
+
 int worker_submit(struct worker *wk, struct work *w)
 {
-    bool change = w->type == WORK_CHANGE || w->type == WORK_SYNC;
     int rc = WORKER_QUEUED;
 
     if (submit_direct(wk, w))
         return WORKER_DONE;
     (void)pthread_mutex_lock(&wk->mutex);
-    if (change && wk->stats.queued_bytes > 0 &&
-        wk->stats.queued_bytes + w->change.data_size > WORKER_QUEUE_BYTES_MAX) {
+    if (is_change(w) && wk->stats.queued_bytes > 0 &&
+        wk->stats.queued_bytes + w->change.data_size > WORKER_QUEUE_BYTES_MAX)
         rc = -EAGAIN;
-    } else {
-        if (change)
-            TAILQ_INSERT_TAIL(&wk->changes, w, link);
-        else if (w->type >= WORK_CHORES)
-            TAILQ_INSERT_TAIL(&wk->chores, w, link);
-        else
-            TAILQ_INSERT_TAIL(&wk->reads, w, link);
-        wk->stats.loads += w->type == WORK_LOAD;
-        wk->stats.queued_bytes += w->change.data_size;
-        (void)pthread_cond_signal(&wk->wakeup);
-        wk->pending++;
-        wk->pending_chores += w->type >= WORK_CHORES;
-    }
+    else
+        enqueue(wk, w);
     (void)pthread_mutex_unlock(&wk->mutex);
     return rc;
 }
@@ -476,7 +480,7 @@ int worker_dispatch(struct worker *wk)
     while ((w = TAILQ_FIRST(&finished))) {
         TAILQ_REMOVE(&finished, w, link);
         wk->pending--;
-        wk->pending_chores -= w->type >= WORK_CHORES;
+        wk->pending_changes -= is_change(w);
         w->done(w, w->arg);
     }
     return failed ? -EIO : 0;

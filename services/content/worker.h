@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The thread that waits for the disk, so that the loop never does. Work goes in by worker_submit(),
- * comes back through worker_fd() and worker_dispatch(). The store belongs to the thread, which
- * moves the journal into it when there is nothing else to do. Chores are for whoever has time: they
- * never hold other work up for longer than a slice.
+/* The threads that wait for the disk, so that the loop never does. Work goes in by worker_submit(),
+ * comes back through worker_fd() and worker_dispatch(). One appends changes to the journal. The
+ * store belongs to the other, which reads, and moves the journal into it when there is nothing else
+ * to do. Chores are for whoever has time: they never hold reads up for longer than a slice, and
+ * changes not at all.
  *
  * A change that is not synced to the disk is a write to the page cache, a few microseconds; handing
  * it to a thread and back costs several times that. With STORE_SYNC_OFF it is made where it is
@@ -20,7 +21,7 @@ enum work_type {
     WORK_ROOTS,          /* -> json */
     WORK_CHECKPOINT_GET, /* key -> value */
     WORK_SYNC,           /* done after every change submitted earlier */
-    /* Chores: done in slices of a millisecond or so, one between two groups of other work. */
+    /* Chores: done in slices of a millisecond or so, one between two groups of reads. */
     WORK_FLUSH,        /* done when what is stored now is in the store, not in the journal */
     WORK_CHECK,        /* check */
     WORK_BACKUP_BEGIN, /* -> json */
@@ -61,7 +62,8 @@ struct work {
     struct sweep_work sweep;
     struct check_work check;
     uint64_t backup_id, backup_row;
-    uint64_t flush_number; /* of the last file of the journal that is to be moved */
+    uint64_t flush_after;  /* so many changes have to be in the journal, */
+    uint64_t flush_number; /* up to this file of it it is to be moved */
     uint8_t digest[DIGEST_SIZE];
     const char *key;
     void *data; /* malloc'd results: whoever made the work frees them */

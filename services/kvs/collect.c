@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* kvs.gc, kvs.hold, [kvs] gc-threshold.
  *
- * A tick of the loop reads a few directories, more when nobody else wants anything, so a commit
- * never waits for long. At which sequence of the primary namespace the last collection began is a
- * checkpoint of the content store ("kvs-gc"): the next one is due gc-threshold commits later, also
- * after a restart. One that failed is tried again after a tenth of that. */
+ * While others want something, a tick of the loop reads one directory and the content store is busy
+ * with us for a tenth of the time, so a commit hardly waits; for half of it when the next
+ * collection is due already, so that what is not needed is removed faster than it can be made. When
+ * nobody wants anything there is no such rest. At which sequence of the primary namespace the last
+ * collection began is a checkpoint of the content store ("kvs-gc"): the next one is due
+ * gc-threshold commits later, also after a restart. One that failed is tried again after a tenth of
+ * that. */
 #include <errno.h>
 #include <flux/kvs.h>
 #include <string.h>
 #include "base/fsd.h"
+#include "base/monotime.h"
 #include "base/number.h"
 #include "kvs/collect.h"
 #include "kvs/commit.h"
@@ -19,19 +23,24 @@
 #define THRESHOLD_DEFAULT 100000 /* commits */
 #define GRACE_DEFAULT     60.    /* seconds */
 #define RETRY_MIN         1000   /* commits */
-#define TICK              0.005  /* seconds */
+#define TICK_IDLE         0.005  /* seconds */
+#define TICK_BUSY         0.001
 #define TICK_GRACE        0.1
-#define DIRS_BUSY         8 /* directories a tick */
-#define DIRS_IDLE         64
+#define BUSY_USEC         100000 /* after the last of them we are alone */
+#define DIRS_IDLE         64     /* directories a tick */
+#define DIRS_BUSY         1
+#define DIRS_LATE         4
+#define REST_BUSY         9 /* see gc_set_rest() */
+#define REST_LATE         1
 
 struct collector {
     struct manager *manager;
     flux_watcher_t *tick;
     int64_t threshold; /* 0: never by itself */
     double grace;
-    int64_t last; /* sequence at which the last one began, */
-    int64_t due;  /* the next one begins */
-    uint64_t activity;
+    int64_t last;                  /* sequence at which the last one began, */
+    int64_t due;                   /* the next one begins */
+    uint64_t activity, busy_until; /* until: in usec */
     uint64_t runs, failures;
     struct gc_result result; /* of the last one */
     LIST_HEAD(, waiter) waiting;
@@ -60,25 +69,41 @@ static int64_t sequence(const struct manager *m)
     return ns && ns->exists ? ns->seq : 0;
 }
 
-static unsigned int measure_tick(struct collector *c)
+/* Has anybody wanted something lately? */
+static bool is_busy(struct collector *c)
 {
     const struct manager *m = c->manager;
     uint64_t activity = m->nlookups + commit_stats(m->kvs)->transactions;
-    bool busy = activity != c->activity || !commit_idle(m->kvs);
+    uint64_t now = monotime_usec();
 
+    if (activity != c->activity || !commit_idle(m->kvs))
+        c->busy_until = now + BUSY_USEC;
     c->activity = activity;
-    return busy ? DIRS_BUSY : DIRS_IDLE;
+    return now < c->busy_until;
+}
+
+static bool is_late(const struct collector *c)
+{
+    return c->threshold > 0 && sequence(c->manager) >= c->last + c->threshold;
 }
 
 static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct collector *c = arg;
+    struct kvs *k = c->manager->kvs;
+    bool busy = is_busy(c);
+    bool late = is_late(c);
     enum gc_phase phase;
 
-    gc_work(c->manager->kvs, measure_tick(c));
-    if ((phase = gc_phase(c->manager->kvs)) == GC_IDLE)
+    gc_set_rest(k, !busy ? 0 : late ? REST_LATE : REST_BUSY);
+    gc_work(k, !busy ? DIRS_IDLE : late ? DIRS_LATE : DIRS_BUSY);
+    if ((phase = gc_phase(k)) == GC_IDLE)
         return;
-    flux_timer_watcher_reset(c->tick, phase == GC_GRACE ? TICK_GRACE : TICK, 0.);
+    flux_timer_watcher_reset(c->tick,
+                             phase == GC_GRACE ? TICK_GRACE
+                             : busy            ? TICK_BUSY
+                                               : TICK_IDLE,
+                             0.);
     flux_watcher_start(c->tick);
 }
 
@@ -143,7 +168,7 @@ static int begin(struct collector *c, double grace)
     if (rc < 0)
         return rc;
     c->last = sequence(c->manager);
-    flux_timer_watcher_reset(c->tick, TICK, 0.);
+    flux_timer_watcher_reset(c->tick, TICK_BUSY, 0.);
     flux_watcher_start(c->tick);
     return 0;
 }
@@ -340,7 +365,8 @@ int collector_new(struct manager *m, struct collector **ret)
     LIST_INIT(&c->holdings);
     c->last = remote_last_collection(m->remote);
     collector_configure(c, service_config(m->svc));
-    if (!(c->tick = flux_timer_watcher_create(service_reactor(m->svc), TICK, 0., on_tick, c))) {
+    if (!(c->tick =
+              flux_timer_watcher_create(service_reactor(m->svc), TICK_BUSY, 0., on_tick, c))) {
         free(c);
         return -ENOMEM;
     }

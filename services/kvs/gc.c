@@ -36,10 +36,11 @@
 #include "kvs/gc.h"
 #include "kvs/watch.h"
 
-#define MARKS_PER_DIR 16   /* digests in a request, for each directory of a step */
-#define ROWS_PER_DIR  32   /* blobs that the content store looks at in a step of the sweep */
-#define MARK_BACKLOG  4096 /* digests that wait; then no directory is read */
-#define GUARD_STEP    64   /* directories at once while somebody waits */
+#define MARKS_PER_DIR 16    /* digests in a request, for each directory of a step */
+#define ROWS_PER_DIR  32    /* blobs that the content store looks at in a step of the sweep */
+#define MARK_BACKLOG  4096  /* digests that wait; then no directory is read */
+#define REST_MAX_USEC 20000 /* what took longer waited for others */
+#define GUARD_STEP    64    /* directories at once while somebody waits */
 
 struct gc {
     struct kvs *k;
@@ -48,10 +49,12 @@ struct gc {
     bool began;
     uint64_t group; /* that was under way at the beginning; 0: none */
     uint64_t grace_usec, started_usec, marked_usec;
-    struct digest_set seen;   /* directories */
-    struct digest_list todo;  /* directories */
-    struct digest_list marks; /* to be sent, those at the end first */
-    bool marking, stepping;   /* a request is under way */
+    unsigned int rest;               /* how long to rest after a request, in times that it took */
+    uint64_t asked_usec, rest_until; /* when the last request was sent, when the next one may be */
+    struct digest_set seen;          /* directories */
+    struct digest_list todo;         /* directories */
+    struct digest_list marks;        /* to be sent, those at the end first */
+    bool marking, stepping;          /* a request is under way */
     struct load_group loads;
     size_t nloads;
     TAILQ_HEAD(, gc_guard) guards;
@@ -162,10 +165,32 @@ int gc_start(struct kvs *k, double grace_seconds,
     gc->grace_usec = (uint64_t)(grace_seconds * 1e6);
     gc->started_usec = monotime_usec();
     gc->began = false;
+    gc->rest_until = 0;
     if ((rc = k->params.backend->sweep_begin(k->params.arg)) < 0)
         return rc;
     gc->phase = GC_BEGIN;
     return 0;
+}
+
+/* --- requests to the content store: one at a time, unless somebody waits */
+
+static bool may_ask(const struct gc *gc)
+{
+    return !TAILQ_EMPTY(&gc->guards) ||
+           (!gc->marking && !gc->stepping && monotime_usec() >= gc->rest_until);
+}
+
+static void answered(struct gc *gc)
+{
+    uint64_t now = monotime_usec();
+    uint64_t rest = (now - gc->asked_usec) * gc->rest;
+
+    gc->rest_until = now + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
+}
+
+void gc_set_rest(struct kvs *k, unsigned int times)
+{
+    k->gc->rest = times;
 }
 
 /* --- marking */
@@ -268,9 +293,10 @@ static int send_marks(struct gc *gc, size_t limit)
     size_t n = l->count < limit ? l->count : limit;
     int rc;
 
-    if (n == 0 || gc->marking)
+    if (n == 0 || gc->marking || !may_ask(gc))
         return 0;
     l->count -= n;
+    gc->asked_usec = monotime_usec();
     rc = gc->k->params.backend->mark(gc->generation, l->items[l->count], n, gc->k->params.arg);
     if (rc < 0)
         return rc;
@@ -322,6 +348,7 @@ void gc_marked(struct kvs *k, int err, uint64_t unknown)
     struct gc *gc = k->gc;
 
     gc->marking = false;
+    answered(gc);
     if (gc->phase == GC_IDLE)
         return;
     if (err == 0 && unknown > 0)
@@ -360,8 +387,9 @@ static int sweep(struct gc *gc, unsigned int directories)
 {
     int rc;
 
-    if (!TAILQ_EMPTY(&gc->guards) || gc->stepping || !all_marked(gc))
+    if (!TAILQ_EMPTY(&gc->guards) || gc->stepping || !all_marked(gc) || !may_ask(gc))
         return 0;
+    gc->asked_usec = monotime_usec();
     if ((rc = gc->k->params.backend->sweep_step(gc->generation, directories * ROWS_PER_DIR,
                                                 gc->k->params.arg)) == 0)
         gc->stepping = true;
@@ -420,6 +448,7 @@ void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done)
     struct gc *gc = k->gc;
 
     gc->stepping = false;
+    answered(gc);
     if (gc->phase != GC_SWEEP)
         return;
     if (err == 0) {

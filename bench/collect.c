@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Commits of one key, one at a time: how long they take while nothing else goes on, while a
+ * collection of COUNT blobs goes on, and after it. `bench/collect` runs it. */
+#include "bench.h"
+
+#define DIRS         1000
+#define KEYS_PER_DIR 100
+#define VALUE        400 /* bytes: a blob of its own */
+#define COMMIT_DIRS  10
+#define CALM_SECONDS 10.
+#define SAMPLES_MAX  20000000
+
+struct samples {
+    float *usec;
+    long count;
+};
+
+static void put_value(flux_kvs_txn_t *txn, long dir, long key, long version)
+{
+    char name[64];
+    char value[VALUE + 1];
+    int n = snprintf(value, sizeof(value), "%ld.%ld.%ld.", dir, key, version);
+
+    memset(value + n, 'x', sizeof(value) - (size_t)n - 1);
+    value[VALUE] = '\0';
+    (void)snprintf(name, sizeof(name), "bench.d%ld.k%ld", dir, key);
+    if (flux_kvs_txn_put(txn, 0, name, value) < 0)
+        bench_die("flux_kvs_txn_put");
+}
+
+/* The i-th: new values for all keys of a few directories. */
+static flux_future_t *op_fill(flux_t *h, long i)
+{
+    flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    flux_future_t *f;
+
+    if (!txn)
+        bench_die("flux_kvs_txn_create");
+    for (long d = 0; d < COMMIT_DIRS; d++) {
+        for (long k = 0; k < KEYS_PER_DIR; k++)
+            put_value(txn, (i * COMMIT_DIRS + d) % DIRS, k, i);
+    }
+    f = flux_kvs_commit(h, NULL, 0, txn);
+    flux_kvs_txn_destroy(txn);
+    return f;
+}
+
+static flux_future_t *op_commit(flux_t *h, long i)
+{
+    flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    flux_future_t *f;
+    char key[64];
+
+    (void)snprintf(key, sizeof(key), "bench.small.k%ld", i % 1000);
+    if (!txn || flux_kvs_txn_pack(txn, 0, key, "i", (int)i) < 0)
+        bench_die("flux_kvs_txn_pack");
+    f = flux_kvs_commit(h, NULL, 0, txn);
+    flux_kvs_txn_destroy(txn);
+    return f;
+}
+
+static void sample(flux_t *h, struct samples *s)
+{
+    static long n;
+    double t0 = bench_now();
+
+    (void)bench_serial_from(h, op_commit, n++, 1);
+    if (s->count < SAMPLES_MAX)
+        s->usec[s->count++] = (float)((bench_now() - t0) * 1e6);
+}
+
+static int cmp(const void *a, const void *b)
+{
+    const float x = *(const float *)a;
+    const float y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double quantile(const struct samples *s, double q)
+{
+    return s->count > 0 ? s->usec[(long)((double)(s->count - 1) * q)] : 0.;
+}
+
+static void report(const char *name, const char *phase, struct samples *s, double seconds)
+{
+    qsort(s->usec, (size_t)s->count, sizeof(s->usec[0]), cmp);
+    (void)printf("{\"name\":\"%s\",\"phase\":\"%s\",\"unit\":\"us\",\"p50\":%.0f,\"p99\":%.0f,"
+                 "\"p999\":%.0f,\"max\":%.0f,\"count\":%ld,\"seconds\":%.1f}\n",
+                 name, phase, quantile(s, .5), quantile(s, .99), quantile(s, .999), quantile(s, 1.),
+                 s->count, seconds);
+    (void)fflush(stdout);
+    s->count = 0;
+}
+
+static void wait_for(flux_future_t *f, const char *what)
+{
+    if (!f || flux_future_get(f, NULL) < 0)
+        bench_die("%s", what);
+    flux_future_destroy(f);
+}
+
+static void run_calm(flux_t *h, const char *name, const char *phase, struct samples *s)
+{
+    double t0 = bench_now();
+
+    while (bench_now() - t0 < CALM_SECONDS)
+        sample(h, s);
+    report(name, phase, s, CALM_SECONDS);
+}
+
+static bool collected;
+
+static void on_collected(flux_future_t *f, void *arg)
+{
+    wait_for(f, "kvs.gc");
+    collected = true;
+}
+
+static void run_collect(flux_t *h, const char *name, long count)
+{
+    struct samples s = { malloc(SAMPLES_MAX * sizeof(s.usec[0])), 0 };
+    flux_t *other = flux_open(NULL, 0);
+    flux_future_t *f;
+    double t0;
+
+    if (!s.usec || !other)
+        bench_die("flux_open");
+    (void)bench_pipeline(h, op_fill, count / (COMMIT_DIRS * KEYS_PER_DIR), 4);
+    wait_for(flux_rpc(h, "content.flush", NULL, FLUX_NODEID_ANY, 0), "content.flush");
+    run_calm(h, name, "before", &s);
+    t0 = bench_now();
+    if (!(f = flux_rpc_pack(other, "kvs.gc", FLUX_NODEID_ANY, 0, "{s:f}", "grace", 0.)))
+        bench_die("kvs.gc");
+    if (flux_future_then(f, -1., on_collected, NULL) < 0)
+        bench_die("kvs.gc");
+    while (!collected) {
+        sample(h, &s);
+        (void)flux_reactor_run(flux_get_reactor(other), FLUX_REACTOR_NOWAIT);
+    }
+    report(name, "during", &s, bench_now() - t0);
+    run_calm(h, name, "after", &s);
+    flux_close(other);
+    free(s.usec);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench benches[] = {
+        { "collect", 1100000, run_collect },
+        { NULL },
+    };
+
+    return bench_main(argc, argv, benches);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* What the thread that the store belongs to does for one work: a whole read, or a piece of a chore.
+ * Knows no threads, but for the journal's lock. */
+#include <errno.h>
+#include <string.h>
+#include "base/errorx.h"
+#include "content/keeper.h"
+
+#define PIECE_MARKS 64
+#define PIECE_ROWS  32
+
+void keeper_read(struct keeper *k, struct work *w)
+{
+    switch (w->type) {
+    case WORK_LOAD:
+        w->err = journal_load(k->journal, w->digest, &w->data, &w->size);
+        if (w->err == -ENOENT)
+            w->err = store_load(k->store, w->digest, &w->data, &w->size);
+        break;
+    case WORK_ROOTS:
+        w->err = store_roots(k->store, &w->json);
+        if (w->err == 0)
+            w->err = journal_overlay_roots(k->journal, w->json);
+        break;
+    case WORK_CHECKPOINT_GET:
+        w->err = journal_get_checkpoint(k->journal, w->key, &w->value);
+        if (w->err == -ENOENT)
+            w->err = store_get_checkpoint(k->store, w->key, &w->value);
+        break;
+    default:
+        w->err = -EINVAL;
+    }
+    if (w->err < 0 && w->err != -ENOENT)
+        errorx_set(&w->error, "%s", store_strerror(k->store));
+}
+
+static int mark_some(struct keeper *k, struct sweep_work *sw)
+{
+    for (int i = 0; i < PIECE_MARKS && sw->pos < sw->ndigests; i++, sw->pos++) {
+        int rc =
+            sweep_mark(k->sweep, sw->generation, sw->digests + sw->pos * DIGEST_SIZE, &sw->marked);
+
+        if (rc < 0)
+            return rc;
+    }
+    return sw->pos < sw->ndigests;
+}
+
+static int remove_some(struct keeper *k, struct sweep_work *sw)
+{
+    uint64_t left = sw->limit - sw->step.looked;
+    int rc = sweep_step(k->sweep, sw->generation, left < PIECE_ROWS ? (uint32_t)left : PIECE_ROWS,
+                        &sw->step);
+
+    return rc < 0 ? rc : !sw->step.done && sw->step.looked < sw->limit;
+}
+
+static int check_some(struct keeper *k, struct check_work *c)
+{
+    int rc = inspect_step(k->store, k->journal, c->remove, &c->pos, c->found);
+
+    if (rc == 0)
+        c->done = true;
+    return rc <= 0 ? rc : c->found->looked < c->limit;
+}
+
+static int flush_some(struct keeper *k, struct work *w)
+{
+    int rc;
+
+    if (w->flush_number == 0) {
+        journal_rotate(k->journal);
+        w->flush_number = journal_newest(k->journal);
+    }
+    if (journal_oldest(k->journal) > w->flush_number)
+        return 0;
+    rc = journal_fold(k->journal, k->store);
+    return rc < 0 ? rc : journal_oldest(k->journal) <= w->flush_number;
+}
+
+int keeper_chore(struct keeper *k, struct work *w)
+{
+    switch (w->type) {
+    case WORK_FLUSH:
+        return flush_some(k, w);
+    case WORK_CHECK:
+        return check_some(k, &w->check);
+    case WORK_BACKUP_BEGIN:
+        return backup_begin(&k->backup, k->store, k->journal, &w->json);
+    case WORK_BACKUP_READ:
+        return backup_read(&k->backup, k->store, w->backup_id, w->backup_row, &w->data, &w->size);
+    case WORK_SWEEP_BEGIN:
+        if (backup_active(&k->backup))
+            return -EBUSY;
+        return sweep_begin(k->sweep, &w->sweep.generation);
+    case WORK_SWEEP_MARK:
+        return mark_some(k, &w->sweep);
+    case WORK_SWEEP_STEP:
+        return remove_some(k, &w->sweep);
+    case WORK_SWEEP_END:
+        return sweep_end(k->sweep, w->sweep.generation);
+    default:
+        return -EINVAL;
+    }
+}
