@@ -2,6 +2,7 @@
 """A planned restart of each daemon under load shows no client an error: connections and unanswered requests go through
 the service manager's descriptor store. The clients (steady.c) tolerate nothing."""
 import contextlib
+import os
 import signal
 import subprocess
 
@@ -67,3 +68,32 @@ def test_a_planned_restart_under_load_is_noticed_by_no_client(fresh_instance, bu
         assert served(fresh_instance)
         done = load.end()
     assert set(done) == set(MODES) and all(n > 0 for n in done.values()), done
+
+
+def catches(pid, sig):
+    with open(f"/proc/{pid}/status") as f:
+        return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (sig - 1) & 1 for line in f)
+
+
+def restart_twice(instance, daemon):
+    """The process that follows has its order to stop when it has only just begun to understand such orders."""
+    old = instance.kill_daemon(daemon, signal.SIGTERM)
+    while (pids := instance.daemon_pids(daemon)) in ([], [old]):
+        pass
+    (pid,) = [p for p in pids if p != old]
+    os.kill(pid, signal.SIGSTOP)
+    while not catches(pid, signal.SIGTERM):
+        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGCONT)
+    wait_until(f"the next flux-{daemon}", lambda: instance.daemon_pids(daemon) not in ([], [old], [pid], [old, pid]))
+
+
+def test_a_restart_of_a_router_that_has_only_just_begun_is_noticed_by_no_client(fresh_instance, build):
+    with Load(build, fresh_instance) as load:
+        for _ in range(5):
+            restart_twice(fresh_instance, "broker")
+        assert served(fresh_instance)
+        load.end()
+    assert [r["MESSAGE"] for r in fresh_instance.log_records("supervise") if "was killed" in r["MESSAGE"]] == []

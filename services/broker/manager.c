@@ -71,12 +71,17 @@ static void on_hangup(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
     (void)manager_reload(arg, &error);
 }
 
-static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+/* Once. */
+static void begin(struct manager *m)
 {
-    struct manager *m = arg;
-
+    flux_watcher_destroy(TAKE(m->start));
     life_begin(m);
     handover_resume(m);
+}
+
+static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    begin(arg);
 }
 
 static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -139,6 +144,8 @@ int manager_stop(struct manager *m)
     flux_reactor_t *r = service_reactor(m->svc);
     int n;
 
+    if (m->start) /* stopped already: what was taken up goes on all the same */
+        begin(m);
     if (m->router.rank == 0)
         runlog_stopped(&m->runlog);
     if (fdstore_possible())
