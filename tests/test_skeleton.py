@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import resource
+import signal
 import socket
 import subprocess
 
@@ -167,9 +168,21 @@ def test_it_gets_a_new_configuration_and_may_refuse_it(broker, toy):
     c = broker.client()
     assert c.rpc("toy.ping").errnum == 0
     (broker.conf / "toy.toml").write_text("toy = 1\n")
-    assert c.rpc("config.reload").errnum == 0
-    wait_until("the refusal", lambda: toy.logged(CONFIG_BAD))
+    m = c.rpc("config.reload")
+    assert (m.errnum, m.text) == (22, "not taken by 1 service of this node: toy: toy: must be a table")
     assert "toy: must be a table" in toy.logged(CONFIG_BAD)[0]
+    (broker.conf / "toy.toml").write_text("[toy]\n")
+    assert c.rpc("config.reload").errnum == 0
+    (broker.conf / "toy.toml").write_text("toy = 1\n")
+    c.send(topic="config.reload", aux2=99)
+    c.close()  # nobody waits: it is done all the same
+    wait_until("the second refusal", lambda: len(toy.logged(CONFIG_BAD)) == 2)
+    os.kill(toy.proc.pid, signal.SIGSTOP)
+    c = broker.client()
+    c.send(topic="config.reload", aux2=1)
+    assert c.rpc("broker.ping").errnum == 0, "the router goes on meanwhile"
+    toy.proc.kill()  # the next one reads it by itself
+    assert c.recv().errnum == 0
 
 
 def test_its_own_socket_takes_no_garbage_and_no_responses(broker, toy):

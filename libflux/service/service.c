@@ -147,7 +147,8 @@ static void on_stuck(const char *topic, void *arg)
     _exit(SERVICE_EXIT_ROUTER);
 }
 
-/* Who we are, for the router's list of services: nobody needs the answer. */
+/* Who we are, for the router's list of services: nobody needs the answer. Before the configuration
+ * is asked for, so that the router tells us when it changes after that. */
 static int announce(struct service *svc)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
@@ -183,14 +184,12 @@ static int connect_router(struct service *svc)
     handle_limit_waits(svc->h, svc->start_limit, on_stuck, svc);
     flux_comms_error_set(svc->h, on_router_lost, svc);
     if ((rc = get_number_attr(svc->h, "rank", &svc->rank)) < 0 ||
-        (rc = get_number_attr(svc->h, "size", &svc->size)) < 0 || (rc = get_config(svc)) < 0) {
+        (rc = get_number_attr(svc->h, "size", &svc->size)) < 0 || (rc = announce(svc)) < 0 ||
+        (rc = get_config(svc)) < 0) {
         log_err("flux-broker did not tell rank, size and configuration: %s", strerror(-rc));
         return rc;
     }
     log_set_rank(svc->rank);
-    rc = announce(svc);
-    if (rc < 0)
-        return rc;
     /* Also what makes the handle notice that the router goes away. */
     svc->events = flux_msg_handler_create(svc->h, match, on_event, svc);
     if (!svc->events)

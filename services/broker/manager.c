@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/errorx.h"
 #include "base/monotime.h"
 #include "base/number.h"
 #include "broker/handover.h"
@@ -44,9 +45,9 @@ static void reload_keys(struct manager *m)
         overlay_check_keys(m->router.overlay, m->boot.keydir ? m->boot.parent.key : NULL);
 }
 
-int manager_reload(struct manager *m, flux_error_t *error)
+int manager_reload(struct manager *m, struct request *req, flux_error_t *error)
 {
-    const int rc = broker_config_reload(&m->config, error);
+    int rc = broker_config_reload(&m->config, error);
 
     if (rc < 0) {
         const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
@@ -59,16 +60,42 @@ int manager_reload(struct manager *m, flux_error_t *error)
     }
     apply_config(m);
     reload_keys(m);
-    router_notify_all(&m->router, "config-reload", m->config.o);
     log_info("the configuration was reloaded");
+    if ((rc = reloads_begin(&m->reloads, req)) < 0)
+        (void)errorx_fail(error, -rc, "the services were not told: %s", strerror(-rc));
+    return rc;
+}
+
+int manager_self(struct manager *m, flux_t **ret)
+{
+    CLEANUP(freep) char *uri = NULL;
+
+    if (!m->self) {
+        if (asprintf(&uri, "local://%s/local", service_rundir(m->svc)) < 0) {
+            uri = NULL;
+            return -ENOMEM;
+        }
+        m->self = flux_open(uri, 0);
+        if (!m->self || flux_set_reactor(m->self, service_reactor(m->svc)) < 0)
+            return -errno;
+    }
+    *ret = m->self;
     return 0;
+}
+
+/* What is under way as a client of ourselves ends. */
+static void close_self(struct manager *m)
+{
+    shutdown_deinit(&m->shutdown);
+    reloads_deinit(&m->reloads);
+    flux_close(TAKE(m->self));
 }
 
 static void on_hangup(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     flux_error_t error = { .text = "" };
 
-    (void)manager_reload(arg, &error);
+    (void)manager_reload(arg, NULL, &error);
 }
 
 /* Once. */
@@ -155,7 +182,7 @@ int manager_stop(struct manager *m)
         manager_exit(m);
         return 0;
     }
-    shutdown_deinit(&m->shutdown);
+    close_self(m);
     n = fdstore_possible() ? handover_save(m) : -ENOTSUP;
     if (n >= 0) {
         log_info("left %d connections to the process that follows", n);
@@ -313,6 +340,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
         return -ENOMEM;
     m->svc = svc;
     state_init(&m->state);
+    reloads_init(&m->reloads, m);
     if ((rc = parse_options(m, argc, argv)) < 0 || (rc = load_config(m)) < 0 ||
         (rc = find_place(m)) < 0 || (rc = life_init(m)) < 0 ||
         (rc = shutdown_init(&m->shutdown, m)) < 0 ||
@@ -337,7 +365,7 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
 struct manager *manager_free(struct manager *m)
 {
     if (m) {
-        shutdown_deinit(&m->shutdown);
+        close_self(m);
         state_deinit(&m->state);
         runlog_deinit(&m->runlog);
         flux_watcher_destroy(m->slow);

@@ -10,6 +10,7 @@
 #include "broker/groups.h"
 #include "broker/heartbeat.h"
 #include "broker/options.h"
+#include "broker/reload.h"
 #include "broker/router.h"
 #include "broker/runlog.h"
 #include "broker/shutdown.h"
@@ -36,6 +37,8 @@ struct manager {
     struct state state;
     struct runlog runlog; /* rank 0 */
     struct shutdown shutdown;
+    struct reloads reloads;
+    flux_t *self;          /* as a client of ourselves; NULL: not yet */
     uint32_t quorum;       /* nodes that make the instance run (rank 0) */
     double quorum_warn;    /* seconds; 0: never */
     flux_watcher_t *slow;  /* QUORUM: warn */
@@ -49,9 +52,11 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
 struct manager *manager_free(struct manager *m);
 DEFINE_CLEANUP(struct manager *, manager_free)
 
-/* Read the configuration again, apply it, tell the services. 0 or -errno with a sentence; the old
- * one stays then. Logs either way. */
-int manager_reload(struct manager *m, flux_error_t *error);
+/* Read the configuration again, apply it, tell the services (reload.h: req). 0 or -errno with a
+ * sentence; the old one stays then. Logs either way. */
+int manager_reload(struct manager *m, struct request *req, flux_error_t *error);
+/* A connection to this router, lent. 0 or -errno. */
+int manager_self(struct manager *m, flux_t **ret);
 int manager_stop(struct manager *m);
 /* GOODBYE: this node leaves the instance. */
 void manager_leave(struct manager *m);

@@ -79,9 +79,9 @@ static int rpc_config_get(struct request *req, void *arg)
 static int rpc_config_reload(struct request *req, void *arg)
 {
     flux_error_t error = { .text = "" };
-    const int rc = manager_reload(arg, &error);
+    const int rc = manager_reload(arg, req, &error);
 
-    return rc < 0 ? request_explain(req, -rc, "%s", error.text) : request_respond(req, NULL);
+    return rc < 0 ? request_explain(req, -rc, "%s", error.text) : 0;
 }
 
 /* --- event */

@@ -628,15 +628,6 @@ int router_notify_node(struct router *r, uint32_t nodeid, const char *service, c
     return rc;
 }
 
-void router_notify_all(struct router *r, const char *method, const json_t *payload)
-{
-    struct target *t, *tmp;
-
-    HASH_ITER (hh, r->registry.all, t, tmp)
-        if (t->kind == TARGET_DIALLED && notify_target(r, t, method, payload) < 0)
-            log_warning("could not tell flux-%s: %s", daemonname(t->name), method);
-}
-
 static void notify_disconnect(struct router *r, const char *routes, const char *name,
                               uint32_t userid, bool guest, struct target *t)
 {

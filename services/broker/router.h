@@ -62,8 +62,6 @@ void router_deliver_event(struct router *r, const flux_msg_t *msg);
 
 /* A message of the router itself to a service, started at need; no response. 0 or -errno. */
 int router_notify(struct router *r, const char *service, const char *method, const json_t *payload);
-/* To every service that is connected. */
-void router_notify_all(struct router *r, const char *method, const json_t *payload);
 
 /* A message of this router to that of a neighbour, no response: FLUX_NODEID_UPSTREAM or the rank of
  * a child. There it comes from a client whose only route is router_route_name(). 0 or -errno. */

@@ -142,33 +142,21 @@ static void on_jobs(flux_future_t *f, void *arg)
 
 static int cancel_jobs(struct shutdown *s)
 {
-    s->jobs = flux_rpc(s->h, "job-manager.quiesce", NULL, FLUX_NODEID_ANY, FLUX_RPC_STREAMING);
+    s->jobs =
+        flux_rpc(s->m->self, "job-manager.quiesce", NULL, FLUX_NODEID_ANY, FLUX_RPC_STREAMING);
     return s->jobs && flux_future_then(s->jobs, -1., on_jobs, s) == 0 ? 0 : -errno;
-}
-
-static int open_self(struct shutdown *s)
-{
-    CLEANUP(freep) char *uri = NULL;
-
-    if (s->h)
-        return 0;
-    if (asprintf(&uri, "local://%s/local", service_rundir(s->m->svc)) < 0) {
-        uri = NULL;
-        return -ENOMEM;
-    }
-    s->h = flux_open(uri, 0);
-    return s->h && flux_set_reactor(s->h, service_reactor(s->m->svc)) == 0 ? 0 : -errno;
 }
 
 static void begin_cleanup(struct shutdown *s)
 {
+    flux_t *h;
     int rc = 0;
 
     if (s->m->router.rank > 0 || !dial_exists(&s->m->router.dial, "job-manager")) {
         go_on(s);
         return;
     }
-    if ((rc = open_self(s)) < 0 || (rc = cancel_jobs(s)) < 0) {
+    if ((rc = manager_self(s->m, &h)) < 0 || (rc = cancel_jobs(s)) < 0) {
         log_err("cannot have the jobs cancelled: %s", strerror(-rc));
         go_on(s);
     }
@@ -220,13 +208,14 @@ static void on_finish(flux_future_t *f, void *arg)
 static void begin_finalize(struct shutdown *s)
 {
     struct manager *m = s->m;
+    flux_t *h;
 
-    if (m->router.rank > 0 || !dial_exists(&m->router.dial, "kvs") || open_self(s) < 0) {
+    if (m->router.rank > 0 || !dial_exists(&m->router.dial, "kvs") || manager_self(m, &h) < 0) {
         go_on(s);
         return;
     }
     tell(s, LOG_INFO, "");
-    s->finish = runlog_post_finish(&m->runlog, s->h);
+    s->finish = runlog_post_finish(&m->runlog, h);
     if (!s->finish || flux_future_then(s->finish, -1., on_finish, s) < 0)
         go_on(s);
     if (!is_held(s))
@@ -375,10 +364,11 @@ static void on_noted(flux_future_t *f, void *arg)
 void shutdown_note_start(struct shutdown *s)
 {
     struct manager *m = s->m;
+    flux_t *h;
 
-    if (m->runlog.resumed || !dial_exists(&m->router.dial, "kvs") || open_self(s) < 0)
+    if (m->runlog.resumed || !dial_exists(&m->router.dial, "kvs") || manager_self(m, &h) < 0)
         return;
-    s->start = runlog_post_start(&m->runlog, s->h);
+    s->start = runlog_post_start(&m->runlog, h);
     if (!s->start || flux_future_then(s->start, -1., on_noted, s) < 0)
         log_warning("this run is not in the list of flux startlog: %s", strerror(errno));
 }
@@ -405,7 +395,6 @@ void shutdown_deinit(struct shutdown *s)
     flux_future_destroy(s->start);
     flux_future_destroy(s->jobs);
     flux_future_destroy(s->finish);
-    flux_close(s->h);
     flux_watcher_destroy(s->limit);
     flux_watcher_destroy(s->next);
     *s = (struct shutdown){ .m = NULL };

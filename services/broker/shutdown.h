@@ -26,7 +26,6 @@ struct shutdown_waiter;
 struct shutdown {
     struct manager *m;
     double cleanup_limit, children_limit; /* seconds; 0: none */
-    flux_t *h;                            /* rank 0: as a client of ourselves */
     flux_future_t *start;                 /* the KVS is told of the beginning */
     flux_future_t *jobs;                  /* nothing is started while it lives */
     bool mute;                            /* it should have, and has not */
