@@ -120,6 +120,8 @@ static void lookups_fail_as_the_page_says(void **state)
     assert_int_equal(flux_kvs_txn_mkdir(txn, 0, "c.dir"), 0);
     commit(txn);
     assert_int_equal(lookup_error(NULL, 0, "c.no"), ENOENT);
+    assert_int_equal(lookup_error(NULL, 0, "c.val.below"), ENOENT);
+    assert_int_equal(lookup_error(NULL, FLUX_KVS_READDIR, "c.val.below"), ENOENT);
     assert_int_equal(lookup_error(NULL, FLUX_KVS_READDIR, "c.val"), ENOTDIR);
     assert_int_equal(lookup_error(NULL, 0, "c.dir"), EISDIR);
     assert_int_equal(lookup_error(NULL, FLUX_KVS_READLINK, "c.val"), EINVAL);

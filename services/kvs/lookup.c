@@ -86,7 +86,7 @@ static int stage_root(struct lookup *lk, struct lookup_stage *st)
 }
 
 /* Walks one stage up to its end or to a link that must be followed. *ret_rest: what of the key lies
- * behind *ret_node ("" at the end). */
+ * behind *ret_node ("" at the end). There are no keys below a value. */
 static int stage_walk(struct lookup *lk, struct lookup_stage *st, struct node **ret_node,
                       const char **ret_rest)
 {
@@ -101,7 +101,7 @@ static int stage_walk(struct lookup *lk, struct lookup_stage *st, struct node **
 
         if ((rc = dir_of_node(&lk->k->source, n, &d)) < 0 ||
             (rc = dir_find(&lk->k->source, d, name, len, &n)) < 0)
-            return rc;
+            return rc == -ENOTDIR ? -ENOENT : rc;
         if (n->type == NODE_SYMLINK)
             break;
     }

@@ -65,7 +65,7 @@ static void test_what_was_committed_can_be_read(void **state)
     assert_value(*state, "primary", ".a..b.c.", "hello");
     assert_error(*state, "primary", 0, "a.b", EISDIR);
     assert_error(*state, "primary", 0, "a.b.x", ENOENT);
-    assert_error(*state, "primary", 0, "a.b.c.d", ENOTDIR);
+    assert_error(*state, "primary", 0, "a.b.c.d", ENOENT);
     assert_error(*state, "primary", FLUX_KVS_READDIR, "a.b.c", ENOTDIR);
     assert_error(*state, "primary", FLUX_KVS_READLINK, "a.b.c", EINVAL);
     assert_error(*state, "nowhere", 0, "a", ENOTSUP);
@@ -242,7 +242,7 @@ static void test_conflicting_keys_are_overwritten(void **state)
     assert_value(*state, "primary", "a.b.c", "2");
     assert_int_equal(fake_put(*state, "primary", "a", "3"), 0);
     assert_value(*state, "primary", "a", "3");
-    assert_error(*state, "primary", 0, "a.b", ENOTDIR);
+    assert_error(*state, "primary", 0, "a.b", ENOENT);
 }
 
 static void test_unlink_removes_all_below_and_does_not_mind_absence(void **state)
