@@ -21,7 +21,7 @@ static flux_future_t *invalid(void)
 
 flux_future_t *flux_kvs_commit(flux_t *h, const char *ns, int flags, flux_kvs_txn_t *txn)
 {
-    if (!h || !txn || (flags & ~FLUX_KVS_NO_MERGE))
+    if (!h || !txn || (flags & ~KVS_COMMIT_FLAGS))
         return invalid();
     return flux_rpc_pack(h, "kvs.commit", FLUX_NODEID_ANY, 0, "{s:s s:i s:O}", "namespace",
                          kvs_namespace(ns), "flags", flags, "ops", kvs_txn_ops(txn));
@@ -30,7 +30,7 @@ flux_future_t *flux_kvs_commit(flux_t *h, const char *ns, int flags, flux_kvs_tx
 flux_future_t *flux_kvs_fence(flux_t *h, const char *ns, int flags, const char *name, int nprocs,
                               flux_kvs_txn_t *txn)
 {
-    if (!h || !txn || !name || !*name || nprocs <= 0 || (flags & ~FLUX_KVS_NO_MERGE))
+    if (!h || !txn || !name || !*name || nprocs <= 0 || (flags & ~KVS_COMMIT_FLAGS))
         return invalid();
     return flux_rpc_pack(h, "kvs.fence", FLUX_NODEID_ANY, 0, "{s:s s:i s:s s:i s:O}", "namespace",
                          kvs_namespace(ns), "flags", flags, "name", name, "nprocs", nprocs, "ops",

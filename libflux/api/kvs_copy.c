@@ -96,7 +96,7 @@ static flux_future_t *then(flux_future_t *f, const char *src, const char *dst, i
 
 flux_future_t *flux_kvs_copy(flux_t *h, const char *srckey, const char *dstkey, int commit_flags)
 {
-    if (!h || !srckey || !dstkey || (commit_flags & ~FLUX_KVS_NO_MERGE))
+    if (!h || !srckey || !dstkey || (commit_flags & ~KVS_COMMIT_FLAGS))
         return invalid();
     return then(flux_kvs_lookup(h, NULL, FLUX_KVS_TREEOBJ, srckey), srckey, dstkey, commit_flags,
                 on_lookup);
@@ -104,7 +104,7 @@ flux_future_t *flux_kvs_copy(flux_t *h, const char *srckey, const char *dstkey, 
 
 flux_future_t *flux_kvs_move(flux_t *h, const char *srckey, const char *dstkey, int commit_flags)
 {
-    if (!h || !srckey || !dstkey || (commit_flags & ~FLUX_KVS_NO_MERGE))
+    if (!h || !srckey || !dstkey || (commit_flags & ~KVS_COMMIT_FLAGS))
         return invalid();
     return then(flux_kvs_copy(h, srckey, dstkey, commit_flags), srckey, dstkey, commit_flags,
                 on_copied);

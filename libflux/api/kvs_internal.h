@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <flux/kvs.h>
 
+#define KVS_COMMIT_FLAGS (FLUX_KVS_NO_MERGE | FLUX_KVS_SYNC)
+
 /* ns, or $FLUX_KVS_NAMESPACE, or "primary". */
 const char *kvs_namespace(const char *ns);
 /* The array of operations, lent. */

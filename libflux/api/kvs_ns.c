@@ -9,13 +9,20 @@ static flux_future_t *invalid(void)
     return NULL;
 }
 
-flux_future_t *flux_kvs_namespace_create(flux_t *h, const char *ns, uint32_t owner, int flags)
+flux_future_t *flux_kvs_namespace_create_with(flux_t *h, const char *ns, const char *rootref,
+                                              uint32_t owner, int flags)
 {
+    const json_int_t user = owner == FLUX_USERID_UNKNOWN ? -1 : (json_int_t)owner;
+
     if (!h || !ns || !*ns || flags)
         return invalid();
-    return flux_rpc_pack(
-        h, "kvs.namespace-create", FLUX_NODEID_ANY, 0, "{s:s s:I s:i}", "namespace", ns, "owner",
-        owner == FLUX_USERID_UNKNOWN ? (json_int_t)-1 : (json_int_t)owner, "flags", flags);
+    return flux_rpc_pack(h, "kvs.namespace-create", FLUX_NODEID_ANY, 0, "{s:s s:I s:i s:s*}",
+                         "namespace", ns, "owner", user, "flags", flags, "rootref", rootref);
+}
+
+flux_future_t *flux_kvs_namespace_create(flux_t *h, const char *ns, uint32_t owner, int flags)
+{
+    return flux_kvs_namespace_create_with(h, ns, NULL, owner, flags);
 }
 
 flux_future_t *flux_kvs_namespace_remove(flux_t *h, const char *ns)

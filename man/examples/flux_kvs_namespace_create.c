@@ -15,6 +15,8 @@ int main(void)
 {
     flux_t *h = flux_open(NULL, 0);
     flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    flux_future_t *root, *f;
+    const char *ref;
 
     if (!h || !txn || flux_kvs_txn_put(txn, 0, "a", "1") < 0)
         err(1, "set-up");
@@ -22,8 +24,16 @@ int main(void)
     printf("again: %s\n", outcome(flux_kvs_namespace_create(h, "demo", FLUX_USERID_UNKNOWN, 0)));
     printf("commit: %s\n", outcome(flux_kvs_commit(h, "demo", 0, txn)));
     printf("lookup: %s\n", outcome(flux_kvs_lookup(h, "demo", 0, "a")));
+
+    root = flux_kvs_getroot(h, "demo", 0);
+    if (!root || flux_kvs_getroot_get_blobref(root, &ref) < 0)
+        err(1, "flux_kvs_getroot");
+    f = flux_kvs_namespace_create_with(h, "twin", ref, FLUX_USERID_UNKNOWN, 0);
+    printf("create with: %s\n", outcome(f));
+    flux_future_destroy(root);
     printf("remove: %s\n", outcome(flux_kvs_namespace_remove(h, "demo")));
     printf("lookup: %s\n", outcome(flux_kvs_lookup(h, "demo", 0, "a")));
+    printf("lookup in the twin: %s\n", outcome(flux_kvs_lookup(h, "twin", 0, "a")));
     flux_kvs_txn_destroy(txn);
     flux_close(h);
     return 0;
@@ -33,6 +43,8 @@ int main(void)
  * again: File exists
  * commit: done
  * lookup: done
+ * create with: done
  * remove: done
  * lookup: Operation not supported
+ * lookup in the twin: done
  */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <flux/kvs.h>
 #include <string.h>
+#include "base/errorx.h"
 #include "base/fsd.h"
 #include "base/monotime.h"
 #include "base/number.h"
@@ -316,55 +317,67 @@ json_t *collector_stats(const struct manager *m)
     return o;
 }
 
-static int64_t get_threshold(const json_t *kvs)
+static int read_threshold(const json_t *kvs, int64_t *ret, flux_error_t *error)
 {
     const json_t *o = json_object_get(kvs, "gc-threshold");
 
-    if (!o)
-        return THRESHOLD_DEFAULT;
-    if (json_is_integer(o) && json_integer_value(o) >= 0)
-        return json_integer_value(o);
-    log_warning("kvs.gc-threshold is not a number of commits, using %d", THRESHOLD_DEFAULT);
-    return THRESHOLD_DEFAULT;
+    *ret = THRESHOLD_DEFAULT;
+    if (o && (!json_is_integer(o) || json_integer_value(o) < 0))
+        return errorx_fail(error, EINVAL, "kvs.gc-threshold: not a number of commits");
+    if (o)
+        *ret = json_integer_value(o);
+    return 0;
 }
 
-static double get_grace(const json_t *kvs)
+static int read_grace(const json_t *kvs, double *ret, flux_error_t *error)
 {
     const json_t *o = json_object_get(kvs, "gc-grace");
     double seconds = json_number_value(o);
 
-    if (!o)
-        return GRACE_DEFAULT;
-    if ((json_is_number(o) ||
-         (json_is_string(o) && fsd_parse(json_string_value(o), &seconds) == 0)) &&
-        seconds >= 0. && seconds < 1e6)
-        return seconds;
-    log_warning("kvs.gc-grace is not a duration, using %g s", GRACE_DEFAULT);
-    return GRACE_DEFAULT;
+    *ret = GRACE_DEFAULT;
+    if (o && ((!json_is_number(o) &&
+               (!json_is_string(o) || fsd_parse(json_string_value(o), &seconds) < 0)) ||
+              !(seconds >= 0. && seconds < 1e6)))
+        return errorx_fail(error, EINVAL, "kvs.gc-grace: not a duration");
+    if (o)
+        *ret = seconds;
+    return 0;
 }
 
-void collector_configure(struct collector *c, const json_t *config)
+int collector_configure(struct collector *c, const json_t *config, flux_error_t *error)
 {
     const json_t *kvs = json_object_get(config, "kvs");
+    int64_t threshold;
+    double grace;
+    int rc;
 
     if (!c)
-        return;
-    c->threshold = get_threshold(kvs);
-    c->grace = get_grace(kvs);
+        return 0;
+    if ((rc = read_threshold(kvs, &threshold, error)) < 0 ||
+        (rc = read_grace(kvs, &grace, error)) < 0)
+        return rc;
+    c->threshold = threshold;
+    c->grace = grace;
     c->due = c->last + c->threshold;
+    return 0;
 }
 
 int collector_new(struct manager *m, struct collector **ret)
 {
     struct collector *c = calloc(1, sizeof(*c));
+    flux_error_t error;
 
     if (!c)
         return -ENOMEM;
     c->manager = m;
+    c->threshold = THRESHOLD_DEFAULT;
+    c->grace = GRACE_DEFAULT;
     LIST_INIT(&c->waiting);
     LIST_INIT(&c->holdings);
     c->last = remote_last_collection(m->remote);
-    collector_configure(c, service_config(m->svc));
+    c->due = c->last + c->threshold;
+    if (collector_configure(c, service_config(m->svc), &error) < 0)
+        log_warning("%s; collections keep to what is usual", error.text);
     if (!(c->tick =
               flux_timer_watcher_create(service_reactor(m->svc), TICK_BUSY, 0., on_tick, c))) {
         free(c);

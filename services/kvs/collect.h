@@ -8,7 +8,7 @@
 int collector_new(struct manager *m, struct collector **ret);
 struct collector *collector_free(struct collector *c);
 
-void collector_configure(struct collector *c, const json_t *config);
+int collector_configure(struct collector *c, const json_t *config, flux_error_t *error);
 void collector_check(struct manager *m); /* after each commit */
 /* How it goes, for stats; NULL: out of memory. */
 json_t *collector_stats(const struct manager *m);

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "base/errorx.h"
 #include "base/number.h"
 #include "kvs/collect.h"
 #include "kvs/commit.h"
@@ -37,17 +38,19 @@ static int get_hash(struct service *svc, enum digest_algorithm *ret)
     return 0;
 }
 
-static size_t get_cache_size(const json_t *config, uint32_t rank)
+/* *ret is set also if what is configured is none. */
+static int read_cache_size(const json_t *config, uint32_t rank, size_t *ret, flux_error_t *error)
 {
     const json_t *o = json_object_get(json_object_get(config, "kvs"), "cache-size");
-    const unsigned int standard = rank > 0 ? CACHE_SIZE_FOLLOWER : CACHE_SIZE_DEFAULT;
-    uint64_t n = standard;
+    uint64_t n = rank > 0 ? CACHE_SIZE_FOLLOWER : CACHE_SIZE_DEFAULT;
+    int rc = 0;
 
-    if (json_is_integer(o))
-        n = json_integer_value(o) > 0 ? (uint64_t)json_integer_value(o) : 0;
+    if (json_is_integer(o) && json_integer_value(o) >= 0)
+        n = (uint64_t)json_integer_value(o);
     else if (o && (!json_is_string(o) || number_parse_size(json_string_value(o), &n) < 0))
-        log_warning("kvs.cache-size is not a number of bytes, using %u", standard);
-    return n < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : n;
+        rc = errorx_fail(error, EINVAL, "kvs.cache-size: not a number of bytes");
+    *ret = n < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : n;
+    return rc;
 }
 
 static int rpc_dropcache(struct request *req, void *arg)
@@ -169,16 +172,21 @@ static void on_stats_clear(void *arg)
 static int on_config(const json_t *config, void *arg, flux_error_t *error)
 {
     struct manager *m = arg;
+    size_t cache_size;
+    int rc;
 
-    objcache_set_limit(m->kvs->cache, get_cache_size(config, service_rank(m->svc)));
-    collector_configure(m->collector, config);
+    if ((rc = read_cache_size(config, service_rank(m->svc), &cache_size, error)) < 0 ||
+        (rc = collector_configure(m->collector, config, error)) < 0)
+        return rc;
+    objcache_set_limit(m->kvs->cache, cache_size);
     return 0;
 }
 
 /* Each commit is answered, and told to each watch: then the next process can go on from there. */
 static bool has_finished(const struct manager *m)
 {
-    return commit_idle(m->kvs) && (m->follower ? relays_idle(m) : watches_idle(m->kvs));
+    return commit_idle(m->kvs) && TAILQ_EMPTY(&m->syncing) &&
+           (m->follower ? relays_idle(m) : watches_idle(m->kvs));
 }
 
 static int on_stop(void *arg)
@@ -316,10 +324,10 @@ int manager_new(struct service *svc, struct manager **ret)
     static const struct remote_events events = { on_stored, on_announce };
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
     struct kvs_params params = {
-        .cache_size = get_cache_size(service_config(svc), service_rank(svc)),
         .owner = service_owner(svc),
         .backend = &remote_backend,
     };
+    flux_error_t error;
     int rc;
 
     if (!m)
@@ -327,9 +335,12 @@ int manager_new(struct service *svc, struct manager **ret)
     m->svc = svc;
     LIST_INIT(&m->lookups);
     TAILQ_INIT(&m->versions);
+    TAILQ_INIT(&m->syncing);
     if ((rc = get_hash(svc, &params.hash)) < 0 ||
         (rc = remote_new(svc, &events, m, &m->remote)) < 0)
         return rc;
+    if (read_cache_size(service_config(svc), service_rank(svc), &params.cache_size, &error) < 0)
+        log_warning("%s; the cache has %zu", error.text, params.cache_size);
     params.arg = m->remote;
     if ((rc = kvs_new(&params, &m->kvs)) < 0)
         return rc;
@@ -355,6 +366,7 @@ struct manager *manager_free(struct manager *m)
         relays_free(m->relays);
         waiting_free(m);
         lookups_free(m);
+        syncing_free(m);
         kvs_free(m->kvs);
         remote_free(m->remote);
         free(m);

@@ -154,6 +154,41 @@ static void remote_announce(const char *update, void *arg)
     r->on_announce(update, r->arg);
 }
 
+/* --- what is stored is to be in the database */
+
+struct flush {
+    void (*done)(int err, const char *why, void *arg);
+    void *arg;
+};
+
+static void on_flushed(flux_future_t *f, void *arg)
+{
+    struct flush *fl = arg;
+    int err = flux_future_get(f, NULL) < 0 ? -errno : 0;
+
+    fl->done(err, err < 0 ? flux_future_error_string(f) : "", fl->arg);
+    flux_future_destroy(f);
+}
+
+int remote_flush(struct remote *r, void (*done)(int err, const char *why, void *arg), void *arg)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_rpc(service_flux(r->svc), "content.flush", NULL, FLUX_NODEID_ANY, 0);
+    struct flush *fl = f ? calloc(1, sizeof(*fl)) : NULL;
+
+    if (!fl)
+        return f ? -ENOMEM : -errno;
+    *fl = (struct flush){ done, arg };
+    if (flux_future_aux_set(f, "kvs::flush", fl, free) < 0) {
+        free(fl);
+        return -errno;
+    }
+    if (flux_future_then(f, -1., on_flushed, fl) < 0)
+        return -errno;
+    (void)TAKE(f);
+    return 0;
+}
+
 /* --- collections */
 
 static void on_sweep_begin(flux_future_t *f, void *arg)

@@ -31,6 +31,8 @@ int remote_wait_commit(struct remote *r);
 /* Before the loop runs: ends a collection that a former process has left. The sequence at which
  * the last one began that was completed, as noted; 0: none is known. */
 int64_t remote_last_collection(struct remote *r);
+/* Called back once, when all that is stored now is in the database: 0 or -errno, and why. */
+int remote_flush(struct remote *r, void (*done)(int err, const char *why, void *arg), void *arg);
 void remote_note_collection(struct remote *r, int64_t seq);
 
 #endif

@@ -3,6 +3,8 @@
  * once and answered when it is durable. */
 #include <errno.h>
 #include <string.h>
+#include <flux/kvs.h>
+#include "base/errorx.h"
 #include "kvs/commit.h"
 #include "kvs/fence.h"
 #include "kvs/relay.h"
@@ -14,9 +16,8 @@ struct asker {
     struct request *req;
 };
 
-static void on_txn_done(struct txn *t, void *arg)
+static void answer_commit(struct txn *t, const struct asker *a)
 {
-    struct asker *a = arg;
     char text[BLOBREF_STRING_SIZE + 64];
     char ref[BLOBREF_STRING_SIZE];
 
@@ -29,6 +30,43 @@ static void on_txn_done(struct txn *t, void *arg)
         (void)request_respond(a->req, text);
     }
     txn_free(t);
+}
+
+/* The change is made, and stays; only whether the database has it is not known then. */
+static void on_synced(int err, const char *why, void *arg)
+{
+    struct txn *t = arg;
+    struct asker *a = t->arg;
+
+    TAILQ_REMOVE(&a->manager->syncing, t, link);
+    if (err < 0)
+        t->err = errorx_fail(&t->error, -err, "committed, but not synced: %s", why);
+    answer_commit(t, a);
+}
+
+static void on_txn_done(struct txn *t, void *arg)
+{
+    struct asker *a = arg;
+    int rc;
+
+    if (t->err < 0 || !(t->flags & FLUX_KVS_SYNC)) {
+        answer_commit(t, a);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&a->manager->syncing, t, link);
+    rc = remote_flush(a->manager->remote, on_synced, t);
+    if (rc < 0)
+        on_synced(rc, strerror(-rc), t);
+}
+
+void syncing_free(struct manager *m)
+{
+    struct txn *t;
+
+    while ((t = TAILQ_FIRST(&m->syncing))) {
+        TAILQ_REMOVE(&m->syncing, t, link);
+        txn_free(t);
+    }
 }
 
 static void on_namespace_done(struct txn *t, void *arg)

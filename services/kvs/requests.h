@@ -10,6 +10,7 @@
 #include "service/service.h"
 
 struct lookup;
+struct txn;
 struct watcher;
 struct version_wait;
 struct followers;
@@ -23,7 +24,8 @@ struct manager {
     struct kvs *kvs;
     flux_watcher_t *prepare;
     LIST_HEAD(, lookup) lookups;
-    struct watcher *watchers; /* table by client and matchtag */
+    TAILQ_HEAD(, txn) syncing; /* commits that wait for the database */
+    struct watcher *watchers;  /* table by client and matchtag */
     TAILQ_HEAD(, version_wait) versions;
     struct followers *followers; /* rank 0 of an instance of several nodes */
     struct follower *follower;   /* other ranks */
@@ -50,6 +52,7 @@ int rpc_namespace_list(struct request *req, void *arg);
 /* requests-commit.c */
 int rpc_commit(struct request *req, void *arg);
 int rpc_fence(struct request *req, void *arg);
+void syncing_free(struct manager *m);
 int rpc_namespace_create(struct request *req, void *arg);
 int rpc_namespace_remove(struct request *req, void *arg);
 

@@ -195,7 +195,7 @@ int txn_new_commit(struct kvs *k, const char *ns, int flags, const json_t *ops,
     int rc;
 
     errorx_set(error, "out of memory");
-    if (!json_is_array(ops) || (flags & ~FLUX_KVS_NO_MERGE))
+    if (!json_is_array(ops) || (flags & ~(FLUX_KVS_NO_MERGE | FLUX_KVS_SYNC)))
         return errorx_fail(error, EPROTO, "ops is not an array, or unknown flags");
     if ((rc = txn_new(TXN_COMMIT, ns, &t)) < 0)
         return rc;

@@ -46,7 +46,7 @@ struct txn {
     enum txn_type type;
     struct caller who;
     char *ns;
-    int flags; /* FLUX_KVS_NO_MERGE */
+    int flags; /* FLUX_KVS_NO_MERGE, FLUX_KVS_SYNC */
     struct op *ops;
     size_t nops;
     struct {

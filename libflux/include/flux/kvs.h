@@ -26,6 +26,7 @@ typedef struct flux_kvsitr flux_kvsitr_t;
 #define FLUX_KVS_WATCH_FULL   128
 #define FLUX_KVS_WATCH_UNIQ   256
 #define FLUX_KVS_WATCH_APPEND 512
+#define FLUX_KVS_SYNC         1024
 
 /* Lookup. ns NULL: $FLUX_KVS_NAMESPACE, then "primary". */
 flux_future_t *flux_kvs_lookup(flux_t *h, const char *ns, int flags, const char *key);
@@ -86,6 +87,8 @@ int flux_kvs_commit_get_sequence(flux_future_t *f, int *seq);
 
 /* Namespaces and roots. */
 flux_future_t *flux_kvs_namespace_create(flux_t *h, const char *ns, uint32_t owner, int flags);
+flux_future_t *flux_kvs_namespace_create_with(flux_t *h, const char *ns, const char *rootref,
+                                              uint32_t owner, int flags);
 flux_future_t *flux_kvs_namespace_remove(flux_t *h, const char *ns);
 flux_future_t *flux_kvs_getroot(flux_t *h, const char *ns, int flags);
 int flux_kvs_getroot_get_treeobj(flux_future_t *f, const char **treeobj);
