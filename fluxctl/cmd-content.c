@@ -3,18 +3,14 @@
  * with a few of them in memory. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/number.h"
+#include "blob-window.h"
 #include "client.h"
 #include "content-admin.h"
 #include "families.h"
 
 #define STDIN_MAX (1ull << 30)
-/* Requests under way: so many of blobs of up to SMALL bytes, and few of larger ones. */
-#define IN_FLIGHT       64
-#define IN_FLIGHT_LARGE 8
-#define SMALL           65536
 
 static int flags_of(const struct cmdline *c)
 {
@@ -23,111 +19,48 @@ static int flags_of(const struct cmdline *c)
 
 /* --- store */
 
-/* Up to so many bytes; fewer only at the end. */
-static int read_stdin(size_t limit, char **ret, size_t *ret_size)
+static int print_ref(const char *blobref, void *arg)
 {
-    char *data = NULL;
-    size_t size = 0, cap = 0;
-    ssize_t n = 1;
-
-    while (n > 0 && size < limit) {
-        if (size == cap) {
-            char *p = realloc(data, cap = cap ? cap * 2 : 65536);
-
-            if (!p) {
-                free(data);
-                return complain("out of memory");
-            }
-            data = p;
-        }
-        n = read(STDIN_FILENO, data + size, (cap < limit ? cap : limit) - size);
-        size += n > 0 ? (size_t)n : 0;
-    }
-    if (n < 0) {
-        free(data);
-        return complain("cannot read standard input: %s", strerror(errno));
-    }
-    *ret = data;
-    *ret_size = size;
-    return EXIT_SUCCESS;
-}
-
-/* A few requests under way; the oldest is answered first. */
-struct window {
-    flux_future_t *futures[IN_FLIGHT];
-    const char *names[IN_FLIGHT];
-    int first, count;
-    size_t last_size; /* of what was answered or is stored: what to expect of the next */
-};
-
-static bool window_is_full(const struct window *w)
-{
-    return w->count >= (w->last_size <= SMALL ? IN_FLIGHT : IN_FLIGHT_LARGE);
-}
-
-static int window_print_ref(struct window *w)
-{
-    CLEANUP(flux_future_destroyp) flux_future_t *f = w->futures[w->first];
-    const char *blobref;
-
-    w->first = (w->first + 1) % IN_FLIGHT;
-    w->count--;
-    if (flux_content_store_get(f, &blobref) < 0)
-        return complain_future(f, "cannot store the blob");
     puts(blobref);
     return EXIT_SUCCESS;
 }
 
-static int window_put(struct window *w, flux_future_t *f, const char *name)
-{
-    int i = (w->first + w->count++) % IN_FLIGHT;
-
-    w->futures[i] = f;
-    w->names[i] = name;
-    return EXIT_SUCCESS;
-}
-
-static void window_deinit(struct window *w)
-{
-    while (w->count-- > 0) {
-        flux_future_destroy(w->futures[w->first]);
-        w->first = (w->first + 1) % IN_FLIGHT;
-    }
-}
-
-static int store_one(flux_t *h, struct window *w, const char *data, size_t size, int flags)
-{
-    flux_future_t *f;
-
-    w->last_size = size;
-    while (window_is_full(w)) {
-        if (window_print_ref(w) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-    }
-    if (!(f = flux_content_store(h, data, size, flags)))
-        return complain("cannot store the blob: %s", strerror(errno));
-    return window_put(w, f, NULL);
-}
-
 static int store_chunks(flux_t *h, size_t chunk, int flags)
 {
-    CLEANUP(window_deinit) struct window w = { .first = 0 };
-    size_t size = chunk;
-    bool first = true;
+    CLEANUP(blob_window_deinit)
+    struct blob_window w = { .h = h, .flags = flags, .on_stored = print_ref };
+    CLEANUP(freep) char *data = malloc(chunk);
+    ssize_t n = (ssize_t)chunk;
 
-    while (size == chunk) {
-        CLEANUP(freep) char *data = NULL;
-
-        if (read_stdin(chunk, &data, &size) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-        if ((size > 0 || first) && store_one(h, &w, data, size, flags) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-        first = false;
-    }
-    while (w.count > 0) {
-        if (window_print_ref(&w) != EXIT_SUCCESS)
+    if (!data)
+        return complain("out of memory");
+    for (bool first = true; n == (ssize_t)chunk; first = false) {
+        if ((n = blob_read_stdin(data, chunk)) < 0 ||
+            ((n > 0 || first) && blob_window_store(&w, data, (size_t)n) != EXIT_SUCCESS))
             return EXIT_FAILURE;
     }
+    return blob_window_finish(&w);
+}
+
+/* All of it, up to so many bytes. */
+static int read_stdin(size_t limit, char **ret, size_t *ret_size)
+{
+    CLEANUP(freep) char *data = NULL;
+    size_t size = 0, cap = 32768;
+    ssize_t n;
+
+    do {
+        char *p = realloc(data, cap = cap * 2 < limit ? cap * 2 : limit);
+
+        if (!p)
+            return complain("out of memory");
+        data = p;
+        if ((n = blob_read_stdin(data + size, cap - size)) < 0)
+            return EXIT_FAILURE;
+        size += (size_t)n;
+    } while (size == cap && cap < limit);
+    *ret = TAKE(data);
+    *ret_size = size;
     return EXIT_SUCCESS;
 }
 
@@ -165,50 +98,19 @@ static int run_store(const struct cmdline *c)
 
 /* --- load */
 
-static int window_write_blob(struct window *w)
+static int write_blob(const void *data, size_t size, void *arg)
 {
-    CLEANUP(flux_future_destroyp) flux_future_t *f = w->futures[w->first];
-    const char *name = w->names[w->first];
-    const void *data;
-    size_t len;
-
-    w->first = (w->first + 1) % IN_FLIGHT;
-    w->count--;
-    if (flux_content_load_get(f, &data, &len) < 0)
-        return complain_future(f, "cannot load %s", name);
-    w->last_size = len;
-    return fwrite(data, 1, len, stdout) == len ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fwrite(data, 1, size, stdout) == size ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int load_one(flux_t *h, struct window *w, const char *blobref, int flags)
+static int load_listed(struct blob_window *w)
 {
-    flux_future_t *f;
+    char line[256];
 
-    while (window_is_full(w)) {
-        if (window_write_blob(w) != EXIT_SUCCESS)
+    while (fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, " \t\r\n")] = '\0';
+        if (*line && blob_window_load(w, line) != EXIT_SUCCESS)
             return EXIT_FAILURE;
-    }
-    if (!(f = flux_content_load(h, blobref, flags)))
-        return errno == EINVAL ? complain("'%s' is not a blobref: blake2b- or sha256- and 64 "
-                                          "hexadecimal digits",
-                                          blobref)
-                               : complain("cannot load %s: %s", blobref, strerror(errno));
-    return window_put(w, f, blobref);
-}
-
-/* A list of blobrefs; with fewer than IN_FLIGHT of them lent to the window at a time. */
-static int load_listed(flux_t *h, struct window *w, int flags)
-{
-    static char lines[IN_FLIGHT + 1][256];
-    int n = 0;
-
-    while (fgets(lines[n], sizeof(lines[n]), stdin)) {
-        lines[n][strcspn(lines[n], " \t\r\n")] = '\0';
-        if (lines[n][0] == '\0')
-            continue;
-        if (load_one(h, w, lines[n], flags) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-        n = (n + 1) % (IN_FLIGHT + 1);
     }
     return ferror(stdin) ? complain("cannot read standard input: %s", strerror(errno))
                          : EXIT_SUCCESS;
@@ -217,16 +119,17 @@ static int load_listed(flux_t *h, struct window *w, int flags)
 static int run_load(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(window_deinit) struct window w = { .last_size = SIZE_MAX };
-    int status = h ? EXIT_SUCCESS : EXIT_FAILURE;
+    CLEANUP(blob_window_deinit)
+    struct blob_window w = { .h = h, .flags = flags_of(c), .on_loaded = write_blob };
+    int status = EXIT_SUCCESS;
 
-    if (h && c->argc == 0)
-        status = load_listed(h, &w, flags_of(c));
+    if (!h)
+        return EXIT_FAILURE;
+    if (c->argc == 0)
+        status = load_listed(&w);
     for (int i = 0; status == EXIT_SUCCESS && i < c->argc; i++)
-        status = load_one(h, &w, c->argv[i], flags_of(c));
-    while (status == EXIT_SUCCESS && w.count > 0)
-        status = window_write_blob(&w);
-    return status;
+        status = blob_window_load(&w, c->argv[i]);
+    return status == EXIT_SUCCESS ? blob_window_finish(&w) : status;
 }
 
 /* --- the cache */

@@ -6,7 +6,7 @@
 #include "base/jsonx.h"
 #include "base/number.h"
 #include "client.h"
-#include "eventlog-print.h"
+#include "eventlog-select.h"
 #include "families.h"
 #include "kvs-common.h"
 
@@ -14,11 +14,8 @@ DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
 struct reading {
     const struct cmdline *c;
-    struct eventlog_printer printer;
-    const char *wanted; /* stop at this event */
-    bool all;           /* print the events before it too */
-    bool quiet;
-    int count; /* stop after so many; 0: no end */
+    struct eventlog_selection selection;
+    int count; /* stop after so many were printed; 0: no end */
     int printed;
     bool done;
 };
@@ -33,26 +30,16 @@ static int handle_text(struct reading *r, const char *text)
     if (!entries)
         return complain("not an eventlog: %s", error.text);
     json_array_foreach (entries, i, entry) {
-        const char *name = json_string_value(json_object_get(entry, "name"));
-        bool found = r->wanted && strcmp(name, r->wanted) == 0;
-
-        if (!r->wanted || r->all || found) {
-            if (!(found && r->quiet))
-                eventlog_print(&r->printer, entry);
-            r->printed++;
-        } else {
-            eventlog_printer_see(&r->printer, entry);
-        }
-        if (found || (r->count && r->printed == r->count)) {
-            r->done = true;
+        r->printed += eventlog_selection_take(&r->selection, entry);
+        r->done = r->selection.found || (r->count && r->printed == r->count);
+        if (r->done)
             break;
-        }
     }
     output_flush();
     return EXIT_SUCCESS;
 }
 
-static int read_log(flux_t *h, struct reading *r, bool watch, double timeout)
+static int read_log(flux_t *h, struct reading *r, bool watch)
 {
     int flags = (cmdline_has(r->c, "waitcreate") ? FLUX_KVS_WAITCREATE : 0) |
                 (watch ? FLUX_KVS_WATCH | FLUX_KVS_WATCH_APPEND : 0);
@@ -60,7 +47,8 @@ static int read_log(flux_t *h, struct reading *r, bool watch, double timeout)
     flux_future_t *f = flux_kvs_lookup(h, kvs_option_namespace(r->c), flags, r->c->argv[0]);
     const char *text;
 
-    while (f && flux_future_wait_for(f, timeout) == 0 && flux_kvs_lookup_get(f, &text) == 0) {
+    while (f && eventlog_selection_await(&r->selection, f) == 0 &&
+           flux_kvs_lookup_get(f, &text) == 0) {
         int status = handle_text(r, text ? text : "");
 
         if (status != EXIT_SUCCESS || r->done || !watch)
@@ -70,43 +58,31 @@ static int read_log(flux_t *h, struct reading *r, bool watch, double timeout)
     if (errno == ENODATA)
         return EXIT_SUCCESS;
     if (errno == ETIMEDOUT)
-        return complain("timed out waiting for event '%s'", r->wanted);
+        return complain("timed out waiting for event '%s'", r->selection.wanted);
     return kvs_complain(f, "--namespace", kvs_option_namespace(r->c), r->c->argv[0]);
-}
-
-static int reading_init(struct reading *r, const struct cmdline *c)
-{
-    *r = (struct reading){ .c = c };
-    return eventlog_printer_init(&r->printer, cmdline_has(c, "unformatted") ? "json" : "text",
-                                 "raw");
 }
 
 static int run_get(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    struct reading r;
+    struct reading r = { .c = c };
 
-    if (reading_init(&r, c) < 0 ||
+    if (eventlog_selection_init(&r.selection, c) < 0 ||
         parse_count(cmdline_string(c, "count", "0"), "--count", 0, &r.count) < 0 ||
         !(h = client_open()))
         return EXIT_FAILURE;
-    return read_log(h, &r, cmdline_has(c, "watch"), -1.);
+    return read_log(h, &r, cmdline_has(c, "watch"));
 }
 
 static int run_wait_event(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
-    const char *limit = cmdline_string(c, "timeout", NULL);
-    double timeout = -1.;
-    struct reading r;
+    struct reading r = { .c = c };
 
-    if (reading_init(&r, c) < 0 || (limit && parse_duration(limit, "--timeout", &timeout) < 0) ||
-        !(h = client_open()))
+    if (eventlog_selection_init(&r.selection, c) < 0 ||
+        eventlog_selection_want(&r.selection, c, c->argv[1]) < 0 || !(h = client_open()))
         return EXIT_FAILURE;
-    r.wanted = c->argv[1];
-    r.all = cmdline_has(c, "verbose");
-    r.quiet = cmdline_has(c, "quiet");
-    return read_log(h, &r, true, timeout);
+    return read_log(h, &r, true);
 }
 
 /* The words of the context joined by spaces, as a JSON object. */
@@ -162,6 +138,7 @@ static const struct option get_options[] = {
     { 'w', "watch", NULL, "Go on with events as they are appended" },
     { 'c', "count", "N", "Stop after N events" },
     { 'u', "unformatted", NULL, "Print the events as they are stored" },
+    EVENTLOG_PRINT_OPTIONS,
     { 0 },
 };
 static const struct option append_options[] = {
@@ -171,11 +148,10 @@ static const struct option append_options[] = {
 };
 static const struct option wait_options[] = {
     KVS_NAMESPACE_OPTION,
-    { 't', "timeout", "FSD", "Give up after so long without an event" },
+    EVENTLOG_WAIT_OPTIONS,
     { 'u', "unformatted", NULL, "Print the event as it is stored" },
     { 'W', "waitcreate", NULL, "Wait until the eventlog exists" },
-    { 'q', "quiet", NULL, "Do not print the event" },
-    { 'v', "verbose", NULL, "Print all events up to it" },
+    EVENTLOG_PRINT_OPTIONS,
     { 0 },
 };
 

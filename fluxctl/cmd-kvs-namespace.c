@@ -36,22 +36,24 @@ static int run_getroot(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
-    const char *treeobj = NULL;
+    const char *treeobj = NULL, *ref = NULL;
     uint32_t owner = 0;
     int seq = 0;
 
-    if (refuse_both(c, "sequence", "owner") < 0 || !(h = client_open()))
+    if (refuse_both(c, "sequence", "owner") < 0 || refuse_both(c, "sequence", "blobref") < 0 ||
+        refuse_both(c, "owner", "blobref") < 0 || !(h = client_open()))
         return EXIT_FAILURE;
     if (!(f = flux_kvs_getroot(h, kvs_option_namespace(c), 0)) ||
         flux_kvs_getroot_get_treeobj(f, &treeobj) < 0 ||
-        flux_kvs_getroot_get_owner(f, &owner) < 0 || flux_kvs_getroot_get_sequence(f, &seq) < 0)
+        flux_kvs_getroot_get_blobref(f, &ref) < 0 || flux_kvs_getroot_get_owner(f, &owner) < 0 ||
+        flux_kvs_getroot_get_sequence(f, &seq) < 0)
         return kvs_complain(f, "--namespace", kvs_option_namespace(c), "cannot get the root");
     if (cmdline_has(c, "owner"))
         printf("%u\n", owner);
     else if (cmdline_has(c, "sequence"))
         printf("%d\n", seq);
     else
-        puts(treeobj);
+        puts(cmdline_has(c, "blobref") ? ref : treeobj);
     return EXIT_SUCCESS;
 }
 
@@ -84,7 +86,8 @@ static int run_namespace_create(const struct cmdline *c)
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++) {
         CLEANUP(flux_future_destroyp)
-        flux_future_t *f = flux_kvs_namespace_create(h, c->argv[i], owner, 0);
+        flux_future_t *f = flux_kvs_namespace_create_with(
+            h, c->argv[i], cmdline_string(c, "rootref", NULL), owner, 0);
 
         if (!f || flux_future_get(f, NULL) < 0)
             status = complain_future(f, "cannot create namespace '%s'", c->argv[i]);
@@ -139,6 +142,7 @@ static const struct option getroot_options[] = {
     KVS_NAMESPACE_OPTION,
     { 's', "sequence", NULL, "Print the sequence" },
     { 'o', "owner", NULL, "Print the owner of the namespace" },
+    { 'b', "blobref", NULL, "Print the blobref of the root" },
     { 0 },
 };
 static const struct option dropcache_options[] = {
@@ -147,6 +151,7 @@ static const struct option dropcache_options[] = {
 };
 static const struct option create_options[] = {
     { 'o', "owner", "USER", "Who may use the namespace (default: the instance owner)" },
+    { 'r', "rootref", "BLOBREF", "What it contains in the beginning (default: nothing)" },
     { 0 },
 };
 static const struct option list_options[] = { { 0, "json", NULL, "Print JSON" }, { 0 } };

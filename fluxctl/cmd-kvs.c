@@ -4,9 +4,13 @@
 #include <string.h>
 
 #include "api/treeobj.h"
+#include "blob-window.h"
 #include "client.h"
 #include "families.h"
 #include "kvs-common.h"
+#include "kvs-value.h"
+
+#define LINKS_MAX 10 /* that lookups follow */
 
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
@@ -15,31 +19,53 @@ static int complain_key(flux_future_t *f, const struct cmdline *c, const char *k
     return kvs_complain(f, "--namespace", kvs_option_namespace(c), key);
 }
 
-/* Commit, then print what -O or -s ask for. Consumes nothing. */
-static int commit(flux_t *h, const struct cmdline *c, const char *ns, int flags,
-                  flux_kvs_txn_t *txn)
+static int refuse_print(const struct cmdline *c)
 {
-    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
-    const char *treeobj;
+    return refuse_both(c, "treeobj-root", "sequence") < 0 ||
+                   refuse_both(c, "treeobj-root", "blobref") < 0 ||
+                   refuse_both(c, "sequence", "blobref") < 0
+               ? -1
+               : 0;
+}
+
+static int print_root(const struct cmdline *c, flux_future_t *f)
+{
+    const char *text = NULL;
     int seq;
 
-    if (refuse_both(c, "treeobj-root", "sequence") < 0)
-        return EXIT_FAILURE;
-    if (!(f = flux_kvs_commit(h, ns, flags, txn)) || flux_future_get(f, NULL) < 0)
-        return kvs_complain(f, "--namespace", ns, "cannot commit");
-    if (cmdline_has(c, "treeobj-root")) {
-        if (flux_kvs_commit_get_treeobj(f, &treeobj) < 0)
-            return complain_future(f, "cannot tell the root");
-        puts(treeobj);
-    } else if (cmdline_has(c, "sequence")) {
+    if (cmdline_has(c, "sequence")) {
         if (flux_kvs_commit_get_sequence(f, &seq) < 0)
             return complain_future(f, "cannot tell the sequence");
         printf("%d\n", seq);
+    } else if (cmdline_has(c, "treeobj-root") || cmdline_has(c, "blobref")) {
+        if ((cmdline_has(c, "blobref") ? flux_kvs_commit_get_rootref(f, &text)
+                                       : flux_kvs_commit_get_treeobj(f, &text)) < 0)
+            return complain_future(f, "cannot tell the root");
+        puts(text);
     }
     return EXIT_SUCCESS;
 }
 
+/* Commit, then print what -O, -b or -s ask for. Consumes nothing. */
+static int commit(flux_t *h, const struct cmdline *c, const char *ns, int flags,
+                  flux_kvs_txn_t *txn)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+
+    if (refuse_print(c) < 0)
+        return EXIT_FAILURE;
+    if (!(f = flux_kvs_commit(h, ns, flags, txn)) || flux_future_get(f, NULL) < 0)
+        return kvs_complain(f, "--namespace", ns, "cannot commit");
+    return print_root(c, f);
+}
+
 /* --- get --- */
+
+static void print_label(const struct cmdline *c, const char *key)
+{
+    if (cmdline_has(c, "label"))
+        printf("%s=", key);
+}
 
 static int print_value(const struct cmdline *c, const char *key, flux_future_t *f)
 {
@@ -55,8 +81,7 @@ static int print_value(const struct cmdline *c, const char *key, flux_future_t *
     } else if (flux_kvs_lookup_get_raw(f, &data, &len) < 0) {
         return -1;
     }
-    if (cmdline_has(c, "label"))
-        printf("%s=", key);
+    print_label(c, key);
     fwrite(data, 1, (size_t)len, stdout);
     if (len > 0 && !cmdline_has(c, "raw"))
         putchar('\n');
@@ -89,13 +114,54 @@ struct get {
     int count; /* of values to print when watching; 0: no end */
 };
 
-static int get_one(flux_t *h, const struct cmdline *c, const struct get *g, const char *key)
+static flux_future_t *look_up(flux_t *h, const struct cmdline *c, const struct get *g, int flags,
+                              const char *key)
+{
+    return g->at ? flux_kvs_lookupat(h, flags, key, g->at)
+                 : flux_kvs_lookup(h, kvs_option_namespace(c), flags, key);
+}
+
+/* The tree object that f has found, or what it leads to if that is a link. Consumes f. */
+static flux_future_t *follow_link(flux_t *h, const char *ns, flux_future_t *f, int followed)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *link = f;
+    const char *to, *target;
+
+    if (!f || followed == LINKS_MAX || flux_kvs_lookup_get_symlink(f, &to, &target) < 0)
+        return TAKE(link);
+    ns = to ? to : ns;
+    return follow_link(h, ns, flux_kvs_lookup(h, ns, FLUX_KVS_TREEOBJ, target), followed + 1);
+}
+
+/* A value that is stored in pieces is printed piece by piece. *ret_status: whether that went well.
+ * False: it is none. */
+static bool print_long(flux_t *h, const struct cmdline *c, const struct get *g, const char *key,
+                       int *ret_status)
 {
     CLEANUP(flux_future_destroyp)
-    flux_future_t *f = g->at ? flux_kvs_lookupat(h, g->flags, key, g->at)
-                             : flux_kvs_lookup(h, kvs_option_namespace(c), g->flags, key);
-    int printed = 0;
+    flux_future_t *f = look_up(h, c, g, g->flags | FLUX_KVS_TREEOBJ, key);
+    const char *treeobj;
 
+    if (!g->at) /* the links of a snapshot stay in it */
+        f = follow_link(h, kvs_option_namespace(c), f, 0);
+    if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0 || !kvs_value_is_long(h, treeobj))
+        return false;
+    print_label(c, key);
+    if ((*ret_status = kvs_value_print(h, treeobj)) == EXIT_SUCCESS && !cmdline_has(c, "raw"))
+        putchar('\n');
+    output_flush();
+    return true;
+}
+
+static int get_one(flux_t *h, const struct cmdline *c, const struct get *g, const char *key)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    int printed = 0;
+    int status;
+
+    if (!(g->flags & (FLUX_KVS_TREEOBJ | FLUX_KVS_WATCH)) && print_long(h, c, g, key, &status))
+        return status;
+    f = look_up(h, c, g, g->flags, key);
     while (f) {
         if (print_value(c, key, f) < 0) {
             if (errno == ENODATA)
@@ -130,53 +196,58 @@ static int run_get(const struct cmdline *c)
 
 /* --- put --- */
 
-/* All of standard input; malloc'd. */
-static char *read_stdin(size_t *ret_size)
+/* All of standard input as text; malloc'd. NULL after complaining. */
+static char *read_text(void)
 {
-    char *data = NULL;
-    FILE *f = open_memstream(&data, ret_size);
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
     char buf[65536];
-    size_t n;
+    ssize_t n;
 
-    if (!f)
-        return NULL;
-    while ((n = fread(buf, 1, sizeof(buf), stdin)) > 0)
-        fwrite(buf, 1, n, f);
-    if (fclose(f) != 0 || ferror(stdin)) {
-        free(data);
-        return NULL;
-    }
-    return data;
+    while (f && (n = blob_read_stdin(buf, sizeof(buf))) > 0)
+        fwrite(buf, 1, (size_t)n, f);
+    if (f && fclose(f) == 0 && n == 0)
+        return text;
+    if (!f || n >= 0)
+        complain("out of memory");
+    free(text);
+    return NULL;
 }
 
-static int put_value(const struct cmdline *c, flux_kvs_txn_t *txn, const char *key,
+/* EXIT_SUCCESS, or EXIT_FAILURE after complaining. *h is opened at need. */
+static int put_value(flux_t **h, const struct cmdline *c, flux_kvs_txn_t *txn, const char *key,
                      const char *value)
 {
-    bool raw = cmdline_has(c, "raw"), treeobj = cmdline_has(c, "treeobj");
-    int flags = cmdline_has(c, "append") ? FLUX_KVS_APPEND : 0;
-    CLEANUP(freep) char *input = NULL;
-    size_t size = strlen(value);
+    const bool treeobj = cmdline_has(c, "treeobj");
+    const bool input = (cmdline_has(c, "raw") || treeobj) && strcmp(value, "-") == 0;
+    const int flags = cmdline_has(c, "append") ? FLUX_KVS_APPEND : 0;
+    CLEANUP(freep) char *text = NULL;
 
-    if ((raw || treeobj) && strcmp(value, "-") == 0) {
-        if (!(input = read_stdin(&size)))
-            return -1;
-        value = input;
-    }
-    if (raw)
-        return flux_kvs_txn_put_raw(txn, flags, key, value, (int)size);
-    if (treeobj)
-        return flux_kvs_txn_put_treeobj(txn, flags, key, value);
-    return flux_kvs_txn_put(txn, flags, key, value);
+    if (input && !treeobj)
+        return *h || (*h = client_open()) ? kvs_value_from_stdin(*h, txn, flags, key)
+                                          : EXIT_FAILURE;
+    if (input && !(text = read_text()))
+        return EXIT_FAILURE;
+    if ((treeobj ? flux_kvs_txn_put_treeobj(txn, flags, key, text ? text : value)
+                 : flux_kvs_txn_put(txn, flags, key, value)) == 0)
+        return EXIT_SUCCESS;
+    return complain("%s: %s", key,
+                    treeobj && errno == EINVAL ? "the value is not a tree object (RFC 11)"
+                                               : strerror(errno));
 }
 
 static int run_put(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    const int flags = (cmdline_has(c, "no-merge") ? FLUX_KVS_NO_MERGE : 0) |
+                      (cmdline_has(c, "sync") ? FLUX_KVS_SYNC : 0);
 
     if (!txn)
         return complain("out of memory");
-    if (refuse_both(c, "raw", "treeobj") < 0 || refuse_both(c, "append", "treeobj") < 0)
+    if (refuse_both(c, "raw", "treeobj") < 0 || refuse_both(c, "append", "treeobj") < 0 ||
+        refuse_print(c) < 0)
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++) {
         CLEANUP(freep) char *key = strdup(c->argv[i]);
@@ -185,16 +256,12 @@ static int run_put(const struct cmdline *c)
         if (!equals || equals == key)
             return complain("'%s' is not of the form KEY=VALUE", c->argv[i]);
         *equals = '\0';
-        if (put_value(c, txn, key, equals + 1) < 0)
-            return complain("%s: %s", key,
-                            cmdline_has(c, "treeobj") && errno == EINVAL
-                                ? "the value is not a tree object (RFC 11)"
-                                : strerror(errno));
+        if (put_value(&h, c, txn, key, equals + 1) != EXIT_SUCCESS)
+            return EXIT_FAILURE;
     }
-    if (!(h = client_open()))
+    if (!h && !(h = client_open()))
         return EXIT_FAILURE;
-    return commit(h, c, kvs_option_namespace(c), cmdline_has(c, "no-merge") ? FLUX_KVS_NO_MERGE : 0,
-                  txn);
+    return commit(h, c, kvs_option_namespace(c), flags, txn);
 }
 
 /* --- unlink, mkdir, link --- */
@@ -373,10 +440,11 @@ static int run_move(const struct cmdline *c)
     return commit(h, c, source, 0, txn);
 }
 
-#define PRINT_ROOT                                                  \
-    { 'O', "treeobj-root", NULL, "Print the new root" },            \
-    {                                                               \
-        's', "sequence", NULL, "Print the sequence of the new root" \
+#define PRINT_ROOT                                                     \
+    { 'O', "treeobj-root", NULL, "Print the new root" },               \
+        { 'b', "blobref", NULL, "Print the blobref of the new root" }, \
+    {                                                                  \
+        's', "sequence", NULL, "Print the sequence of the new root"    \
     }
 
 static const struct option get_options[] = {
@@ -399,6 +467,7 @@ static const struct option put_options[] = {
     { 'r', "raw", NULL, "Store bytes; - reads standard input" },
     { 't', "treeobj", NULL, "Store a tree object (RFC 11); - reads standard input" },
     { 'n', "no-merge", NULL, "Do not merge the commit with others" },
+    { 'S', "sync", NULL, "Wait until the database has it" },
     { 'A', "append", NULL, "Append to the value" },
     { 0 },
 };

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """flux kvs: each command and option of flux-kvs(1), through a live instance. Keys are below one directory per test."""
+import filecmp
+import hashlib
 import itertools
 import json
 import os
+import re
 import subprocess
 import threading
 
 import pytest
+from soak_checks import is_sanitized
 
 serial = itertools.count()
 
@@ -93,11 +97,20 @@ def test_put_appends_and_tells_the_root_and_its_sequence(instance, dir):
     assert [int(kvs(instance, c, "-s", *a)) for c, a in (("mkdir", [f"{dir}.m"]), ("link", ["x", f"{dir}.l"]), ("unlink", [f"{dir}.b"]))] == [
         seq + 1, seq + 2, seq + 3]
     assert kvs(instance, "unlink", "-O", f"{dir}.l") == kvs(instance, "getroot")
+    ref = kvs(instance, "put", "-b", "--sync", f"{dir}.b=5")
+    assert ref == kvs(instance, "getroot", "-b") == json.loads(kvs(instance, "getroot"))["data"][0]
+    assert json.loads(instance.flux("module", "stats", "content"))["methods"]["content.flush"]["calls"] == 1, "by --sync alone"
+    assert kvs(instance, "get", "-a", ref, f"{dir}.b") == "5"
 
 
 @pytest.mark.parametrize("args, words", [
     (["put", "novalue"], "'novalue' KEY=VALUE"), (["put", "=1"], "'=1' KEY=VALUE"), (["put", ".=1"], ".:"), (["put", "-t", "k=x"], "k tree object"),
-    (["put", "-rt", "k=x"], "--raw --treeobj"), (["put", "-At", "k=x"], "--append --treeobj"), (["put", "-Os", "k=x"], "--treeobj-root --sequence"),
+    (["put", "-rt", "k=x"], "--raw --treeobj"), (["put", "-At", "k=x"], "--append --treeobj"), (["put", "-Os", "k=x"], "--treeobj-root --sequence"), (["put", "-Ob", "k=x"], "--treeobj-root --blobref"),
+    (["mkdir", "-bs", "k"], "--sequence --blobref"), (["getroot", "-sb"], "--sequence --blobref"), (["getroot", "-ob"], "--owner --blobref"),
+    (["namespace", "create", "-r", "x", "new"], "'new' rootref"), (["eventlog", "get", "-uf", "text", "k"], "--unformatted --format"),
+    (["eventlog", "get", "-HT", "iso", "k"], "--human --time-format"), (["eventlog", "get", "-f", "x", "k"], "--format 'x'"),
+    (["eventlog", "get", "-T", "x", "k"], "--time-format 'x'"), (["eventlog", "get", "--color=x", "k"], "--color 'x'"),
+    (["eventlog", "wait-event", "-m", "x", "k", "e"], "--match-context KEY=VALUE"), (["eventlog", "wait-event", "-c", "0", "k", "e"], "--count"),
     (["get", "-rt", "k"], "--raw --treeobj"), (["get", "-a", "x", "k"], "--at 'x' getroot"), (["get", "-c", "x", "k"], "--count 'x'"),
     (["get", "-w", "-a", '{"ver":1,"type":"dir","data":{}}', "k"], "--at wait"), (["dir", "-a", "x"], "--at 'x'"), (["readlink", "-a", "x", "k"], "--at 'x'"),
     (["readlink", "-ok", "k"], "--namespace-only --key-only"), (["getroot", "-so"], "--sequence --owner"), (["wait", "x"], "version 'x'"),
@@ -331,6 +344,13 @@ def test_namespaces_have_an_owner_and_are_listed(instance, ns):
     assert f"{ns}-a" not in kvs(instance, "namespace", "list")
 
 
+def test_a_namespace_begins_with_what_a_root_contains(instance, ns, dir):
+    kvs(instance, "put", f"{dir}.a=1")
+    kvs(instance, "namespace", "create", "-r", kvs(instance, "getroot", "-b"), f"{ns}-twin")
+    kvs(instance, "put", "-N", f"{ns}-twin", f"{dir}.b=2")
+    assert kvs(instance, "get", "-N", f"{ns}-twin", f"{dir}.a", f"{dir}.b") == "1\n2" and kvs(instance, "ls", dir) == "a"
+
+
 def test_the_environment_names_the_namespace_unless_the_option_does(instance, ns, dir):
     kvs(instance, "put", "-N", ns, "k=inside")
     kvs(instance, "put", "k=outside")
@@ -385,3 +405,89 @@ def test_wait_event_prints_the_event_and_what_was_asked_for_besides(instance, di
     w = Watch(instance, "eventlog", "wait-event", "-W", "-t", "50", f"{dir}.later", "x")
     kvs(instance, "eventlog", "append", "-t", 9, f"{dir}.later", "x")
     assert w.end() == ("9.000000 x\n", "", 0)
+
+
+LOG = [(1.5, "a", {"n": 1}), (2.5, "b", {"n": 1}), (4.25, "exception", {"n": 2, "note": "x y"}), (5, "b", {"n": "two"}), (6, "b", {})]
+
+
+@pytest.fixture
+def log(instance, dir):
+    for t, name, context in LOG:
+        kvs(instance, "eventlog", "append", "-t", t, f"{dir}.log", name, *([json.dumps(context)] if context else []))
+    return f"{dir}.log"
+
+
+def test_events_are_shown_in_many_forms(instance, log):
+    def get(*args):
+        return kvs(instance, "eventlog", "get", *args, log, env={"TZ": "UTC"}).splitlines()
+
+    assert get("-T", "offset") == ["0.000000 a n=1", "1.000000 b n=1", '2.750000 exception n=2 note="x y"', '3.500000 b n="two"', "4.500000 b"]
+    assert get("-T", "iso", "-c1") == ["1970-01-01T00:00:01.500000Z a n=1"] and get("-H", "-c1") == get("-Thuman", "-c1") == ["Jan01 00:00:01 a n=1"]
+    assert get("-f", "json") == get("-u") and [json.loads(l)["name"] for l in get("-u")] == [e[1] for e in LOG]
+    assert get("--color=never") == get() and get("--color=auto") == get()
+    painted = get("-L")[2]
+    assert "\033[" in painted and get("--color=always")[2] == painted
+
+
+def test_wait_event_counts_and_looks_at_the_context(instance, log):
+    def wait(*args, name="b"):
+        return kvs(instance, "eventlog", "wait-event", "-Toffset", *args, log, name)
+
+    assert wait() == "1.000000 b n=1" and wait("-c2") == '3.500000 b n="two"' and wait("--count=3") == "4.500000 b"
+    assert wait("-m", "n=two") == '3.500000 b n="two"' and wait("-m", 'n="two"') == wait("-m", "n=two") and wait("-m", "n=1") == "1.000000 b n=1"
+    assert wait("-q", "-v", "-c2").splitlines() == ["0.000000 a n=1", "1.000000 b n=1", '2.750000 exception n=2 note="x y"']
+    assert wait("-v", name="exception").count("\n") == 2 and json.loads(kvs(instance, "eventlog", "wait-event", "-u", log, "a"))["timestamp"] == 1.5
+    for args in (["-c4"], ["-m", "n=3"], ["-m", "none=1"]):
+        assert "timed out" in refused(instance, "eventlog", "wait-event", "-t", "0.1", *args, log, "b")
+    assert "No such file" in refused(instance, "eventlog", "wait-event", "-t", "20", f"{log}.none", "b")
+    assert "timed out" in refused(instance, "eventlog", "wait-event", "-W", "-t", "0.1", f"{log}.none", "b")
+
+
+def test_other_events_do_not_put_the_timeout_off(instance, dir):
+    w = Watch(instance, "eventlog", "wait-event", "-W", "-v", "-t", "0.3", f"{dir}.log", "never")
+    n = 0
+    while w.p.poll() is None:
+        kvs(instance, "eventlog", "append", f"{dir}.log", "other")
+        n += 1
+    out, err, status = w.end()
+    assert status == 1 and "timed out" in err and n > 1 and 0 < out.count("\n") <= n
+
+
+def test_a_long_value_passes_in_pieces(instance, dir, tmp_path):
+    """Through links, below snapshots and after a label too; the memory of nobody grows with it."""
+    piece = hashlib.shake_128(b"seed").digest(1 << 20)
+    with open(tmp_path / "data", "wb") as f:
+        for _ in range(12):
+            f.write(piece)
+        f.write(b"end")
+    env, key = instance.environ(), f"{dir}.long"
+
+    def peak(*args, **kw):
+        p = subprocess.Popen([instance.fluxctl, "kvs", *args], env=env, **kw)
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        assert p.returncode == 0
+        return usage.ru_maxrss / 1024
+
+    def size_of(name):
+        return max(int(re.search(r"VmHWM:\s*(\d+)", open(f"/proc/{p}/status").read()).group(1)) / 1024 for p in instance.daemon_pids(name))
+
+    kvs(instance, "link", key, f"{dir}.link")
+    kvs(instance, "link", f"{dir}.link", f"{dir}.link2")
+    grown = size_of("kvs")
+    with open(tmp_path / "data") as f:
+        put = peak("put", "-r", f"{key}=-", stdin=f)
+    root, used = kvs(instance, "getroot"), []
+    for args in ([key], [f"{dir}.link2"], ["-a", root, key], ["-W", key]):
+        with open(tmp_path / "out", "wb") as f:
+            used.append(peak("get", "-r", *args, stdout=f))
+        assert filecmp.cmp(tmp_path / "out", tmp_path / "data", shallow=False), args
+    if not is_sanitized(instance):
+        assert max(put, *used) < 56 and size_of("kvs") - grown < 5 and size_of("broker") < 20
+    kvs(instance, "put", "-r", f"{dir}.a=1")
+    script = f"""flux() {{ {instance.fluxctl} kvs "$@"; }}; set -e
+        flux get -l {key} {dir}.a {dir}.link | cmp - <(printf %s= {key}; cat data; printf '\\n%s=1\\n%s=' {dir}.a {dir}.link; cat data; echo)
+        flux put -A -r {key}=more; flux get -r {key} | cmp - <(cat data; printf more)
+        head -c 6000000 data >part; flux put -A -r {dir}.appended=- <part; flux put -A -r {dir}.appended=- <part
+        flux get -r {dir}.appended | cmp - <(cat part part)"""
+    subprocess.run(["bash", "-c", script], env=env, cwd=tmp_path, check=True, timeout=60)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Values of any length between the key-value store and standard input and output. */
+#ifndef FLUXCTL_KVS_VALUE_H
+#define FLUXCTL_KVS_VALUE_H
+
+#include <flux/core.h>
+
+/* The value of key becomes what can be read on standard input. txn_flags: of flux_kvs_txn_put().
+ * EXIT_SUCCESS, or EXIT_FAILURE after complaining. */
+int kvs_value_from_stdin(flux_t *h, flux_kvs_txn_t *txn, int txn_flags, const char *key);
+
+/* Is this tree object, which a lookup with FLUX_KVS_TREEOBJ has found, a value in pieces that can
+ * be printed one after the other? If not, look it up without that flag. */
+bool kvs_value_is_long(flux_t *h, const char *treeobj);
+/* EXIT_SUCCESS, or EXIT_FAILURE after complaining. */
+int kvs_value_print(flux_t *h, const char *treeobj);
+
+#endif

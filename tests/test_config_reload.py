@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: LGPL-3.0-or-later
+"""flux config reload: who of the services takes the new configuration, and who does not."""
+import json
+
+import pytest
+from embedded import Instance
+
+BAD = {
+    "content": ('sync = "soon"', "content: content.sync: use off, normal or full"),
+    "exec": ('kill-timeout = "x"', "job-exec: exec.kill-timeout: must be a duration"),
+    "job-manager": ('inactive-age-limit = "x"', "job-manager: job-manager.inactive-age-limit: must be a duration"),
+    "kvs": ('cache-size = "huge"', "kvs: kvs.cache-size: not a number of bytes"),
+    "resource": ('exclude = "x y"', "resource: x y: neither a set of ranks nor a list of hosts"),
+}
+
+
+@pytest.fixture
+def configured(build, tmp_path):
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    with Instance(build, tmp_path, args=["-c", conf]) as i:
+        i.run("run", "true")  # all daemons run
+
+        def reload(text):
+            (conf / "a.toml").write_text(text)
+            r = i.run("config", "reload", check=False)
+            return r.returncode, r.stderr.strip()
+        yield i, reload
+
+
+def test_a_reload_names_each_service_that_refuses_it_and_fails(configured):
+    i, reload = configured
+    status, said = reload("".join(f"[{table}]\n{line}\n" for table, (line, _) in BAD.items()))
+    assert status == 1 and said.startswith("flux-config: ") and said.count("\n") == 0 and "by 5 services of this node" in said
+    assert all(sentence in said for _, sentence in BAD.values()), said
+    status, said = reload('[kvs]\ngc-threshold = -1\n')
+    assert status == 1 and "by 1 service " in said and "kvs.gc-threshold" in said
+    assert "kvs.gc-grace" in reload('[kvs]\ngc-grace = "x"\n')[1]
+
+
+def test_who_takes_the_new_configuration_goes_on_with_it_and_who_does_not_with_what_it_had(configured):
+    i, reload = configured
+    assert reload('[content]\nblob-size-limit = "1M"\n') == (0, "")
+    assert reload('[content]\nblob-size-limit = "2M"\nhash = "md5"\n[kvs]\ngc-threshold = 7\n')[0] == 1
+    assert json.loads(i.flux("config", "get", "kvs")) == {"gc-threshold": 7}
+    assert json.loads(i.flux("module", "stats", "kvs"))["gc"]["due"] == 7
+    r = i.run("content", "store", input="x" * 1500000, check=False)
+    assert r.returncode == 1 and "larger than the limit of 1048576" in r.stderr
+    assert reload("") == (0, "")
+    i.run("content", "store", input="x" * 1500000)
