@@ -7,7 +7,7 @@ from embedded import Instance
 
 BAD = {
     "content": ('sync = "soon"', "content: content.sync: use off, normal or full"),
-    "exec": ('kill-timeout = "x"', "job-exec: exec.kill-timeout: must be a duration"),
+    "exec": ('kill-timeout = "x"', "exec: exec.kill-timeout: must be a duration"),
     "job-manager": ('inactive-age-limit = "x"', "job-manager: job-manager.inactive-age-limit: must be a duration"),
     "kvs": ('cache-size = "huge"', "kvs: kvs.cache-size: not a number of bytes"),
     "resource": ('exclude = "x y"', "resource: x y: neither a set of ranks nor a list of hosts"),

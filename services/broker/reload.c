@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/daemonname.h"
 #include "base/jsonx.h"
 #include "broker/manager.h"
 #include "broker/reload.h"
@@ -64,8 +65,8 @@ static void note_refusal(struct reload *r, const char *service, int errnum, cons
 {
     const size_t used = strlen(r->text);
 
-    (void)snprintf(r->text + used, sizeof(r->text) - used, "%s%s: %s", used ? "; " : "", service,
-                   why);
+    (void)snprintf(r->text + used, sizeof(r->text) - used, "%s%s: %s", used ? "; " : "",
+                   daemonname(service), why);
     if (r->refusals++ == 0)
         r->errnum = errnum;
 }
@@ -137,7 +138,8 @@ static void ask_all(struct reload *r, const char *config)
         int rc;
 
         if (name && (rc = ask(r, name, config)) < 0) {
-            log_warning("flux-%s cannot be told the configuration: %s", name, strerror(-rc));
+            log_warning("flux-%s cannot be told the configuration: %s", daemonname(name),
+                        strerror(-rc));
             note_refusal(r, name, -rc, strerror(-rc));
         }
     }
