@@ -160,7 +160,7 @@ def test_a_guest_says_who_he_is_in_vain(guest):
 
 def test_nothing_was_changed_by_all_this(tree):
     wait_until("rank 0", lambda: tree.at(0, "kvs", "version").returncode == 0)
-    names = set(tree.say(0, "kvs", "ls").split()) - {"admin", "job-state"}  # the instance's own
+    names = set(tree.say(0, "kvs", "ls").split()) - {"admin", "job-state", "resource"}  # the instance's own
     assert names == {"d", "secret", "tohis"}
     assert tree.say(0, "kvs", "ls", "-N", "owners").split() == ["secret"]
     names = tree.say(0, "kvs", "namespace", "list")
