@@ -51,7 +51,7 @@ static flux_future_t *op_commit(flux_t *h, long i)
     flux_future_t *f;
     char key[64];
 
-    (void)snprintf(key, sizeof(key), "bench.small.k%ld", i % 1000);
+    (void)snprintf(key, sizeof(key), "bench.small.k%ld", i % 10);
     if (!txn || flux_kvs_txn_pack(txn, 0, key, "i", (int)i) < 0)
         bench_die("flux_kvs_txn_pack");
     f = flux_kvs_commit(h, NULL, 0, txn);

@@ -11,7 +11,7 @@ static int run_gc(const struct cmdline *c)
     CLEANUP(json_decrefp) json_t *answer = NULL;
     json_t *payload = NULL;
     double grace, seconds;
-    json_int_t looked, removed, bytes, missing;
+    json_int_t looked, removed, bytes, returned, missing;
 
     if (text && parse_duration(text, "--grace", &grace) < 0)
         return EXIT_FAILURE;
@@ -26,13 +26,16 @@ static int run_gc(const struct cmdline *c)
     }
     if (!(answer = client_call(h, "kvs.gc", payload, "collect what is not needed")))
         return EXIT_FAILURE;
-    if (json_unpack(answer, "{s:I s:I s:I s:I s:f}", "looked", &looked, "removed", &removed,
-                    "bytes", &bytes, "missing", &missing, "seconds", &seconds) < 0)
+    if (json_unpack(answer, "{s:I s:I s:I s:I s:I s:f}", "looked", &looked, "removed", &removed,
+                    "bytes", &bytes, "returned", &returned, "missing", &missing, "seconds",
+                    &seconds) < 0)
         return complain("the answer is malformed");
     if (!cmdline_has(c, "quiet"))
         printf("removed %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
                " blobs, %" JSON_INTEGER_FORMAT " bytes, in %.1f s\n",
                removed, looked, bytes, seconds);
+    if (!cmdline_has(c, "quiet") && returned > 0)
+        printf("the database is %" JSON_INTEGER_FORMAT " bytes smaller\n", returned);
     if (missing > 0)
         complain("%" JSON_INTEGER_FORMAT " blobs are referred to and missing", missing);
     return EXIT_SUCCESS;

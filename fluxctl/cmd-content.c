@@ -176,6 +176,7 @@ const struct command cmd_content[] = {
     { "content dropcache", NULL, "Drop what is cached and stored", NULL, 0, 0, 0, run_dropcache },
     { "content flush", NULL, "Move what is stored from the journal into the database", NULL, 0, 0,
       0, run_flush },
+    { "content info", NULL, "Print the size of the store", NULL, 0, 0, 0, content_admin_info },
     { "content load", "[BLOBREF...]", "Print blobs", load_options, 0, -1, 0, run_load },
     { "content repair", NULL, "Leave behind what is damaged", admin_options, 0, 0, 0,
       content_admin_repair },

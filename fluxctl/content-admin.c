@@ -209,6 +209,25 @@ int content_admin_repair(const struct cmdline *c)
     return answer ? print_repair(answer) : EXIT_FAILURE;
 }
 
+/* --- info */
+
+int content_admin_info(const struct cmdline *c)
+{
+    CLEANUP(flux_closep) flux_t *h = client_open();
+    CLEANUP(json_decrefp)
+    json_t *o = h ? client_call(h, "content.info", NULL, "ask the store") : NULL;
+
+    if (!o)
+        return EXIT_FAILURE;
+    printf("%s\n", json_string_value(json_object_get(o, "path")));
+    printf("%lld bytes, %lld of them free\n", number(o, "bytes"), number(o, "free-bytes"));
+    printf("%lld bytes in %lld files of the journal\n", number(o, "journal-bytes"),
+           number(o, "journal-files"));
+    if (!json_is_true(json_object_get(o, "shrinks")))
+        printf("made by an earlier version: it keeps its size, a backup of it does not\n");
+    return EXIT_SUCCESS;
+}
+
 /* --- backup */
 
 static int write_frame(FILE *f, const void *data, size_t size)

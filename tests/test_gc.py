@@ -52,6 +52,25 @@ def test_what_is_not_needed_any_more_is_removed_and_the_rest_is_read(fresh_insta
     assert i.flux("kvs", "get", *KEYS).split("\n") == [value(k, 0) for k in KEYS]
 
 
+def test_the_database_becomes_smaller(fresh_instance):
+    i = fresh_instance
+
+    def size():
+        path, sizes, journal = i.flux("content", "info").splitlines()
+        assert int(sizes.split()[0]) == os.path.getsize(path) and journal.endswith("files of the journal")
+        return int(sizes.split()[0])
+
+    i.flux("content", "store", "--chunksize=20000", input="".join(f"{n:020000d}" for n in range(1000)))
+    put(i, KEYS, 0)
+    i.flux("content", "flush")
+    before = size()
+    out = i.flux("content", "gc", "--grace=0")
+    assert "bytes smaller" in out and int(out.splitlines()[1].split()[3]) == before - size()
+    assert size() < before / 2
+    drop(i)
+    assert i.flux("kvs", "get", *KEYS).split("\n") == [value(k, 0) for k in KEYS]
+
+
 def test_only_the_owner_may_ask_and_wrong_words_are_refused(fresh_instance):
     r = fresh_instance.run("content", "gc", "--grace=soon", check=False)
     assert r.returncode == 1 and "--grace" in r.stderr

@@ -14,6 +14,7 @@ static struct {
 } tables[4];
 static int left = -1;
 static int count;
+static bool filled;
 
 static int fails(void)
 {
@@ -37,6 +38,8 @@ static const sqlite3_io_methods *original_of(sqlite3_file *f)
 
 static int on_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 {
+    if (filled)
+        return SQLITE_FULL;
     return fails() ? SQLITE_IOERR_WRITE : original_of(f)->xWrite(f, data, n, at);
 }
 
@@ -78,6 +81,11 @@ void faulty_vfs_register(void)
 void faulty_vfs_arm(int writes)
 {
     left = writes;
+}
+
+void faulty_vfs_fill(bool full)
+{
+    filled = full;
 }
 
 int faulty_vfs_count(void)

@@ -643,10 +643,13 @@ uint64_t journal_oldest(struct journal *j)
 struct journal_stats journal_stats(struct journal *j)
 {
     struct journal_stats stats;
+    const struct segment *s;
 
     (void)pthread_mutex_lock(&j->mutex);
     stats = j->stats;
     stats.segments = j->nsegments;
+    TAILQ_FOREACH (s, &j->segments, link)
+        stats.file_bytes += s->end;
     (void)pthread_mutex_unlock(&j->mutex);
     return stats;
 }

@@ -29,7 +29,8 @@ struct journal_stats {
     uint64_t changes, transactions, largest_batch;
     uint64_t blobs, bytes; /* appended by this process */
     uint64_t folded;       /* blobs */
-    uint32_t segments;     /* files there are */
+    uint32_t segments;     /* files there are, */
+    uint64_t file_bytes;   /* and their size */
 };
 
 struct journal;

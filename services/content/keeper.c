@@ -27,6 +27,9 @@ void keeper_read(struct keeper *k, struct work *w)
         if (w->err == -ENOENT)
             w->err = store_get_checkpoint(k->store, w->key, &w->value);
         break;
+    case WORK_INFO:
+        w->err = store_space(k->store, &w->space);
+        break;
     default:
         w->err = -EINVAL;
     }
@@ -48,11 +51,11 @@ static int mark_some(struct keeper *k, struct sweep_work *sw)
 
 static int remove_some(struct keeper *k, struct sweep_work *sw)
 {
-    uint64_t left = sw->limit - sw->step.looked;
+    uint64_t left = sw->limit - sw->step.looked - sw->step.pages;
     int rc = sweep_step(k->sweep, sw->generation, left < PIECE_ROWS ? (uint32_t)left : PIECE_ROWS,
                         &sw->step);
 
-    return rc < 0 ? rc : !sw->step.done && sw->step.looked < sw->limit;
+    return rc < 0 ? rc : !sw->step.done && sw->step.looked + sw->step.pages < sw->limit;
 }
 
 static int check_some(struct keeper *k, struct check_work *c)

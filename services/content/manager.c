@@ -48,6 +48,7 @@ static const struct rpc_method methods[] = {
       .flags = RPC_METHOD_RESUME,
       .fn = rpc_checkpoint_put },
     { .topic = "content.flush", .roles = ROLE_OWNER, .flags = RPC_METHOD_RESUME, .fn = rpc_flush },
+    { .topic = "content.info", .roles = ROLE_OWNER, .flags = RPC_METHOD_RESUME, .fn = rpc_info },
     { .topic = "content.dropcache", .roles = ROLE_OWNER, .fn = rpc_dropcache },
     { .topic = "content.attr-get", .roles = ROLE_OWNER, .in = "name:s", .fn = rpc_attr_get },
     { .topic = "content.attr-set",

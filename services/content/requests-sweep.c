@@ -88,9 +88,10 @@ static void on_stepped(struct work *w, void *arg)
     if (w->err < 0)
         fail(p);
     else
-        (void)request_respond_pack(p->req, "{s:I s:I s:I s:b}", "looked", (json_int_t)step->looked,
-                                   "removed", (json_int_t)step->removed, "bytes",
-                                   (json_int_t)step->bytes, "done", step->done);
+        (void)request_respond_pack(p->req, "{s:I s:I s:I s:I s:b}", "looked",
+                                   (json_int_t)step->looked, "removed", (json_int_t)step->removed,
+                                   "bytes", (json_int_t)step->bytes, "returned",
+                                   (json_int_t)step->returned, "done", step->done);
 }
 
 int rpc_sweep_step(struct request *req, void *arg)

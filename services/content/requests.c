@@ -226,6 +226,35 @@ int rpc_flush(struct request *req, void *arg)
     return rc < 0 ? rc : pending_submit(&p);
 }
 
+static void on_info(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+    struct journal_stats js;
+
+    if (w->err < 0) {
+        pending_fail(p);
+        return;
+    }
+    js = journal_stats(worker_journal(p->manager->worker));
+    (void)request_respond_pack(p->req, "{s:s s:I s:I s:b s:I s:I}", "path", p->manager->path,
+                               "bytes", (json_int_t)w->space.bytes, "free-bytes",
+                               (json_int_t)w->space.free_bytes, "shrinks", w->space.shrinks,
+                               "journal-files", (json_int_t)js.segments, "journal-bytes",
+                               (json_int_t)js.file_bytes);
+}
+
+int rpc_info(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    CLEANUP(pending_freep) struct pending *p = NULL;
+    int rc;
+
+    if (m->upstream)
+        return upstream_pass(m->upstream, req, false);
+    rc = pending_new(m, req, WORK_INFO, on_info, &p);
+    return rc < 0 ? rc : pending_submit(&p);
+}
+
 int rpc_dropcache(struct request *req, void *arg)
 {
     struct manager *m = arg;

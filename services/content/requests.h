@@ -67,6 +67,7 @@ int rpc_roots(struct request *req, void *arg);
 int rpc_checkpoint_get(struct request *req, void *arg);
 int rpc_checkpoint_put(struct request *req, void *arg);
 int rpc_flush(struct request *req, void *arg);
+int rpc_info(struct request *req, void *arg);
 int rpc_dropcache(struct request *req, void *arg);
 
 int rpc_attr_get(struct request *req, void *arg);

@@ -16,14 +16,16 @@
 #include "base/errorx.h"
 #include "content/salvage.h"
 
-#define PAGE         4096 /* of every store */
-#define BATCH_BLOBS  2000
-#define BATCH_BYTES  (16u << 20)
-#define BAD_ROWS_MAX 1000000 /* in a row, when nobody says which is the last one */
-#define CHANGES_AT   24      /* in the first page: how often the file was changed, */
-#define PAGES_AT     28      /* how many pages it has, */
-#define FREE_AT      32      /* and which are free */
-#define VALID_FOR_AT 92
+#define PAGE          4096 /* of every store */
+#define BATCH_BLOBS   2000
+#define BATCH_BYTES   (16u << 20)
+#define BAD_ROWS_MAX  1000000 /* in a row, when nobody says which is the last one */
+#define CHANGES_AT    24      /* in the first page: how often the file was changed, */
+#define PAGES_AT      28      /* how many pages it has, */
+#define FREE_AT       32      /* and which are free */
+#define VALID_FOR_AT  92
+#define TREE_INTERIOR 0x05 /* what a page begins with */
+#define TREE_LEAF     0x0d
 
 struct salvager {
     const struct store_params *params;
@@ -129,18 +131,51 @@ static int patch_first_page(int fd, const uint8_t *fresh)
     return 0;
 }
 
-/* The first page of the new store, which is closed for that. */
-static int patch_old(struct salvager *sv, const char *old_path, const char *new_path)
+/* Stores of former builds have the first tree of a table on the second page, newer ones the list of
+ * who refers to which page (store.c). */
+static bool is_fixed(int fd)
+{
+    uint8_t type;
+
+    return pread(fd, &type, 1, PAGE) == 1 && (type == TREE_INTERIOR || type == TREE_LEAF);
+}
+
+/* The first page of a store that is empty. */
+static int make_first_page(struct salvager *sv, bool fixed, uint8_t fresh[PAGE])
+{
+    CLEANUP(freep) char *path = path_with(sv, ".empty");
+    CLEANUP(closep) int fd = -EBADF;
+    struct store_params params = *sv->params;
+    struct store *st = NULL;
+    int rc;
+
+    if (!path)
+        return errorx_fail(sv->error, ENOMEM, "out of memory");
+    params.path = path;
+    params.fixed = fixed;
+    (void)unlink(path);
+    if ((rc = store_open(&params, &st, sv->error)) == 0 && (rc = store_settle(st)) < 0)
+        rc = errorx_fail(sv->error, -rc, "%s: %s", path, store_strerror(st));
+    store_close(st);
+    if (rc == 0 &&
+        ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 || pread(fd, fresh, PAGE, 0) != PAGE))
+        rc = errorx_fail(sv->error, EIO, "%s: cannot be read", path);
+    (void)unlink(path);
+    return rc;
+}
+
+static int patch_old(struct salvager *sv, const char *old_path)
 {
     CLEANUP(closep) int old = open(old_path, O_RDWR | O_CLOEXEC);
-    CLEANUP(closep) int new = open(new_path, O_RDONLY | O_CLOEXEC);
     uint8_t fresh[PAGE];
+    int rc;
 
     (void)sqlite3_close(sv->old);
     sv->old = NULL;
-    if (old < 0 || new < 0 || pread(new, fresh, sizeof(fresh), 0) != sizeof(fresh))
+    if (old < 0)
         return errorx_fail(sv->error, EIO, "%s: cannot be read", old_path);
-    return patch_first_page(old, fresh);
+    rc = make_first_page(sv, is_fixed(old), fresh);
+    return rc < 0 ? rc : patch_first_page(old, fresh);
 }
 
 /* --- taking over */
@@ -320,14 +355,13 @@ static bool exists(const struct salvager *sv, const char *suffix)
     return path && access(path, F_OK) == 0;
 }
 
-static int read_old(struct salvager *sv, const char *old_path, const char *new_path)
+static int read_old(struct salvager *sv, const char *old_path)
 {
     int rc = open_old(sv, old_path);
 
     if (rc < 0) {
         sv->report->broken = true;
-        sv->new = store_close(sv->new);
-        if ((rc = patch_old(sv, old_path, new_path)) < 0 || (rc = open_new(sv, new_path)) < 0)
+        if ((rc = patch_old(sv, old_path)) < 0)
             return rc;
         if (open_old(sv, old_path) < 0) {
             sv->report->empty = true;
@@ -364,7 +398,7 @@ static int salvage_files(struct salvager *sv)
     if ((rc = open_new(sv, new_path)) < 0)
         return rc;
     sv->report->empty = !has_old;
-    rc = has_old ? read_old(sv, path, new_path) : 0;
+    rc = has_old ? read_old(sv, path) : 0;
     (void)sqlite3_close(sv->old);
     sv->old = NULL;
     if (rc == 0 && (rc = store_settle(sv->new)) < 0)

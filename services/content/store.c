@@ -8,6 +8,10 @@
  * The connection holds the file exclusively: a second daemon on the same file is refused instead of
  * corrupting its idea of the roots. Reads never use mmap (a truncated file would be a SIGBUS).
  *
+ * SQLite keeps for each page who refers to it (auto_vacuum), so that pages from the end of the file
+ * can be moved into free ones nearer to its beginning, a few at a time. That is decided when a file
+ * is made; one of a former build works as it did then.
+ *
  * Invariants: what store_load() returns hashes to the digest asked for. A file of a newer version
  * or another hash algorithm is refused untouched.
  */
@@ -22,6 +26,7 @@
 /* 1 knew no journal beside the file, 2 none whose files have a head. */
 #define STORE_VERSION        3
 #define STORE_BUSY_MSEC      5000
+#define STORE_PAGE           4096
 #define STORE_WAL_CHECKPOINT 4000 /* pages */
 /* The index of the digests is touched all over by each commit: what of it does not fit here is read
  * and parsed again. 16 MiB hold the index of 300,000 blobs; it is taken as needed. */
@@ -192,6 +197,8 @@ static int store_configure(struct store *st, const struct store_params *params)
     int rc;
 
     if ((rc = store_exec(st, "PRAGMA locking_mode=EXCLUSIVE")) < 0 ||
+        (!params->fixed && (rc = store_exec(st, "PRAGMA auto_vacuum=INCREMENTAL")) < 0) ||
+        (rc = store_execf(st, "PRAGMA page_size=%d", STORE_PAGE)) < 0 ||
         (rc = store_exec(st, "PRAGMA mmap_size=0")) < 0 ||
         (rc = store_execf(st, "PRAGMA cache_size=-%d", STORE_CACHE_KIB)) < 0 ||
         (rc = store_exec(st, "PRAGMA journal_mode=WAL")) < 0 ||
@@ -648,4 +655,74 @@ int store_remove_row(struct store *st, uint64_t number)
     int rc = row_query(st, STMT_ROW_REMOVE, NULL, number);
 
     return rc == -ENOENT ? 0 : rc;
+}
+
+/* --- room */
+
+#define TRIM_KEEP_PAGES         1024u /* and a tenth of what is in use */
+#define AUTO_VACUUM_INCREMENTAL 2
+
+static int query_number(struct store *st, const char *sql, uint64_t *ret)
+{
+    int64_t n = 0;
+    int rc = store_query(st, sql, &n, NULL, 0);
+
+    *ret = (uint64_t)n;
+    return rc;
+}
+
+int store_space(struct store *st, struct store_space *ret)
+{
+    uint64_t size, pages, free_pages, mode;
+    int rc;
+
+    if ((rc = query_number(st, "PRAGMA page_size", &size)) < 0 ||
+        (rc = query_number(st, "PRAGMA page_count", &pages)) < 0 ||
+        (rc = query_number(st, "PRAGMA freelist_count", &free_pages)) < 0 ||
+        (rc = query_number(st, "PRAGMA auto_vacuum", &mode)) < 0)
+        return rc;
+    ret->bytes = pages * size;
+    ret->free_bytes = free_pages * size;
+    ret->shrinks = mode == AUTO_VACUUM_INCREMENTAL;
+    return 0;
+}
+
+/* How many pages are more than should stay. */
+static uint64_t excess_pages(const struct store_space *space)
+{
+    uint64_t page = STORE_PAGE;
+    uint64_t used = (space->bytes - space->free_bytes) / page;
+    uint64_t keep = used / 10 > TRIM_KEEP_PAGES ? used / 10 : TRIM_KEEP_PAGES;
+    uint64_t there = space->free_bytes / page;
+
+    return space->shrinks && there > keep ? there - keep : 0;
+}
+
+static int trim_pages(struct store *st, uint64_t pages)
+{
+    int rc = store_begin_lazily(st);
+
+    if (rc < 0)
+        return rc;
+    if ((rc = store_execf(st, "PRAGMA incremental_vacuum(%d)", (int)pages)) < 0 ||
+        (rc = store_commit(st)) < 0)
+        store_rollback(st);
+    return rc;
+}
+
+int store_trim(struct store *st, uint32_t pages, uint64_t *bytes)
+{
+    struct store_space before, after;
+    uint64_t excess;
+    int rc;
+
+    if ((rc = store_space(st, &before)) < 0)
+        return rc;
+    if ((excess = excess_pages(&before)) == 0)
+        return 0;
+    if ((rc = trim_pages(st, excess < pages ? excess : pages)) < 0 ||
+        (rc = store_space(st, &after)) < 0)
+        return rc;
+    *bytes += before.bytes - after.bytes;
+    return after.bytes < before.bytes && excess > pages;
 }

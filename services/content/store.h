@@ -23,6 +23,7 @@ struct store_params {
     enum store_sync sync;
     enum digest_algorithm hash;
     int max_pages; /* quota for tests; 0: none */
+    bool fixed;    /* a new file is like those of former builds: it never becomes smaller */
 };
 
 struct store;
@@ -71,6 +72,18 @@ int store_next_row(struct store *st, uint64_t after, struct store_row *ret); /* 
 /* Are its bytes those of its digest? -EBADMSG: no. */
 int store_check_row(struct store *st, const struct store_row *row);
 int store_remove_row(struct store *st, uint64_t number); /* in a transaction */
+
+struct store_space {
+    uint64_t bytes;      /* of the file */
+    uint64_t free_bytes; /* of them, room that is used again */
+    bool shrinks;        /* false: a file of a former build, which keeps its size */
+};
+int store_space(struct store *st, struct store_space *ret);
+/* Gives up to so many pages of free room back, in a transaction of its own that does not wait for
+ * the disk, and adds to *bytes. Some room stays, to be used again. 1: there may be more to give
+ * back; 0: no; the file is smaller after store_settle(). */
+int store_trim(struct store *st, uint32_t pages, uint64_t *bytes);
+
 /* From now on called for each store_put_blob() of a blob that is there already; NULL: no more. */
 void store_on_repeat(struct store *st, void (*cb)(uint64_t number, void *arg), void *arg);
 

@@ -27,7 +27,9 @@ struct sweep {
     uint64_t pos;   /* the last row that was looked at */
     uint8_t **pieces;
     size_t npieces;
-    bool lacking; /* a bit could not be kept */
+    bool lacking;  /* a bit could not be kept */
+    bool trimming; /* all that was to be removed is, */
+    bool trimmed;  /* and some room was given back */
 };
 
 static int keep_row(struct sweep *sw, uint64_t row)
@@ -81,6 +83,7 @@ static void forget(struct sweep *sw)
     sw->npieces = 0;
     sw->active = false;
     sw->lacking = false;
+    sw->trimming = sw->trimmed = false;
 }
 
 struct sweep *sweep_free(struct sweep *sw)
@@ -169,14 +172,12 @@ static int remove_some(struct sweep *sw, uint32_t limit, uint64_t *pos, struct s
     return rc;
 }
 
-int sweep_step(struct sweep *sw, uint64_t generation, uint32_t limit, struct sweep_step *step)
+static int remove_step(struct sweep *sw, uint32_t limit, struct sweep_step *step)
 {
     struct sweep_step now = { 0 };
     uint64_t pos = sw->pos;
     int rc;
 
-    if (!is_current(sw, generation))
-        return -ESTALE;
     if (sw->lacking)
         return -ENOMEM;
     if ((rc = store_begin_lazily(sw->store)) < 0)
@@ -189,10 +190,36 @@ int sweep_step(struct sweep *sw, uint64_t generation, uint32_t limit, struct swe
     step->looked += now.looked;
     step->removed += now.removed;
     step->bytes += now.bytes;
-    step->done = now.done;
-    if (now.done)
-        forget(sw);
+    sw->trimming = now.done;
     return 0;
+}
+
+/* Moving pages needs room itself: a disk that is full is no reason to fail, what was to be removed
+ * is. */
+static int trim_step(struct sweep *sw, uint32_t limit, struct sweep_step *step)
+{
+    uint64_t bytes = 0;
+    int rc = store_trim(sw->store, limit, &bytes);
+
+    step->pages += limit;
+    step->returned += bytes;
+    sw->trimmed |= bytes > 0;
+    if (rc == 1)
+        return 0;
+    if (rc == 0 && sw->trimmed)
+        rc = store_settle(sw->store);
+    if (rc < 0 && rc != -ENOSPC)
+        return rc;
+    step->done = true;
+    forget(sw);
+    return 0;
+}
+
+int sweep_step(struct sweep *sw, uint64_t generation, uint32_t limit, struct sweep_step *step)
+{
+    if (!is_current(sw, generation))
+        return -ESTALE;
+    return sw->trimming ? trim_step(sw, limit, step) : remove_step(sw, limit, step);
 }
 
 int sweep_end(struct sweep *sw, uint64_t generation)

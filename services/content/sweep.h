@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Removing blobs that nobody needs any more: begin, mark what is needed, remove the rest in steps.
+/* Removing blobs that nobody needs any more: begin, mark what is needed, remove the rest in steps,
+ * give the room back in steps.
  * Used by the thread that the store belongs to. What is marked is in memory only: a process that
  * ends has given its sweep up, and nothing is lost by that.
  *
@@ -15,7 +16,9 @@ struct sweep;
 struct sweep_step {
     uint64_t looked;         /* blobs */
     uint64_t removed, bytes; /* of them, and what they held */
-    bool done;               /* there is nothing left to look at: the sweep has ended */
+    uint64_t pages;          /* of the file that were tried to give back, */
+    uint64_t returned;       /* and bytes that were */
+    bool done;               /* there is nothing left to do: the sweep has ended */
 };
 
 struct sweep_marked {
@@ -37,8 +40,8 @@ int sweep_mark(struct sweep *sw, uint64_t generation, const uint8_t digest[DIGES
                struct sweep_marked *marked);
 #define SWEEP_STEP_BYTES (1u << 20)
 /* Looks at no more than so many blobs, or removes SWEEP_STEP_BYTES and a blob, in one transaction
- * that does not wait for the disk: that a blob is gone need not survive a power cut. Adds to *step.
- */
+ * that does not wait for the disk: that a blob is gone need not survive a power cut. After the last
+ * blob the room is given back, so many pages of the file at most. Adds to *step. */
 int sweep_step(struct sweep *sw, uint64_t generation, uint32_t limit, struct sweep_step *step);
 
 #endif

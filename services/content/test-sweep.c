@@ -6,7 +6,9 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "content/faulty-vfs.h"
 #include "content/sweep.h"
 
 struct fixture {
@@ -293,6 +295,178 @@ static void test_rows_of_an_empty_store_and_far_marks(void **state)
     assert_true(is_there(fx, 69999));
 }
 
+/* --- room */
+
+#define LARGE 20000
+
+static void put_large(struct fixture *fx, int first, int n)
+{
+    static char data[LARGE];
+
+    assert_int_equal(store_begin(fx->st), 0);
+    for (int i = first; i < first + n; i++) {
+        uint8_t digest[DIGEST_SIZE];
+
+        memset(data, i & 0xff, sizeof(data));
+        memcpy(data, &i, sizeof(i));
+        digest_compute(DIGEST_BLAKE2B, data, sizeof(data), digest);
+        assert_int_equal(store_put_blob(fx->st, digest, data, sizeof(data)), 0);
+    }
+    assert_int_equal(store_commit(fx->st), 0);
+    assert_int_equal(store_settle(fx->st), 0);
+}
+
+/* Rows that are not there or not sound fail. */
+static uint64_t count_sound(struct fixture *fx)
+{
+    struct store_row row = { 0 };
+    uint64_t n = 0;
+
+    while (store_next_row(fx->st, row.number, &row) == 0) {
+        assert_int_equal(store_check_row(fx->st, &row), 0);
+        n++;
+    }
+    return n;
+}
+
+static uint64_t file_size(const struct fixture *fx)
+{
+    struct stat st;
+
+    assert_int_equal(stat(fx->path, &st), 0);
+    return (uint64_t)st.st_size;
+}
+
+/* Every tenth one stays. */
+static void mark_large(struct fixture *fx, int n)
+{
+    struct store_row row = { 0 };
+    struct sweep_marked marked = { 0 };
+
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(store_next_row(fx->st, row.number, &row), 0);
+        if (i % 10 == 9)
+            assert_int_equal(sweep_mark(fx->sw, fx->generation, row.digest, &marked), 0);
+    }
+}
+
+static void test_room_is_given_back_in_bounded_steps(void **state)
+{
+    struct fixture *fx = *state;
+    struct sweep_step step = { 0 };
+    struct store_space space;
+    uint64_t before;
+    int trims = 0;
+
+    put_large(fx, 0, 1000);
+    before = file_size(fx);
+    begin(fx);
+    mark_large(fx, 1000);
+    while (!step.done) {
+        uint64_t returned = step.returned;
+
+        assert_int_equal(sweep_step(fx->sw, fx->generation, 64, &step), 0);
+        assert_true(step.returned - returned <= 65 * 4096); /* and a page of the list of them */
+        trims += step.returned > returned;
+    }
+    assert_int_equal(step.removed, 900);
+    assert_true(trims > 10);
+    assert_int_equal(file_size(fx), before - step.returned);
+    assert_true(file_size(fx) < before / 2);
+    assert_int_equal(store_space(fx->st, &space), 0);
+    assert_true(space.shrinks);
+    assert_int_equal(space.bytes, file_size(fx));
+    assert_true(space.free_bytes >= 4 << 20 && space.free_bytes < 5 << 20);
+    assert_int_equal(count_sound(fx), 100);
+}
+
+static void test_an_end_while_room_is_given_back_harms_nothing(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t before;
+
+    put_large(fx, 0, 1000);
+    before = file_size(fx);
+    begin(fx);
+    mark_large(fx, 1000);
+    for (int end = 0; end < 6; end++) {
+        struct sweep_step step = { 0 };
+
+        for (int i = 0; i < 20 + end && !step.done; i++)
+            assert_int_equal(sweep_step(fx->sw, fx->generation, 64, &step), 0);
+        close_all(fx);
+        open_all(fx);
+        begin(fx);
+        for (struct store_row row = { 0 }; store_next_row(fx->st, row.number, &row) == 0;) {
+            struct sweep_marked marked = { 0 };
+            uint32_t n;
+            void *data = NULL;
+            size_t size;
+
+            assert_int_equal(store_load(fx->st, row.digest, &data, &size), 0);
+            memcpy(&n, data, sizeof(n));
+            free(data);
+            if (n % 10 == 9)
+                assert_int_equal(sweep_mark(fx->sw, fx->generation, row.digest, &marked), 0);
+        }
+    }
+    (void)run(fx);
+    assert_int_equal(count_sound(fx), 100);
+    assert_true(file_size(fx) < before / 2);
+}
+
+static void test_a_full_disk_keeps_the_room_until_the_next_sweep(void **state)
+{
+    struct fixture *fx = *state;
+    struct sweep_step step = { 0 };
+    uint64_t before;
+
+    put_large(fx, 0, 1000);
+    before = file_size(fx);
+    begin(fx);
+    mark_large(fx, 1000);
+    while (step.looked < 1000 || step.pages == 0)
+        assert_int_equal(sweep_step(fx->sw, fx->generation, 64, &step), 0);
+    faulty_vfs_fill(true);
+    assert_int_equal(sweep_step(fx->sw, fx->generation, 64, &step), 0);
+    assert_true(step.done);
+    assert_int_equal(count_sound(fx), 100);
+    faulty_vfs_fill(false);
+    begin(fx);
+    mark_large(fx, 100);
+    (void)run(fx);
+    assert_true(file_size(fx) < before / 2);
+    assert_int_equal(count_sound(fx), 10);
+}
+
+static void test_a_store_of_a_former_build_keeps_its_size_and_works(void **state)
+{
+    struct fixture *fx = *state;
+    struct store_params params = { .path = fx->path, .fixed = true };
+    struct store_space space;
+    struct sweep_step step;
+    flux_error_t error;
+    uint64_t before;
+
+    close_all(fx);
+    assert_int_equal(unlink(fx->path), 0);
+    assert_int_equal(store_open(&params, &fx->st, &error), 0);
+    fx->st = store_close(fx->st);
+    open_all(fx);
+    put_large(fx, 0, 1000);
+    before = file_size(fx);
+    begin(fx);
+    mark_large(fx, 1000);
+    step = run(fx);
+    assert_int_equal(step.removed, 900);
+    assert_int_equal(step.returned, 0);
+    assert_int_equal(file_size(fx), before);
+    assert_int_equal(store_space(fx->st, &space), 0);
+    assert_false(space.shrinks);
+    assert_true(space.free_bytes > before / 2);
+    assert_int_equal(count_sound(fx), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,7 +484,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_end_in_the_middle_loses_nothing_that_was_marked,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_an_empty_store_and_far_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_room_is_given_back_in_bounded_steps, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_while_room_is_given_back_harms_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_disk_keeps_the_room_until_the_next_sweep, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_store_of_a_former_build_keeps_its_size_and_works,
+                                        setup, teardown),
     };
 
+    faulty_vfs_register();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

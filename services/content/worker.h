@@ -20,6 +20,7 @@ enum work_type {
     WORK_CHANGE,         /* change */
     WORK_ROOTS,          /* -> json */
     WORK_CHECKPOINT_GET, /* key -> value */
+    WORK_INFO,           /* -> space */
     WORK_SYNC,           /* done after every change submitted earlier */
     /* Chores: done in slices of a millisecond or so, one between two groups of reads. */
     WORK_FLUSH,        /* done when what is stored now is in the store, not in the journal */
@@ -61,6 +62,7 @@ struct work {
     struct change change;
     struct sweep_work sweep;
     struct check_work check;
+    struct store_space space;
     uint64_t backup_id, backup_row;
     uint64_t flush_after;  /* so many changes have to be in the journal, */
     uint64_t flush_number; /* up to this file of it it is to be moved */

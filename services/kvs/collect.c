@@ -112,9 +112,10 @@ static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg
 
 static json_t *pack_result(const struct gc_result *r)
 {
-    return json_pack("{s:I s:I s:I s:I s:I s:f}", "marked", (json_int_t)r->marked, "missing",
+    return json_pack("{s:I s:I s:I s:I s:I s:I s:f}", "marked", (json_int_t)r->marked, "missing",
                      (json_int_t)r->missing, "looked", (json_int_t)r->looked, "removed",
-                     (json_int_t)r->removed, "bytes", (json_int_t)r->bytes, "seconds", r->seconds);
+                     (json_int_t)r->removed, "bytes", (json_int_t)r->bytes, "returned",
+                     (json_int_t)r->returned, "seconds", r->seconds);
 }
 
 static void answer(struct request *req, const struct gc_result *r)

@@ -455,6 +455,7 @@ void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done)
         gc->result.looked += step->looked;
         gc->result.removed += step->removed;
         gc->result.bytes += step->bytes;
+        gc->result.returned += step->returned;
     }
     if (err < 0 || done)
         finish(gc, err);

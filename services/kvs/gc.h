@@ -23,6 +23,7 @@ struct gc_result {
     uint64_t marked;  /* references */
     uint64_t missing; /* of them, blobs that are not in the store */
     uint64_t looked, removed, bytes;
+    uint64_t returned; /* bytes by which the file became smaller */
     double seconds;
 };
 

@@ -219,16 +219,18 @@ static void on_sweep_step(flux_future_t *f, void *arg)
 {
     struct remote *r = arg;
     struct gc_result step = { 0 };
-    json_int_t looked = 0, removed = 0, bytes = 0;
+    json_int_t looked = 0, removed = 0, bytes = 0, returned = 0;
     int done = 0;
-    int err = flux_rpc_get_unpack(f, "{s:I s:I s:I s:b}", "looked", &looked, "removed", &removed,
-                                  "bytes", &bytes, "done", &done) < 0
-                  ? -errno
-                  : 0;
+    int err =
+        flux_rpc_get_unpack(f, "{s:I s:I s:I s:I s:b}", "looked", &looked, "removed", &removed,
+                            "bytes", &bytes, "returned", &returned, "done", &done) < 0
+            ? -errno
+            : 0;
 
     step.looked = (uint64_t)looked;
     step.removed = (uint64_t)removed;
     step.bytes = (uint64_t)bytes;
+    step.returned = (uint64_t)returned;
     gc_stepped(r->kvs, err, &step, done);
     flux_future_destroy(f);
 }
