@@ -7,7 +7,10 @@
  * those that run, and ranks whose turn has not come by then are left out.
  *
  * Standard input goes to all processes, no faster than the slowest takes it: each has credit, in
- * bytes (RFC 42), and nothing is read while one has none. */
+ * bytes (RFC 42), and nothing is read while one has none.
+ *
+ * Of their output so much is under way that nobody between drops us when we are slow to print it:
+ * OUTPUT_MAX in all, shared out. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -27,7 +30,10 @@
 #define WANT_STDERR           2
 #define WANT_CREDIT           8
 #define CHUNK                 16384
-#define WINDOW                64      /* start requests in flight */
+#define WINDOW                64 /* start requests in flight */
+#define OUTPUT_MAX            (24 << 20)
+#define OUTPUT_LEAST          4096 /* of a process */
+#define OUTPUT_MOST           (1 << 20)
 #define HASTE_USEC            1000000 /* between two SIGINTs that mean "at once" */
 
 #define STATUS_NOT_EXECUTABLE 126 /* as shells say it */
@@ -41,6 +47,7 @@ struct process {
     int pid; /* 0: not started */
     bool answered, ended;
     size_t credit; /* bytes of input it takes */
+    size_t taken;  /* bytes of its output that it was not told of */
     struct linelabel out, err;
     flux_future_t *f;
 };
@@ -53,8 +60,10 @@ struct exec {
     struct hostlist *hosts; /* NULL: not asked for yet */
     struct process *processes;
     size_t count, asked, answered, running; /* running: or their turn is yet to come */
+    size_t window;                          /* of the output of each */
     flux_watcher_t *input;                  /* NULL: none, or it has ended */
     uint64_t interrupted_usec;              /* the last SIGINT; 0: none */
+    bool failed;                            /* what they print cannot be printed */
     int signum;                             /* the last that came; 0: none */
     int status;
 };
@@ -151,6 +160,28 @@ static void end_process(struct process *p)
         pump_input(p->x);
 }
 
+/* It may send more. */
+static void tell_taken(struct process *p, size_t size)
+{
+    p->taken += size + IODATA_COST;
+    if (p->taken < p->x->window / 4)
+        return;
+    flux_future_destroy(
+        flux_rpc_pack(p->x->h, "rexec.read", p->rank, FLUX_RPC_NORESPONSE, "{s:I s:I}", "matchtag",
+                      (json_int_t)flux_rpc_get_matchtag(p->f), "bytes", (json_int_t)p->taken));
+    p->taken = 0;
+}
+
+/* Nobody can have what they print: what runs is killed with its stream. */
+static void give_up(struct exec *x)
+{
+    if (x->failed)
+        return;
+    x->failed = true;
+    raise_status(x, output_check());
+    flux_reactor_stop(x->reactor);
+}
+
 static void on_output(struct process *p, const json_t *o)
 {
     struct iodata io;
@@ -165,7 +196,10 @@ static void on_output(struct process *p, const json_t *o)
         linelabel_print(is_err ? &p->err : &p->out, p->rank, f, io.data, io.size);
     else if (io.size > 0)
         fwrite(io.data, 1, io.size, f);
-    (void)fflush(f);
+    if (f == stdout && (ferror(f) || fflush(f) != 0))
+        give_up(p->x);
+    else if (io.size > 0)
+        tell_taken(p, io.size);
     iodata_deinit(&io);
 }
 
@@ -293,8 +327,9 @@ static void ask(struct process *p)
 {
     struct exec *x = p->x;
 
-    p->f = flux_rpc_pack(x->h, "rexec.exec", p->rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd",
-                         x->cmd, "flags", WANT_STDOUT | WANT_STDERR | WANT_CREDIT);
+    p->f = flux_rpc_pack(x->h, "rexec.exec", p->rank, FLUX_RPC_STREAMING, "{s:O s:i s:I}", "cmd",
+                         x->cmd, "flags", WANT_STDOUT | WANT_STDERR | WANT_CREDIT, "window",
+                         (json_int_t)x->window);
     if (p->f && flux_future_then(p->f, -1., on_response, p) == 0)
         return;
     raise_status(x, EXIT_FAILURE);
@@ -319,6 +354,10 @@ static int start(struct exec *x, const struct idset *ranks)
          rank = idset_next(ranks, rank))
         x->processes[x->count++] = (struct process){ .x = x, .rank = rank };
     x->running = x->count;
+    x->window = OUTPUT_MAX / x->count;
+    x->window = x->window < OUTPUT_LEAST  ? OUTPUT_LEAST
+                : x->window > OUTPUT_MOST ? OUTPUT_MOST
+                                          : x->window;
     start_more(x);
     return EXIT_SUCCESS;
 }
@@ -454,6 +493,6 @@ static const struct option exec_options[] = {
 
 const struct command cmd_exec[] = {
     { "exec", "COMMAND [ARGS...]", "Run a command on nodes, outside of jobs", exec_options, 1, -1,
-      COMMAND_STOP_AT_ARGUMENT, run_exec },
+      COMMAND_STOP_AT_ARGUMENT | COMMAND_TEXT, run_exec },
     { 0 },
 };

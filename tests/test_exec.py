@@ -26,10 +26,11 @@ def command(*argv, **extra):
     return {"cmdline": list(argv), "env": {"PATH": os.environ["PATH"]}, "cwd": "/", "opts": {}, "channels": [], **extra}
 
 
-def start(client, *argv, flags=STDOUT | STDERR, streaming=True, **extra):
+def start(client, *argv, flags=STDOUT | STDERR, streaming=True, window=None, **extra):
     """Send an exec; returns its matchtag."""
     client.tag += 1
-    payload = json.dumps({"cmd": command(*argv, **extra), "flags": flags}).encode() + b"\0"
+    limit = {} if window is None else {"window": window}
+    payload = json.dumps({"cmd": command(*argv, **extra), "flags": flags, **limit}).encode() + b"\0"
     client.send(topic="rexec.exec", payload=payload, aux2=client.tag, flags=STREAMING if streaming else 0)
     return client.tag
 
@@ -208,6 +209,20 @@ def test_a_label_names_one_process(client):
     wait_until("an empty list", lambda: not [p for p in client.rpc("rexec.list").json["procs"] if p["label"] == "only"])
 
 
+def test_no_more_output_is_sent_than_was_asked_for_until_it_was_taken(client):
+    tag = start(client, "sh", "-c", "echo one; read x; echo two", window=1)
+    started_pid(client)
+    assert data_of(client.recv().json["io"]) == b"one\n"
+    write(client, tag, b"\n")
+    m = client.recv().json
+    assert m["type"] == "finished", m
+    client.send(topic="rexec.read", payload=json.dumps({"matchtag": tag, "bytes": 10**6}).encode() + b"\0", aux2=0, flags=NORESPONSE)
+    messages, errnum = responses(client)
+    assert errnum == ENODATA and output(messages) == b"two\n"
+    start(client, "true", window=-1)
+    assert client.recv().errnum == EINVAL
+
+
 # --- flux exec
 
 
@@ -216,6 +231,13 @@ def test_flux_exec_prints_the_output_and_exits_with_the_status(instance):
     assert (r.stdout, r.returncode) == ("hello\n", 4)
     assert instance.flux("exec", "-l", "echo", "x") == "0: x"
     assert instance.run("exec", "/no/such/program", check=False).returncode == 127
+
+
+def test_flux_exec_ends_when_its_output_cannot_be_written(instance):
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([instance.fluxctl, "exec", "yes"], env=instance.environ(), stdout=full, stderr=subprocess.PIPE,
+                           text=True, timeout=60)
+    assert r.returncode == 1 and r.stderr == "flux-exec: cannot write to standard output\n", r
 
 
 def test_ctrl_c_of_flux_exec_ends_the_process(instance, tmp_path):

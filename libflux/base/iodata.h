@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Where the output that may be under way is limited in bytes, each message counts for so many more.
+ */
+#define IODATA_COST 512
+
 /* How many bytes at the start of data are whole UTF-8 characters without NUL. *ret_partial: the
  * rest is the beginning of a character that more data may complete (at most three bytes). */
 size_t iodata_text_length(const void *data, size_t size, bool *ret_partial);

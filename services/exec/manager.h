@@ -43,6 +43,7 @@ int rpc_shell_info(struct request *req, void *arg);
 void rexec_end(struct manager *m); /* before the processes are freed */
 int rpc_rexec_exec(struct request *req, void *arg);
 int rpc_rexec_write(struct request *req, void *arg);
+int rpc_rexec_read(struct request *req, void *arg);
 int rpc_rexec_kill(struct request *req, void *arg);
 int rpc_rexec_wait(struct request *req, void *arg);
 int rpc_rexec_list(struct request *req, void *arg);

@@ -12,12 +12,16 @@
 #include "manager.h"
 #include "service/log.h"
 
+#define WINDOW_MAX (1 << 30)
+
 /* A subprocess and who hears of it. */
 struct rexec {
     struct request *req; /* the exec, while its client is there */
     struct request *waiter;
     char rank[12];
     int flags;
+    bool limited;      /* in its output that the client has not taken */
+    json_int_t window; /* bytes that may be sent then; at 0 or below nothing is read */
     bool waitable;
     bool exited;
     int status;
@@ -54,6 +58,11 @@ static void on_output(struct subprocess *sp, const char *stream, const void *dat
     io = iodata_encode(stream, x->rank, data, size, eof);
     (void)request_respond_pack(x->req, "{s:s s:i s:o}", "type", "output", "pid",
                                (int)subprocess_pid(sp), "io", io);
+    if (!x->limited || size == 0)
+        return;
+    x->window -= (json_int_t)size + IODATA_COST;
+    if (x->window <= 0)
+        subprocess_hold_output(sp, true);
 }
 
 static void on_credit(struct subprocess *sp, size_t bytes)
@@ -230,8 +239,12 @@ int rpc_rexec_exec(struct request *req, void *arg)
 
     if (!x)
         return -ENOMEM;
-    if (request_unpack(req, "{s:i}", "flags", &x->flags) < 0)
+    if (request_unpack(req, "{s:i s?I}", "flags", &x->flags, "window", &x->window) < 0)
         return -EPROTO;
+    if (x->window < 0 || x->window > WINDOW_MAX)
+        return request_explain(req, EINVAL, "rexec.exec: window is not between 0 and %d",
+                               WINDOW_MAX);
+    x->limited = x->window > 0;
     if ((x->flags & SUBPROCESS_WRITE_CREDIT) && !request_is_streaming(req))
         return request_explain(req, EINVAL, "rexec.exec: write credit needs a streaming request");
     x->waitable = x->flags & SUBPROCESS_WAITABLE;
@@ -304,6 +317,25 @@ int rpc_rexec_write(struct request *req, void *arg)
                            SUBPROCESS_STDIN_MAX);
         on_client_gone(x->req, sp);
     }
+    return 0;
+}
+
+/* The client has taken so much of the output: go on. */
+int rpc_rexec_read(struct request *req, void *arg)
+{
+    struct subprocess *sp;
+    json_int_t matchtag, bytes;
+    struct rexec *x;
+
+    if (request_unpack(req, "{s:I s:I}", "matchtag", &matchtag, "bytes", &bytes) < 0)
+        return -EPROTO;
+    sp = find_by_exec(arg, req, (uint32_t)matchtag);
+    x = sp ? subprocess_arg(sp) : NULL;
+    if (!x || !x->limited || bytes <= 0 || bytes > WINDOW_MAX)
+        return 0;
+    x->window = x->window + bytes < WINDOW_MAX ? x->window + bytes : WINDOW_MAX;
+    if (x->window > 0)
+        subprocess_hold_output(sp, false);
     return 0;
 }
 

@@ -335,6 +335,20 @@ int subprocess_kill(struct subprocess *sp, int signum)
     return kill(-sp->pid, signum) < 0 ? -errno : 0;
 }
 
+static void hold(struct stream *s, bool on)
+{
+    if (s->w && on)
+        flux_watcher_stop(s->w);
+    else if (s->w)
+        flux_watcher_start(s->w);
+}
+
+void subprocess_hold_output(struct subprocess *sp, bool on)
+{
+    hold(&sp->out, on);
+    hold(&sp->err, on);
+}
+
 void subprocess_close_output(struct subprocess *sp)
 {
     stream_close(&sp->out);

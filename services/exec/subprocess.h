@@ -57,6 +57,8 @@ const char *subprocess_name(const struct subprocess *sp);  /* argv[0] */
 /* -EOVERFLOW: more than SUBPROCESS_STDIN_MAX unread. */
 int subprocess_write(struct subprocess *sp, const void *data, size_t size, bool eof);
 int subprocess_kill(struct subprocess *sp, int signum); /* its process group */
+/* Do not read its output for now; it waits when the pipes are full. */
+void subprocess_hold_output(struct subprocess *sp, bool on);
 /* Nobody reads its output any more: it is complete when it has exited, whatever its children keep
  * open. May call on_complete. */
 void subprocess_close_output(struct subprocess *sp);
