@@ -123,8 +123,9 @@ static const struct option lsattr_options[] = {
 };
 
 const struct command cmd_attr[] = {
-    { "getattr", "NAME", "Print an attribute of the router", NULL, 1, 1, 0, run_getattr },
-    { "setattr", "NAME [VALUE]", "Set or remove an attribute", setattr_options, 1, 2, 0,
+    { "getattr", "NAME", "Print an attribute of the router", NULL, 1, 1, COMMAND_TEXT,
+      run_getattr },
+    { "setattr", "NAME [VALUE]", "Set or remove an attribute", setattr_options, 1, 2, COMMAND_TEXT,
       run_setattr },
     { "lsattr", NULL, "List attributes", lsattr_options, 0, 0, 0, run_lsattr },
     { 0 },

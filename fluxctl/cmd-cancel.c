@@ -147,8 +147,9 @@ static const struct option cancel_options[] = {
 };
 
 const struct command cmd_cancel[] = {
-    { "cancel", "[JOBID...] [MESSAGE...]", "Cancel jobs", cancel_options, 0, -1, 0, run_cancel },
-    { "job cancel", "[JOBID...] [MESSAGE...]", "Cancel jobs", cancel_options, 0, -1, 0,
+    { "cancel", "[JOBID...] [MESSAGE...]", "Cancel jobs", cancel_options, 0, -1, COMMAND_TEXT,
+      run_cancel },
+    { "job cancel", "[JOBID...] [MESSAGE...]", "Cancel jobs", cancel_options, 0, -1, COMMAND_TEXT,
       run_cancel },
     { 0 },
 };

@@ -51,6 +51,6 @@ static const struct option memo_options[] = {
 
 const struct command cmd_job_memo[] = {
     { "job memo", "JOBID KEY=VALUE...", "Note something about a job, for flux jobs to show",
-      memo_options, 2, -1, 0, run_memo },
+      memo_options, 2, -1, COMMAND_TEXT, run_memo },
     { 0 },
 };

@@ -234,6 +234,7 @@ static const struct option ping_options[] = {
 };
 
 const struct command cmd_ping[] = {
-    { "ping", "[TARGET]", "Measure round trips to a service", ping_options, 0, 1, 0, run_ping },
+    { "ping", "[TARGET]", "Measure round trips to a service", ping_options, 0, 1, COMMAND_TEXT,
+      run_ping },
     { 0 },
 };

@@ -280,7 +280,8 @@ static const struct option wait_options[] = {
 };
 
 const struct command cmd_queue[] = {
-    { "queue disable", "[REASON...]", "Refuse new jobs", refuse_options, 0, -1, 0, run_disable },
+    { "queue disable", "[REASON...]", "Refuse new jobs", refuse_options, 0, -1, COMMAND_TEXT,
+      run_disable },
     { "queue drain", NULL, "Wait until no job is active", wait_options, 0, 0, 0, run_drain },
     { "queue enable", NULL, "Accept jobs again", set_options, 0, 0, 0, run_enable },
     { "queue idle", NULL, "Wait until no job runs", wait_options, 0, 0, 0, run_idle },
@@ -288,6 +289,7 @@ const struct command cmd_queue[] = {
     { "queue start", NULL, "Schedule jobs again", set_options, 0, 0, 0, run_start },
     { "queue status", NULL, "Say whether jobs are accepted and scheduled", status_options, 0, 0, 0,
       run_status },
-    { "queue stop", "[REASON...]", "Start no more jobs", refuse_options, 0, -1, 0, run_stop },
+    { "queue stop", "[REASON...]", "Start no more jobs", refuse_options, 0, -1, COMMAND_TEXT,
+      run_stop },
     { 0 },
 };

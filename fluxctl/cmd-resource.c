@@ -639,13 +639,13 @@ static const struct option undrain_options[] = {
 const struct command cmd_resource[] = {
     { "resource R", NULL, "Print the resources as RFC 20 has them", set_options, 0, 0, 0, run_R },
     { "resource drain", "[NODES [REASON...]]", "Keep new jobs off nodes, or list drained ones",
-      drain_options, 0, -1, 0, run_drain },
+      drain_options, 0, -1, COMMAND_TEXT, run_drain },
     { "resource info", NULL, "Count nodes, cores and gpus", set_options, 0, 0, 0, run_info },
     { "resource list", NULL, "Show free, allocated and down resources", list_options, 0, 0, 0,
       run_list },
     { "resource status", NULL, "Show which nodes are available, excluded, drained", status_options,
       0, 0, 0, run_status },
-    { "resource undrain", "NODES [REASON...]", "Let jobs on nodes again", undrain_options, 1, -1, 0,
-      run_undrain },
+    { "resource undrain", "NODES [REASON...]", "Let jobs on nodes again", undrain_options, 1, -1,
+      COMMAND_TEXT, run_undrain },
     { 0 },
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/errorx.h"
+#include "base/iodata.h"
 
 #define HELP_COLUMN 30
 
@@ -152,6 +153,19 @@ static int parse_words(struct parser *p)
     return rc;
 }
 
+static int check_text(struct parser *p)
+{
+    bool partial;
+
+    for (int i = 0; i < p->argc; i++) {
+        const size_t size = strlen(p->argv[i]);
+
+        if (iodata_text_length(p->argv[i], size, &partial) != size)
+            return errorx_fail(p->error, EINVAL, "'%.80s' is not valid UTF-8", p->argv[i]);
+    }
+    return 0;
+}
+
 static int check_arguments(struct parser *p)
 {
     const struct command *command = p->c->command;
@@ -164,7 +178,7 @@ static int check_arguments(struct parser *p)
     if (command->max_args >= 0 && p->c->argc > command->max_args)
         return errorx_fail(p->error, EINVAL, "unexpected argument '%s'",
                            p->c->argv[command->max_args]);
-    return 0;
+    return command->flags & COMMAND_TEXT ? check_text(p) : 0;
 }
 
 int cmdline_parse(const struct command *command, int argc, char **argv, struct cmdline *ret,

@@ -24,6 +24,7 @@ struct option {
 enum command_flags {
     COMMAND_STOP_AT_ARGUMENT = 1, /* what follows the first argument is not ours: run CMD -x */
     COMMAND_HIDDEN = 2,
+    COMMAND_TEXT = 4, /* all words go into messages: they have to be UTF-8 */
 };
 
 struct cmdline;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Commands and options beyond a user's first hour, each driven through a live embedded instance."""
 import json
+import os
 import re
 import signal
 import subprocess
@@ -219,3 +220,13 @@ def test_closed_standard_input_is_empty(instance):
     for cmd in ("run", "exec"):
         r = subprocess.run(f"{instance.fluxctl} {cmd} wc -c <&-", shell=True, env=instance.environ(), capture_output=True, text=True, timeout=20)
         assert r.stdout.strip() == "0", r
+
+
+# --- words ---
+
+
+@pytest.mark.parametrize("command", [["exec", "printf", "%s"], ["setattr", "x"], ["getattr"], ["queue", "disable"], ["ping", "-c1"],
+                                     ["resource", "drain", "0"], ["job", "raise", "f1"], ["cancel", "-m"], ["job", "memo", "f1"]])
+def test_words_that_messages_cannot_carry_are_named(instance, command):
+    r = instance.run(*command, os.fsdecode(b"a\xffb"), check=False, errors="surrogateescape")
+    assert r.returncode == 1 and "'a\udcffb' is not valid UTF-8" in r.stderr, r
