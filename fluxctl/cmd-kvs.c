@@ -141,13 +141,15 @@ static bool print_long(flux_t *h, const struct cmdline *c, const struct get *g, 
     CLEANUP(flux_future_destroyp)
     flux_future_t *f = look_up(h, c, g, g->flags | FLUX_KVS_TREEOBJ, key);
     const char *treeobj;
+    size_t size;
 
     if (!g->at) /* the links of a snapshot stay in it */
         f = follow_link(h, kvs_option_namespace(c), f, 0);
     if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0 || !kvs_value_is_long(h, treeobj))
         return false;
     print_label(c, key);
-    if ((*ret_status = kvs_value_print(h, treeobj)) == EXIT_SUCCESS && !cmdline_has(c, "raw"))
+    *ret_status = kvs_value_print(h, treeobj, &size);
+    if (*ret_status == EXIT_SUCCESS && size > 0 && !cmdline_has(c, "raw"))
         putchar('\n');
     output_flush();
     return true;

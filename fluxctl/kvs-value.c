@@ -106,16 +106,19 @@ bool kvs_value_is_long(flux_t *h, const char *treeobj)
 
 static int on_loaded(const void *data, size_t size, void *arg)
 {
+    *(size_t *)arg += size;
     return fwrite(data, 1, size, stdout) == size ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int kvs_value_print(flux_t *h, const char *treeobj)
+int kvs_value_print(flux_t *h, const char *treeobj, size_t *ret_size)
 {
     CLEANUP(json_decrefp) json_t *o = treeobj_decode(treeobj, strlen(treeobj));
-    CLEANUP(blob_window_deinit) struct blob_window w = { .h = h, .on_loaded = on_loaded };
+    CLEANUP(blob_window_deinit)
+    struct blob_window w = { .h = h, .on_loaded = on_loaded, .arg = ret_size };
     const json_t *ref;
     size_t i;
 
+    *ret_size = 0;
     json_array_foreach (treeobj_data(o), i, ref) {
         if (blob_window_load(&w, json_string_value(ref)) != EXIT_SUCCESS)
             return EXIT_FAILURE;

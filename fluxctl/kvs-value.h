@@ -12,7 +12,7 @@ int kvs_value_from_stdin(flux_t *h, flux_kvs_txn_t *txn, int txn_flags, const ch
 /* Is this tree object, which a lookup with FLUX_KVS_TREEOBJ has found, a value in pieces that can
  * be printed one after the other? If not, look it up without that flag. */
 bool kvs_value_is_long(flux_t *h, const char *treeobj);
-/* EXIT_SUCCESS, or EXIT_FAILURE after complaining. */
-int kvs_value_print(flux_t *h, const char *treeobj);
+/* EXIT_SUCCESS, or EXIT_FAILURE after complaining. *ret_size: bytes printed. */
+int kvs_value_print(flux_t *h, const char *treeobj, size_t *ret_size);
 
 #endif

@@ -108,13 +108,14 @@ def loaded(client, blobs):
 
 
 def test_a_flipped_bit_is_eio_and_repaired_by_storing_again(stored):
-    instance, _ = stored
+    instance, client = stored
     good, bad = store(instance, "this one is good"), store(instance, "this one will be bad")
     assert instance.run("content", "check").stdout.endswith(": 0 damaged\n")
     harm(instance, lambda path: damage(path, b"this one will be bad", b"this one will be bat"))
     r = instance.run("content", "load", bad, check=False)
     assert r.returncode == 1 and r.stdout == "" and "damaged" in r.stderr
     assert named_in_log(instance, bad)
+    assert [rpc_raw(client, "content.validate", digest(ref)).errnum for ref in (good, bad)] == [0, errno.EIO]
     assert instance.flux("content", "load", good) == "this one is good"
     r = instance.run("content", "check", check=False)
     assert r.returncode == 1 and bad in r.stdout.splitlines() and good not in r.stdout
@@ -364,6 +365,33 @@ def test_loads_of_one_blob_at_once_share_a_request_to_the_node_above(two_nodes):
     after = client.rpc("content.stats-get").json
     loads, joined, hits = (after[k] - before[k] for k in ("loads", "loads-joined", "cache-hits"))
     assert loads == 1 and joined + hits == 19
+
+
+def test_the_empty_blob_is_one_too_and_a_value_may_consist_of_it(two_nodes):
+    instance, client = two_nodes
+    name = rpc_raw(client, "content.store", None).payload
+    value = json.dumps({"ver": 1, "type": "valref", "data": [f"blake2b-{name.hex()}"] * 2})
+    instance.run("kvs", "put", "-t", f"nothing={value}")
+    for rank in (0, 1):
+        env = {"FLUX_URI": f"local://{instance.node(rank)}/local"}
+        for service in ("content", "kvs"):
+            instance.run(service, "dropcache", env=env)
+        assert instance.run("content", "load", f"blake2b-{name.hex()}", env=env).stdout == ""
+        instance.run("content", "dropcache", env=env)
+        instance.run("kvs", "wait", instance.flux("kvs", "version"), env=env)
+        assert instance.run("kvs", "get", "nothing", env=env).stdout == instance.run("kvs", "get", "-W", "-w", "-c1", "nothing", env=env).stdout == ""
+    client.rpc("content.dropcache")
+    m = rpc_raw(client, "content.load", name)
+    assert (m.errnum, m.payload) == (0, b"")
+
+
+def test_a_digest_is_valid_if_the_blob_is_there(two_nodes):
+    _, client = two_nodes
+    name = rpc_raw(client, "content.store", b"some").payload
+    m = rpc_raw(client, "content.validate", name)
+    assert (m.errnum, m.payload) == (0, b"")
+    assert rpc_raw(client, "content.validate", bytes(32)).errnum == errno.ENOENT
+    assert rpc_raw(client, "content.validate", name[:31]).errnum == errno.EPROTO
 
 
 def asked_by(listener, client, request):

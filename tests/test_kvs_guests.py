@@ -4,6 +4,8 @@ own, nothing elsewhere. Asked as another uid, on rank 0 and on a follower, over 
 import contextlib
 import errno
 import os
+import pathlib
+import re
 
 import pytest
 from embedded import wait_until
@@ -108,7 +110,22 @@ OWNERS = [
     ("content.store", {}), ("content.load", {}), ("content.commit", {}), ("content.roots", {}), ("content.flush", {}), ("content.dropcache", {}),
     ("content.checkpoint-get", {"key": "kvs-gc"}), ("content.checkpoint-put", {"key": "kvs-gc", "value": {}}),
     ("content.sweep-begin", {}), ("content.mark", {}), ("content.sweep-step", {"generation": 1, "limit": 1}), ("content.sweep-end", {"generation": 1}),
+    ("content.validate", {}), ("content.backing-load", {}), ("content.backing-store", {}), ("content.check", {"limit": 1, "remove": True}),
+    ("content.repair", {}), ("content.backup-begin", {}), ("content.backup-read", {"id": 1, "row": 0}), ("content.attr-get", {"name": "content.acct-size"}),
+    ("content.attr-set", {"name": "content.purge-old-entry", "value": "1"}), ("content.attr-list", {}),
+    *((f"{service}.{method}", payload) for service in ("kvs", "content") for method, payload in (
+        ("stats-clear", {}), ("shutdown", {}), ("config-reload", {}), ("debug", {"op": "get"}))),
 ]
+HIS = ["kvs.lookup", "kvs.commit", "kvs.fence", "kvs.getroot", "kvs.wait-version", "kvs.namespace-list", "kvs-watch.lookup", "kvs-watch.cancel"]
+
+
+def test_each_method_of_the_two_services_is_asked_by_a_guest_here():
+    """In the tests below and above: what the code knows, and no name that it does not."""
+    top = pathlib.Path(__file__).resolve().parent.parent
+    code = "".join((top / f"services/{d}/manager.c").read_text() for d in ("kvs", "content"))
+    builtin = re.findall(r'\.topic = "([a-z-]+)",\s+\.roles = ROLE_OWNER', (top / "libflux/service/builtin.c").read_text())
+    methods = set(re.findall(r'\.topic = "((?:kvs|kvs-watch|content)\.[a-z-]+)"', code)) | {f"{s}.{m}" for s in ("kvs", "content") for m in builtin}
+    assert len(methods) > 40 and methods == {topic for topic, _ in ANOTHERS + OWNERS} | set(HIS)
 
 
 @pytest.mark.parametrize("topic,payload", OWNERS, ids=lambda p: p if isinstance(p, str) else "")

@@ -18,10 +18,9 @@ static void log_corrupt(struct manager *m, const uint8_t *digest)
                    ref, m->path);
 }
 
-static void on_loaded(struct work *w, void *arg)
+/* Answers if it failed. */
+static bool load_failed(const struct work *w, struct pending *p)
 {
-    CLEANUP(pending_freep) struct pending *p = arg;
-
     if (w->err == -ENOENT) {
         (void)request_fail(p->req, ENOENT, "no such blob");
     } else if (w->err == -EBADMSG) {
@@ -29,19 +28,36 @@ static void on_loaded(struct work *w, void *arg)
         (void)request_fail(p->req, EIO, "the blob on disk is damaged");
     } else if (w->err < 0) {
         pending_fail(p);
-    } else {
-        cache_insert(p->manager->cache, w->digest, w->data, w->size);
-        (void)request_respond_raw(p->req, w->size ? w->data : NULL, w->size);
     }
+    return w->err < 0;
+}
+
+static void on_loaded(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (load_failed(w, p))
+        return;
+    cache_insert(p->manager->cache, w->digest, w->data, w->size);
+    (void)request_respond_raw(p->req, w->size ? w->data : NULL, w->size);
+}
+
+static void on_validated(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (!load_failed(w, p))
+        (void)request_respond(p->req, NULL);
 }
 
 /* From the file. */
-static int load(struct manager *m, struct request *req, const void *digest)
+static int load(struct manager *m, struct request *req, const void *digest,
+                void (*done)(struct work *w, void *arg))
 {
     CLEANUP(pending_freep) struct pending *p = NULL;
     int rc;
 
-    if ((rc = pending_new(m, req, WORK_LOAD, on_loaded, &p)) < 0)
+    if ((rc = pending_new(m, req, WORK_LOAD, done, &p)) < 0)
         return rc;
     memcpy(p->work.digest, digest, DIGEST_SIZE);
     return pending_submit(&p);
@@ -68,7 +84,20 @@ int rpc_load(struct request *req, void *arg)
         return rc;
     if (cache_lookup(m->cache, digest, &data, &size) == 0)
         return request_respond_raw(req, size ? data : NULL, size);
-    return m->upstream ? upstream_load(m->upstream, req, digest) : load(m, req, digest);
+    return m->upstream ? upstream_load(m->upstream, req, digest) : load(m, req, digest, on_loaded);
+}
+
+/* What can be loaded is valid: it is read and hashed. */
+int rpc_validate(struct request *req, void *arg)
+{
+    struct manager *m = arg;
+    const void *digest;
+    int rc;
+
+    if ((rc = get_digest(req, &digest)) < 0)
+        return rc;
+    return m->upstream ? upstream_pass(m->upstream, req, false)
+                       : load(m, req, digest, on_validated);
 }
 
 int rpc_backing_load(struct request *req, void *arg)
@@ -79,7 +108,7 @@ int rpc_backing_load(struct request *req, void *arg)
 
     if ((rc = get_digest(req, &digest)) < 0)
         return rc;
-    return m->upstream ? upstream_pass(m->upstream, req, false) : load(m, req, digest);
+    return m->upstream ? upstream_pass(m->upstream, req, false) : load(m, req, digest, on_loaded);
 }
 
 static void on_stored(struct work *w, void *arg)

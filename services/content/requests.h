@@ -60,6 +60,7 @@ void pending_fail(struct pending *p);
 void pending_fail_change(struct pending *p);
 
 int rpc_load(struct request *req, void *arg);
+int rpc_validate(struct request *req, void *arg);
 int rpc_backing_load(struct request *req, void *arg);
 int rpc_store(struct request *req, void *arg);
 int rpc_commit(struct request *req, void *arg);

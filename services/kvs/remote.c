@@ -69,8 +69,11 @@ static void on_load(flux_future_t *f, void *arg)
     struct load_ctx *ctx = arg;
     struct load_ctx lc = *ctx;
     const void *data = NULL;
+    const void *msg;
     int size = 0;
-    int err = flux_rpc_get_raw(f, &data, &size) < 0 ? -errno : 0;
+    int err = flux_future_get(f, &msg) < 0 || flux_response_decode_raw(msg, NULL, &data, &size) < 0
+                  ? -errno
+                  : 0; /* the empty blob has no payload */
 
     if (err < 0) {
         char ref[BLOBREF_STRING_SIZE];
