@@ -114,10 +114,11 @@ static int run_append(const struct cmdline *c)
     CLEANUP(json_decrefp) json_t *context = NULL;
     CLEANUP(json_decrefp) json_t *entry = NULL;
     CLEANUP(freep) char *line = NULL;
-    double timestamp = 0;
+    const char *time = cmdline_string(c, "timestamp", NULL);
+    double timestamp = 0; /* now */
 
-    if (number_parse_double(cmdline_string(c, "timestamp", "0"), &timestamp) < 0)
-        return complain("--timestamp must be seconds since the epoch");
+    if (time && (number_parse_double(time, &timestamp) < 0 || timestamp <= 0))
+        return complain("--timestamp must be seconds since the epoch, more than 0, not '%s'", time);
     if (parse_context(c, &context) < 0)
         return EXIT_FAILURE;
     if (!(entry = eventlog_entry_create(timestamp, c->argv[1], context)) ||

@@ -388,12 +388,25 @@ static const char *namespace_of(const struct cmdline *c, const char *option)
     return ns ? ns : "primary";
 }
 
+/* The next name of a key, and its length; 0 at the end. Periods may be many. */
+static size_t next_name(const char **key)
+{
+    *key += strspn(*key, ".");
+    return strcspn(*key, ".");
+}
+
 /* Is b the key a, or below it? */
 static bool contains(const char *a, const char *b)
 {
-    size_t len = strlen(a);
+    size_t len;
 
-    return strncmp(a, b, len) == 0 && (!b[len] || b[len] == '.');
+    while ((len = next_name(&a)) > 0) {
+        if (next_name(&b) != len || memcmp(a, b, len) != 0)
+            return false;
+        a += len;
+        b += len;
+    }
+    return true;
 }
 
 /* A tree object is put under the new key: nothing below it is read. Within a namespace a move is

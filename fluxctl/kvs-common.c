@@ -44,6 +44,10 @@ int kvs_complain(flux_future_t *f, const char *option, const char *ns, const cha
 
     if (!ns && name == variable)
         option = "FLUX_KVS_NAMESPACE";
+    if (errnum == ENOTSUP && strcmp(name, "primary") == 0) /* that is always there */
+        return complain("%s: a link leads to a namespace that there is not, or that was removed; "
+                        "`flux kvs namespace list` shows those that there are",
+                        what);
     if (errnum == ENOTSUP)
         return complain("%s: no such namespace, or it was removed: '%s' (%s); `flux kvs namespace "
                         "list` shows those that there are",

@@ -118,7 +118,7 @@ def test_put_appends_and_tells_the_root_and_its_sequence(instance, dir):
     (["version", "-N", "none"], "no such namespace"), (["getroot", "-N", "none"], "no such namespace"), (["wait", "-N", "none", "1"], "no such namespace"),
     (["ls", "-N", "none"], "no such namespace"), (["namespace", "create", "primary"], "'primary' exists"), (["namespace", "remove", "none"], "'none' no such"),
     (["namespace", "remove", "primary"], "'primary' cannot"), (["namespace", "create", "-o", "no one", "x"], "'no one'"), (["eventlog", "append", "k", "e", "word"], "JSON object"),
-    (["eventlog", "append", "-t", "x", "k", "e"], "--timestamp"), (["eventlog", "wait-event", "-t", "x", "k", "e"], "--timeout 'x'"),
+    (["eventlog", "append", "-t", "x", "k", "e"], "--timestamp 'x'"), (["eventlog", "append", "-t", "0", "k", "e"], "--timestamp"), (["eventlog", "wait-event", "-t", "x", "k", "e"], "--timeout 'x'"),
     (["eventlog", "get", "-c", "x", "k"], "--count 'x'"), (["eventlog", "get", "none"], "none: No such"), (["readlink", "none"], "none: No such"),
     (["unlink", "none"], "none: No such"), (["copy", "none", "x"], "none: No such"), (["move", "none", "x"], "none: No such"),
 ], ids=lambda x: " ".join(x) if isinstance(x, list) else "")
@@ -284,6 +284,8 @@ def test_the_namespace_is_named_where_it_may_be_the_reason(instance, dir, ns):
     for args in (["get", "-N", "none", "k"], ["put", "-N", "none", "k=1"], ["version", "-N", "none"]):
         assert "'none' (--namespace); `flux kvs namespace list`" in refused(instance, *args)
     assert "--src-namespace" in refused(instance, "copy", "-S", "none", "a", "b")
+    kvs(instance, "link", "-T", "none", "k", f"{dir}.l")
+    assert f"{dir}.l: a link leads to a namespace that there is not" in refused(instance, "get", f"{dir}.l")
 
 
 def test_links_are_followed_and_read(instance, tree, ns):
@@ -322,11 +324,13 @@ def test_a_move_within_a_namespace_is_one_commit(instance, dir):
     assert int(kvs(instance, "version")) == version + 1
 
 
-@pytest.mark.parametrize("source, destination", [("a.b", "a.b"), ("a", "a.b.c"), ("a.b", "a")])
+@pytest.mark.parametrize("source, destination", [("a.b", "a.b"), ("a", "a.b.c"), ("a.b", "a"), ("a..b", "a.b"), (".a.", "a.b..c"), ("a.b.", "a")])
 def test_nothing_is_lost_by_moving_a_key_to_itself_or_into_itself(instance, dir, source, destination):
     kvs(instance, "put", f"{dir}.a.b=1")
     sentence = refused(instance, "move", f"{dir}.{source}", f"{dir}.{destination}")
     assert f"'{dir}.{source}'" in sentence and kvs(instance, "get", f"{dir}.a.b") == "1"
+    refused(instance, "move", f"{dir}.a", "."), refused(instance, "move", ".", f"{dir}.x")
+    assert kvs(instance, "get", f"{dir}.a.b") == "1"
 
 
 # --- namespaces, roots, caches
