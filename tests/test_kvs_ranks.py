@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The key-value store on nodes other than rank 0: they read what they know, and never fall behind what they were told."""
+import base64
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 
 import pytest
 
 from embedded import wait_until
+from rawclient import STREAMING, Client
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
 
@@ -21,6 +24,13 @@ def tree(build, tmp_path):  # noqa: F811
         yield t
 
 
+@pytest.fixture(scope="module")
+def calm(build, tmp_path_factory):  # noqa: F811
+    """One for all tests that kill nothing."""
+    with Tree(build, tmp_path_factory.mktemp("calm"), size=SIZE) as t:
+        yield t
+
+
 def stats(t, rank, service="kvs"):
     return json.loads(t.say(rank, "module", "stats", service))
 
@@ -30,28 +40,28 @@ def start(t, rank, *args):
     return subprocess.Popen([t.fluxctl, *args], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_what_is_put_on_one_node_is_read_on_it_at_once_and_on_all_after_wait(tree):
+def test_what_is_put_on_one_node_is_read_on_it_at_once_and_on_all_after_wait(calm):
     for i in range(20):
         rank = i % SIZE
-        tree.say(rank, "kvs", "put", f"a.b={i}")
-        assert tree.say(rank, "kvs", "get", "a.b") == str(i)
-        version = tree.say(rank, "kvs", "version")
+        calm.say(rank, "kvs", "put", f"a.b={i}")
+        assert calm.say(rank, "kvs", "get", "a.b") == str(i)
+        version = calm.say(rank, "kvs", "version")
         for r in range(SIZE):
-            tree.say(r, "kvs", "wait", version)
-            assert tree.say(r, "kvs", "get", "a.b") == str(i)
+            calm.say(r, "kvs", "wait", version)
+            assert calm.say(r, "kvs", "get", "a.b") == str(i)
 
 
-def test_followers_read_from_memory_and_open_no_database(tree):
-    tree.say(0, "kvs", "put", "x=1")
-    version = tree.say(0, "kvs", "version")
-    tree.say(3, "kvs", "wait", version)
-    before = stats(tree, 0)["methods"].get("kvs.lookup", {"calls": 0})["calls"]
+def test_followers_read_from_memory_and_open_no_database(calm):
+    calm.say(0, "kvs", "put", "x=1")
+    version = calm.say(0, "kvs", "version")
+    calm.say(3, "kvs", "wait", version)
+    before = stats(calm, 0)["methods"].get("kvs.lookup", {"calls": 0})["calls"]
     for _ in range(10):
-        assert tree.say(3, "kvs", "get", "x") == "1"
-    assert stats(tree, 0)["methods"].get("kvs.lookup", {"calls": 0})["calls"] == before
-    assert stats(tree, 3)["lookups"] >= 10
+        assert calm.say(3, "kvs", "get", "x") == "1"
+    assert stats(calm, 0)["methods"].get("kvs.lookup", {"calls": 0})["calls"] == before
+    assert stats(calm, 3)["lookups"] >= 10
     for r in range(1, SIZE):
-        assert not [f for _, _, files in os.walk(tree.node(r)) for f in files if "sqlite" in f]
+        assert not [f for _, _, files in os.walk(calm.node(r)) for f in files if "sqlite" in f]
 
 
 def test_a_dropped_cache_is_filled_again_from_above(tree):
@@ -70,31 +80,46 @@ def test_a_dropped_cache_is_filled_again_from_above(tree):
     assert stats(tree, 3, "content")["loads"] > loads
 
 
-def test_caches_of_all_nodes_are_dropped_by_one_command(tree):
-    tree.say(0, "kvs", "put", *(f"d{i}.k={'x' * 1000}" for i in range(20)))
+def test_caches_of_all_nodes_are_dropped_by_one_command(calm):
+    calm.say(0, "kvs", "put", *(f"d{i}.k={'x' * 1000}" for i in range(20)))
     for r in range(SIZE):
-        tree.say(r, "kvs", "wait", tree.say(0, "kvs", "version"))
-        assert tree.say(r, "kvs", "get", "d3.k")
-    assert all(stats(tree, r)["cache-bytes"] > 0 for r in range(SIZE))
-    tree.say(2, "kvs", "dropcache", "--all")
+        calm.say(r, "kvs", "wait", calm.say(0, "kvs", "version"))
+        assert calm.say(r, "kvs", "get", "d3.k")
+    assert all(stats(calm, r)["cache-bytes"] > 0 for r in range(SIZE))
+    calm.say(2, "kvs", "dropcache", "--all")
     for r in range(SIZE):
-        wait_until("the cache to be empty", lambda r=r: stats(tree, r)["cache-bytes"] == 0)
-        assert tree.say(r, "kvs", "get", "d3.k") == "x" * 1000
+        wait_until("the cache to be empty", lambda r=r: stats(calm, r)["cache-bytes"] == 0)
+        assert calm.say(r, "kvs", "get", "d3.k") == "x" * 1000
 
 
-def test_other_namespaces_are_served_everywhere(tree):
-    tree.say(2, "kvs", "namespace", "create", "mine")
-    tree.say(3, "kvs", "put", "-N", "mine", "k=v")
-    assert tree.say(1, "kvs", "get", "-N", "mine", "k") == "v"
-    announced = stats(tree, 0)["announced"]
-    tree.say(3, "kvs", "put", "-N", "mine", "k=w")
-    assert stats(tree, 0)["announced"] == announced, "nobody is told of other namespaces"
-    tree.say(1, "kvs", "link", "-T", "mine", "k", "there")
-    tree.say(2, "kvs", "wait", tree.say(1, "kvs", "version"))
-    assert tree.say(2, "kvs", "get", "there") == "w"
-    tree.say(1, "kvs", "namespace", "remove", "mine")
-    gone = tree.at(1, "kvs", "get", "-N", "mine", "k")
+def test_other_namespaces_are_served_everywhere(calm):
+    calm.say(2, "kvs", "namespace", "create", "mine")
+    calm.say(3, "kvs", "put", "-N", "mine", "k=v")
+    assert calm.say(1, "kvs", "get", "-N", "mine", "k") == "v"
+    announced = stats(calm, 0)["announced"]
+    calm.say(3, "kvs", "put", "-N", "mine", "k=w")
+    assert stats(calm, 0)["announced"] == announced, "nobody is told of other namespaces"
+    calm.say(1, "kvs", "link", "-T", "mine", "k", "there")
+    calm.say(2, "kvs", "wait", calm.say(1, "kvs", "version"))
+    assert calm.say(2, "kvs", "get", "there") == "w"
+    calm.say(1, "kvs", "namespace", "remove", "mine")
+    gone = calm.at(1, "kvs", "get", "-N", "mine", "k")
     assert gone.returncode != 0 and "namespace" in gone.stderr
+
+
+def test_a_namespace_that_is_removed_and_made_again_is_another_one(calm):
+    for life in ("first", "second", "third"):
+        calm.say(1, "kvs", "namespace", "create", "again")
+        calm.say(2, "kvs", "put", "-N", "again", f"k={life}")
+        assert calm.say(3, "kvs", "version", "-N", "again") == "1"
+        watches = [start(calm, r, "kvs", "get", "-N", "again", "--watch", "--waitcreate", "k") for r in range(SIZE)]
+        assert [w.stdout.readline() for w in watches] == [f"{life}\n"] * SIZE
+        calm.say(2, "kvs", "put", "-N", "again", "k=last", "other=1")
+        calm.say(3, "kvs", "namespace", "remove", "again")
+        for w in watches:
+            out, err = w.communicate(timeout=30)
+            assert out == "last\n" and w.returncode == 1 and "no such namespace, or it was removed: 'again'" in err
+        assert "no such namespace" in calm.at(1, "kvs", "wait", "-N", "again", "9").stderr
 
 
 def test_a_follower_that_was_killed_knows_the_root_again(tree):
@@ -131,17 +156,17 @@ def test_watches_of_followers_go_on_when_a_process_above_is_killed(tree, victim)
     watch.communicate()
 
 
-def test_watches_on_all_followers_see_every_byte_while_commits_run(tree):
-    tree.say(0, "kvs", "put", "log=begin\n")
-    version = tree.say(0, "kvs", "version")
+def test_watches_on_all_followers_see_every_byte_while_commits_run(calm):
+    calm.say(0, "kvs", "put", "log=begin\n")
+    version = calm.say(0, "kvs", "version")
     watches = []
     for r in range(1, SIZE):
-        tree.say(r, "kvs", "wait", version)
-        w = start(tree, r, "kvs", "get", "--watch", "--append", "log")
+        calm.say(r, "kvs", "wait", version)
+        w = start(calm, r, "kvs", "get", "--watch", "--append", "log")
         assert w.stdout.readline() == "begin\n"
         watches.append(w)
     for i in range(100):
-        tree.say(i % SIZE, "kvs", "put", "--append", f"log={i}\n")
+        calm.say(i % SIZE, "kvs", "put", "--append", f"log={i}\n")
     for w in watches:
         seen = []
         while len(seen) < 100:
@@ -213,26 +238,99 @@ def lines_of(watches, count):
     return seen
 
 
-def test_watches_on_all_followers_see_every_commit_of_a_key_in_order(tree):
-    tree.say(0, "kvs", "put", "k=begin", "other=0")
-    watches, first = watches_everywhere(tree, "k")
+def test_watches_on_all_followers_see_every_commit_of_a_key_in_order(calm):
+    calm.say(0, "kvs", "put", "k=begin", "other=0")
+    watches, first = watches_everywhere(calm, "k")
     assert first == ["begin\n"] * (SIZE - 1)
-    noise = start(tree, 2, "bulksubmit", "--wait", "--quiet", "true", ":::", *map(str, range(50)))
+    noise = start(calm, 2, "bulksubmit", "--wait", "--quiet", "true", ":::", *map(str, range(50)))
     for i in range(100):
-        tree.say(i % SIZE, "kvs", "put", "--no-merge", f"k={i}")
+        calm.say(i % SIZE, "kvs", "put", "--no-merge", f"k={i}")
     assert lines_of(watches, 100) == [[str(i) for i in range(100)]] * (SIZE - 1)
     assert noise.wait(timeout=60) == 0
-    assert all(stats(tree, r)["gaps"] <= 1 for r in range(1, SIZE)), "the first root is one"
+    assert all(stats(calm, r)["gaps"] <= 1 for r in range(1, SIZE)), "the first root is one"
 
 
-def test_watches_on_all_followers_see_a_directory_replaced(tree):
+def test_watches_on_all_followers_see_a_directory_replaced(calm):
     for name in "AB":
-        tree.say(0, "kvs", "put", *(f"{name}.d.k{n}={name}{n}" for n in range(40)))
-    a, b = (tree.say(0, "kvs", "get", "--treeobj", name) for name in "AB")
-    tree.say(0, "kvs", "put", "--treeobj", f"x={a}")
-    watches, first = watches_everywhere(tree, "--full", "x.d.k7")
+        calm.say(0, "kvs", "put", *(f"{name}.d.k{n}={name}{n}" for n in range(40)))
+    a, b = (calm.say(0, "kvs", "get", "--treeobj", name) for name in "AB")
+    calm.say(0, "kvs", "put", "--treeobj", f"x={a}")
+    watches, first = watches_everywhere(calm, "--full", "x.d.k7")
     assert first == ["A7\n"] * (SIZE - 1)
     for i in range(40):
-        tree.say(i % SIZE, "kvs", "put", "--no-merge", "--treeobj", f"x={(b, a)[i % 2]}")
-        tree.say(i % SIZE, "kvs", "put", "--no-merge", "x.d.k8=something else")
+        calm.say(i % SIZE, "kvs", "put", "--no-merge", "--treeobj", f"x={(b, a)[i % 2]}")
+        calm.say(i % SIZE, "kvs", "put", "--no-merge", "x.d.k8=something else")
     assert lines_of(watches, 40) == [["B7", "A7"] * 20] * (SIZE - 1)
+
+
+# --- under load: watches of all kinds on all nodes, while three nodes commit as fast as they can
+
+WATCH, UNIQ, APPEND, FULL, NO_MERGE, APPEND_OP = 4, 256, 512, 128, 64, 32
+COMMITS = 300
+
+
+def val(text):
+    return {"ver": 1, "type": "val", "data": base64.b64encode(text.encode()).decode()}
+
+
+def text_of(m):
+    assert m.errnum == 0, m.text
+    return base64.b64decode(m.json["val"]["data"]).decode()
+
+
+class Watcher(threading.Thread):
+    """Takes what a watch delivers, until the last one."""
+
+    def __init__(self, path, key, flags):
+        super().__init__(daemon=True)
+        self.client = Client(path)
+        self.seen = [text_of(self.client.rpc("kvs-watch.lookup", {"key": key, "flags": WATCH | flags, "namespace": "primary"}, flags=STREAMING))]
+        self.start()
+
+    def run(self):
+        while not self.seen[-1].endswith("end\n"):
+            self.seen.append(text_of(self.client.recv()))
+        self.client.close()
+
+
+class Committer(threading.Thread):
+    """Commits one after the other, 32 of them under way."""
+
+    def __init__(self, path, flags, op):
+        super().__init__(daemon=True)
+        self.path, self.flags, self.op = path, flags, op
+        self.start()
+
+    def run(self):
+        c = Client(self.path)
+        for i, text in enumerate(TEXTS):
+            payload = json.dumps({"namespace": "primary", "flags": self.flags, "ops": [self.op(text)]})
+            c.send(topic="kvs.commit", payload=payload.encode() + b"\0", aux2=i + 1)
+            if i >= 32:
+                assert c.recv().errnum == 0
+        self.failed = [m.text for m in (c.recv() for _ in range(32)) if m.errnum]
+        c.close()
+
+
+TEXTS = [f"{i}\n" for i in range(COMMITS)] + ["end\n"]
+
+
+def test_no_watch_of_any_kind_misses_anything_while_three_nodes_commit(calm):
+    calm.say(0, "kvs", "put", "k=begin", "log=begin\n", "d.a.k=begin")
+    version = calm.say(0, "kvs", "version")
+    paths = [f"{calm.node(r)}/local" for r in range(SIZE)]
+    for r in range(SIZE):
+        calm.say(r, "kvs", "wait", version)
+    watches = {(r, key, how): Watcher(paths[r], key, how)
+               for r in range(SIZE) for key, how in (("k", 0), ("k", UNIQ), ("log", APPEND), ("d.a.k", FULL))}
+    writers = [Committer(paths[1], NO_MERGE, lambda text: {"key": "k", "flags": 0, "dirent": val(text)}),
+               Committer(paths[2], 0, lambda text: {"key": "log", "flags": APPEND_OP, "dirent": val(text)}),
+               Committer(paths[3], NO_MERGE, lambda text: {"key": "d.a", "flags": 0, "dirent": {"ver": 1, "type": "dir", "data": {"k": val(text)}}})]
+    for t in [*writers, *watches.values()]:
+        t.join(30)
+    assert [w.failed for w in writers] == [[]] * 3
+    for (rank, key, how), w in watches.items():
+        if how == APPEND:  # commits may have been merged, bytes are not lost
+            assert "".join(w.seen) == "begin\n" + "".join(TEXTS), rank
+        else:
+            assert w.seen == ["begin", *TEXTS], (rank, key, how)
