@@ -56,6 +56,16 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What a batch system sends to all processes of its job is for the program and the tasks of jobs.
+ */
+static void ignore_signals_of_others(void)
+{
+    static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
+
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        (void)signal(signals[i], SIG_IGN);
+}
+
 static void die_with_parent(pid_t parent, int sig)
 {
     (void)prctl(PR_SET_PDEATHSIG, sig);
@@ -186,6 +196,7 @@ __attribute__((noreturn)) static void run_daemon(const struct spawn_common *comm
     die_with_parent(parent, SIGKILL);
     (void)setsid();
     reset_signals();
+    ignore_signals_of_others();
     raise_fd_limit();
     (void)umask(077);
     if (chdir("/") < 0 || (rc = redirect_stdio()) < 0 ||

@@ -36,6 +36,7 @@
 #define PROGRAM_GRACE_SEC 10.
 #define PROGRAM_GRACE_JOB 3. /* the enclosing instance kills its job after 5 */
 #define LEAVE_LIMIT_JOB   4. /* and the instance, to be shut down */
+#define ASK_MAX           2  /* routers that are asked to shut the instance down */
 #define STOP_LIMIT_USEC   10000000
 #define STRAY_TERM_SEC    0.5
 #define STRAY_KILL_SEC    2.
@@ -62,6 +63,7 @@ struct supervisor {
     struct control *control;
     struct announce *announce;
     struct leave *leave;
+    int asked; /* routers, one after the other */
     struct unit_paths paths;
     struct daemon_common common;
     size_t ndaemons;
@@ -132,13 +134,17 @@ static void stop(struct supervisor *s)
     advance(s);
 }
 
-static bool router_runs(const struct supervisor *s)
+static bool is_module(const struct daemon *d)
 {
-    for (size_t i = 0; i < s->ndaemons; i++) {
-        if (daemon_unit(s->daemons[i])->wanted && daemon_state(s->daemons[i]) == DAEMON_RUNNING)
-            return true;
-    }
-    return false;
+    return strchr(daemon_unit(d)->name, '@') != NULL;
+}
+
+static struct daemon *find_router(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->ndaemons; i++)
+        if (daemon_unit(s->daemons[i])->wanted && !is_module(s->daemons[i]))
+            return s->daemons[i];
+    return NULL;
 }
 
 static void on_refused(void *arg)
@@ -146,15 +152,27 @@ static void on_refused(void *arg)
     stop(arg);
 }
 
-/* The program has ended: the instance ends in good order. */
+static void ask_router(struct supervisor *s)
+{
+    s->leave = leave_free(s->leave);
+    if (s->asked++ == ASK_MAX || leave_begin(s->r, s->rundir, on_refused, s, &s->leave) < 0)
+        stop(s);
+}
+
+/* The program has ended: the instance ends in good order. A router that was killed is waited for,
+ * since other nodes hear from it alone that the end has come. */
 static void leave(struct supervisor *s)
 {
+    struct daemon *router = find_router(s);
+
     if (s->phase >= PHASE_LEAVE)
         return;
     s->phase = PHASE_LEAVE;
     flux_watcher_stop(s->timer);
-    if (!router_runs(s) || leave_begin(s->r, s->rundir, on_refused, s, &s->leave) < 0)
+    if (!router || daemon_is_final(router) || daemon_state(router) == DAEMON_IDLE)
         stop(s);
+    else if (daemon_state(router) == DAEMON_RUNNING)
+        ask_router(s);
 }
 
 static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -260,11 +278,6 @@ static bool all_wanted_ready(const struct supervisor *s)
     return true;
 }
 
-static bool is_module(const struct daemon *d)
-{
-    return strchr(daemon_unit(d)->name, '@') != NULL;
-}
-
 /* Whoever asked for it is told how it went. */
 static void on_module(struct supervisor *s, struct daemon *d, enum daemon_event event)
 {
@@ -291,6 +304,15 @@ static void on_instance_end(struct supervisor *s, const struct daemon *d)
     }
 }
 
+/* While leaving: it was asked nothing yet. */
+static void on_new_router(struct supervisor *s, enum daemon_event event)
+{
+    if (event == DAEMON_EVENT_READY)
+        ask_router(s);
+    else
+        stop(s);
+}
+
 static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
 {
     struct supervisor *s = arg;
@@ -310,8 +332,8 @@ static void on_daemon(struct daemon *d, enum daemon_event event, void *arg)
         if (daemon_unit(d)->wanted && !is_module(d))
             on_instance_end(s, d);
         advance(s);
-    } else if (s->phase == PHASE_LEAVE && daemon_unit(d)->wanted) {
-        stop(s); /* a new router, which was asked nothing */
+    } else if (s->phase == PHASE_LEAVE && d == find_router(s)) {
+        on_new_router(s, event);
     }
 }
 

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import time
 
 import pytest
 from test_hostile import build  # noqa: F401  (a fixture)
@@ -30,12 +31,12 @@ def compiled(library, source, *options):
     return library
 
 
-def launch(build, work, script, **more):  # noqa: F811
-    """As srun -n3 fluxctl start SCRIPT would; output, errors and status of each, rank 0 first."""
+def launch(build, work, script, *args, **more):  # noqa: F811
+    """As srun -n3 fluxctl start ARGS SCRIPT would; output, errors and status of each, rank 0 first."""
     fluxctl = str(build / "fluxctl" / "fluxctl")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("FLUX_", "PMI_", "SLURM_"))}
     env.update(FAKE_PMI_DIR=str(work), FAKE_PMI_SIZE=str(SIZE), FLUX=fluxctl, **more)
-    procs = [subprocess.Popen([fluxctl, "start", "--embedded", "--", "sh", "-c", script], text=True, stdout=subprocess.PIPE,
+    procs = [subprocess.Popen([fluxctl, "start", "--embedded", *args, "--", "sh", "-c", script], text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, env={**env, "FAKE_PMI_RANK": str(rank), "SLURM_PROCID": str(rank)})
              for rank in range(SIZE)]
     return [(*p.communicate(timeout=60), p.returncode) for p in procs]
@@ -79,3 +80,12 @@ def test_the_program_and_instances_and_jobs_in_it_are_no_tasks_of_the_step(build
     script = "$FLUX start $FLUX getattr size; for cmd in '' '$FLUX run' '$FLUX exec -r1'; do eval $cmd env | grep ^SLURM; done"
     out, err, status = launch(build, tmp_path, script, **slurm(library))[0]
     assert (out.split(), status) == (["1"] + ["SLURM_JOB_ID=7"] * 3, 0), err
+
+
+@pytest.mark.parametrize("end,status", [("kill -9 $PPID; exec sleep 1000", -9), ("kill -9 $($FLUX getattr broker.pid); exit 5", 5)])
+def test_nodes_end_when_the_first_has_ended_without_a_word_and_wait_for_its_router(build, library, tmp_path, end, status):  # noqa: F811
+    script = f"$FLUX job wait-event $($FLUX submit -N{SIZE} sleep 1000) start >&2; {end}"
+    began = time.monotonic()
+    done = launch(build, tmp_path, script, "-Sbroker.orphan-timeout=0.5s" if status < 0 else "-v", PMI_LIBRARY=str(library))
+    assert [code for _, _, code in done] == [status, 0, 0], done
+    assert time.monotonic() - began < 60  # and not after five minutes

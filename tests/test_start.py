@@ -2,11 +2,12 @@
 """fluxctl start: options for the router, state that is kept and state that is not."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
 import pytest
-from embedded import Instance, wait_until
+from embedded import DAEMONS, Instance, wait_until
 from rawclient import Client
 
 
@@ -65,6 +66,20 @@ def test_what_somebody_else_launched_is_not_given_to_the_users_systemd(build, tm
         env.update({"XDG_RUNTIME_DIR": str(tmp_path), **({variable: "1"} if variable else {})})
         r = subprocess.run([build / "fluxctl" / "fluxctl", "start", "-X", "-v", "true"], env=env, capture_output=True, text=True, timeout=60)
     assert r.returncode == 0 and ("--user-manager" in r.stdout + r.stderr) == (variable is None), r
+
+
+def test_what_a_batch_system_signals_to_all_processes_disturbs_no_daemon_and_reaches_the_tasks(fresh_instance):
+    job = fresh_instance.flux("submit", "sh", "-c", "trap 'echo got it; exit 0' USR1; echo up; while :; do sleep 0.1; done").strip()
+    fresh_instance.flux("job", "wait-event", "-p", "guest.output", job, "data")
+    pids = {d: fresh_instance.daemon_pids(d) for d in DAEMONS}
+    assert pids["broker"] and pids["exec"]
+    for sig in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR2, signal.SIGUSR1):
+        for pid in sum(pids.values(), []):
+            os.kill(pid, sig)
+    assert fresh_instance.flux("run", "echo", "well") == "well"
+    assert {d: fresh_instance.daemon_pids(d) for d in DAEMONS if pids[d]} == {d: p for d, p in pids.items() if p}
+    fresh_instance.flux("job", "kill", "-s", "USR1", job)
+    assert "got it" in fresh_instance.flux("job", "attach", job)
 
 
 def content_sync(inst):

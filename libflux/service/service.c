@@ -241,12 +241,22 @@ static void watch_signals(struct service *svc)
         flux_watcher_start(svc->signals[i]);
 }
 
+/* By whoever started us: then it is not for us. */
+static bool is_ignored(int signum)
+{
+    struct sigaction sa;
+
+    return sigaction(signum, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
+}
+
 static int make_watchers(struct service *svc)
 {
     static const int signums[] = { SIGTERM, SIGINT };
 
     (void)signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < ARRAY_SIZE(signums); i++) {
+        if (signums[i] == SIGINT && is_ignored(SIGINT))
+            continue;
         svc->signals[i] = flux_signal_watcher_create(svc->reactor, signums[i], on_signal, svc);
         if (!svc->signals[i])
             return -ENOMEM;

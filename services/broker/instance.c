@@ -146,6 +146,7 @@ static int add_life(struct manager *m)
 
     if ((rc = attr_addf(a, "broker.quorum", ATTR_IMMUTABLE, "%u", m->quorum)) < 0 ||
         (rc = add_limit(a, "broker.quorum-warn", m->quorum_warn)) < 0 ||
+        (rc = add_limit(a, "broker.orphan-timeout", m->orphan_limit)) < 0 ||
         (rc = add_limit(a, "broker.cleanup-timeout", m->shutdown.cleanup_limit)) < 0 ||
         (rc = add_limit(a, "broker.shutdown-timeout", m->shutdown.children_limit)) < 0)
         return rc;

@@ -13,6 +13,7 @@
 #include "service/state.h"
 
 #define QUORUM_WARN_SECONDS 60.
+#define ORPHAN_SECONDS      300.
 
 static const char *const woken_services[] = { "job-manager", "resource" };
 
@@ -32,12 +33,32 @@ void manager_show_status(struct manager *m)
         service_status(m->svc, "Routing messages as rank %u of %u", r->rank, r->size);
 }
 
+/* Nobody starts a node of an instance by PMI again. If rank 0 is gone for good its nodes must not
+ * hold what they were given for ever; while somebody waits for it its router is soon back. */
+static void watch_orphan(struct manager *m)
+{
+    flux_watcher_stop(m->orphan);
+    if (m->router.rank == 0 || m->orphan_limit <= 0 || m->state.now != STATE_JOIN)
+        return;
+    flux_timer_watcher_reset(m->orphan, m->orphan_limit, 0.);
+    flux_watcher_start(m->orphan);
+}
+
+static void on_orphan(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    log_err("rank 0 has been out of reach for %gs: this node leaves the instance", m->orphan_limit);
+    manager_leave(m);
+}
+
 void manager_set_state(struct manager *m, enum broker_state state, const char *why)
 {
     if (!state_set(&m->state, state, why))
         return;
     if (m->router.overlay)
         overlay_tell_state(m->router.overlay, (int)state);
+    watch_orphan(m);
     manager_show_status(m);
 }
 
@@ -147,6 +168,8 @@ void life_begin(struct manager *m)
 {
     if (m->router.rank == 0)
         begin_leader(m);
+    else
+        watch_orphan(m);
     life_on_tree(m->router.overlay ? overlay_online(m->router.overlay) : NULL, m);
 }
 
@@ -201,15 +224,19 @@ int life_init(struct manager *m)
     int rc;
 
     m->slow = flux_timer_watcher_create(service_reactor(m->svc), 0., 0., on_slow, m);
-    if (!m->slow)
+    m->orphan = flux_timer_watcher_create(service_reactor(m->svc), 0., 0., on_orphan, m);
+    if (!m->slow || !m->orphan)
         return -ENOMEM;
     if ((rc = set_quorum(m)) < 0 ||
         (rc = set_duration(m, "broker.quorum-warn", QUORUM_WARN_SECONDS, &m->quorum_warn)) < 0 ||
+        (rc = set_duration(m, "broker.orphan-timeout", ORPHAN_SECONDS, &m->orphan_limit)) < 0 ||
         (rc = set_duration(m, "broker.cleanup-timeout", CLEANUP_SECONDS,
                            &m->shutdown.cleanup_limit)) < 0 ||
         (rc = set_duration(m, "broker.shutdown-timeout", SHUTDOWN_SECONDS,
                            &m->shutdown.children_limit)) < 0)
         return rc;
+    if (strcmp(m->boot.method, "config") == 0)
+        m->orphan_limit = 0; /* rank 0 comes back when somebody starts it */
     if (m->boot.rank == 0 && (rc = runlog_begin(&m->runlog, m->svc)) < 0)
         return rc;
     if (m->boot.rank == 0 && m->quorum > 1 && !m->runlog.quorum)

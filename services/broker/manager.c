@@ -368,6 +368,7 @@ struct manager *manager_free(struct manager *m)
         close_self(m);
         state_deinit(&m->state);
         runlog_deinit(&m->runlog);
+        flux_watcher_destroy(m->orphan);
         flux_watcher_destroy(m->slow);
         flux_watcher_destroy(m->drain);
         flux_watcher_destroy(m->start);

@@ -38,11 +38,13 @@ struct manager {
     struct runlog runlog; /* rank 0 */
     struct shutdown shutdown;
     struct reloads reloads;
-    flux_t *self;          /* as a client of ourselves; NULL: not yet */
-    uint32_t quorum;       /* nodes that make the instance run (rank 0) */
-    double quorum_warn;    /* seconds; 0: never */
-    flux_watcher_t *slow;  /* QUORUM: warn */
-    flux_watcher_t *drain; /* while stopping */
+    flux_t *self;           /* as a client of ourselves; NULL: not yet */
+    uint32_t quorum;        /* nodes that make the instance run (rank 0) */
+    double quorum_warn;     /* seconds; 0: never */
+    flux_watcher_t *slow;   /* QUORUM: warn */
+    double orphan_limit;    /* seconds; 0: none */
+    flux_watcher_t *orphan; /* JOIN: leave */
+    flux_watcher_t *drain;  /* while stopping */
     double stop_time;
 };
 

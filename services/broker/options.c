@@ -108,9 +108,10 @@ const char *broker_options_value(const struct broker_options *o, const char *nam
 
 static bool is_asked_early(const char *assignment)
 {
-    static const char *const names[] = { "broker.quorum=",          "broker.quorum-warn=",
-                                         "broker.cleanup-timeout=", "broker.shutdown-timeout=",
-                                         "log-stderr-level=",       "log-stderr-mode=" };
+    static const char *const names[] = { "broker.quorum=",           "broker.quorum-warn=",
+                                         "broker.orphan-timeout=",   "broker.cleanup-timeout=",
+                                         "broker.shutdown-timeout=", "log-stderr-level=",
+                                         "log-stderr-mode=" };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (strncmp(assignment, names[i], strlen(names[i])) == 0)
