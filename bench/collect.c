@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Commits of one key, one at a time: how long they take while nothing else goes on, while a
- * collection of COUNT blobs goes on, and after it. `bench/collect` runs it. */
+/* Commits of one key. collect: one at a time, while nothing else goes on, while a collection of
+ * COUNT blobs goes on, and after it; `bench/collect` runs it. history: COUNT of them, 64 in flight,
+ * and what they took in each tenth. */
 #include "bench.h"
 
 #define DIRS         1000
@@ -144,10 +145,84 @@ static void run_collect(flux_t *h, const char *name, long count)
     free(s.usec);
 }
 
+/* --- history */
+
+#define DEPTH  64
+#define TENTHS 10
+
+struct history {
+    flux_t *h;
+    struct samples samples;
+    long issued, done, count;
+};
+
+struct commit {
+    struct history *history;
+    double t0;
+};
+
+static void issue(struct history *hy);
+
+static void on_committed(flux_future_t *f, void *arg)
+{
+    struct commit *c = arg;
+    struct history *hy = c->history;
+
+    if (flux_future_get(f, NULL) < 0)
+        bench_die("commit %ld", hy->done);
+    hy->samples.usec[hy->samples.count++] = (float)((bench_now() - c->t0) * 1e6);
+    flux_future_destroy(f);
+    free(c);
+    hy->done++;
+    if (hy->issued < hy->count)
+        issue(hy);
+}
+
+static void issue(struct history *hy)
+{
+    flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    struct commit *c = calloc(1, sizeof(*c));
+    long i = hy->issued++;
+    flux_future_t *f;
+    char key[64];
+
+    (void)snprintf(key, sizeof(key), "bench.h%ld.k%ld", i / 100 % 100, i * 7919 % 20);
+    if (!txn || !c || flux_kvs_txn_pack(txn, 0, key, "i", (int)i) < 0)
+        bench_die("flux_kvs_txn_pack");
+    *c = (struct commit){ .history = hy, .t0 = bench_now() };
+    f = flux_kvs_commit(hy->h, NULL, 0, txn);
+    flux_kvs_txn_destroy(txn);
+    if (!f || flux_future_then(f, -1., on_committed, c) < 0)
+        bench_die("flux_kvs_commit");
+}
+
+static void run_history(flux_t *h, const char *name, long count)
+{
+    long part = count / TENTHS > 0 ? count / TENTHS : 1;
+    struct history hy = { .h = h };
+
+    if (!(hy.samples.usec = malloc((size_t)part * sizeof(hy.samples.usec[0]))))
+        bench_die("malloc");
+    for (int i = 1; i <= TENTHS; i++) {
+        double t0 = bench_now();
+        char phase[32];
+
+        hy.count += part;
+        while (hy.issued < hy.count && hy.issued - hy.done < DEPTH)
+            issue(&hy);
+        if (flux_reactor_run(flux_get_reactor(h), 0) < 0 || hy.done != hy.count)
+            bench_die("%ld of %ld commits done", hy.done, hy.count);
+        (void)snprintf(phase, sizeof(phase), "%ld", hy.done);
+        report(name, phase, &hy.samples, bench_now() - t0);
+    }
+    free(hy.samples.usec);
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench benches[] = {
         { "collect", 1100000, run_collect },
+        { "history", 1000000, run_history },
         { NULL },
     };
 

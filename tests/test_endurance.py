@@ -16,7 +16,7 @@ import pytest
 from embedded import DAEMONS, Instance, copy_units, wait_until
 from rawclient import EVENT, STREAMING
 from soak import sign, soak
-from soak_checks import NCORES, check_events, connect, decimal, eventlogs, open_fds, reader_of, rss
+from soak_checks import NCORES, check_events, connect, decimal, eventlogs, is_sanitized, open_fds, reader_of, rss
 
 pytestmark = pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
 
@@ -383,3 +383,37 @@ def test_a_daemon_without_descriptors_answers_with_an_error_and_recovers(fresh_i
     wait_until("the value", lambda: instance.run("kvs", "get", "--raw", "big", check=False).stdout == value)
     wait_until("a job", lambda: instance.run("run", "true", check=False).returncode == 0)
     wait_until("the cores", lambda: instance.free_cores() == NCORES)
+
+
+# --- a long history
+
+
+def test_millions_of_commits_are_collected_and_leave_no_more_behind_than_the_first(build, tmp_path):
+    """Prints what commits took in each tenth. FLUX_HISTORY_COMMITS: how many, 10,000,000 take about ten minutes and some GB."""
+    count = int(os.environ.get("FLUX_HISTORY_COMMITS", "1000000"))
+    (tmp_path / "kvs.toml").write_text('[kvs]\ngc-threshold = 2000\ngc-grace = "1s"\n')
+    with Instance(build, tmp_path, args=["-c", str(tmp_path)]) as instance:
+        def stats():
+            return json.loads(instance.flux("module", "stats", "kvs"))["gc"]
+
+        def figures():
+            path, sizes, journal = instance.flux("content", "info").splitlines()
+            size = int(sizes.split()[0]) + int(journal.split()[0])
+            return {"size": size, **{name: rss(instance.all_pids()[name]) for name in ("content", "kvs")}}
+
+        with subprocess.Popen([build / "bench" / "bench-collect", "-n", str(count), "history"], env=instance.environ(), text=True,
+                              stdout=subprocess.PIPE) as p:
+            seen = []
+            for line in p.stdout:
+                seen.append(figures())
+                print(line.strip(), {k: v >> 20 for k, v in seen[-1].items()}, "MiB", stats())
+        assert p.returncode == 0 and len(seen) == 10
+        gc = stats()
+        assert gc["runs"] > 1 and gc["failures"] == 0 and gc["missing"] == 0
+        assert max(f["size"] for f in seen) < 4 << 30
+        if not is_sanitized(instance):
+            for name in ("content", "kvs"):
+                assert seen[-1][name] < 1.1 * max(f[name] for f in seen[:4]) + (8 << 20), name
+        instance.flux("content", "gc", "--grace=0")
+        instance.flux("content", "gc", "--grace=0")
+        assert figures()["size"] < 64 << 20, "what is not needed is gone"

@@ -24,15 +24,23 @@
 #define THRESHOLD_DEFAULT 100000 /* commits */
 #define GRACE_DEFAULT     60.    /* seconds */
 #define RETRY_MIN         1000   /* commits */
-#define TICK_IDLE         0.005  /* seconds */
-#define TICK_BUSY         0.001
-#define TICK_GRACE        0.1
 #define BUSY_USEC         100000 /* after the last of them we are alone */
-#define DIRS_IDLE         64     /* directories a tick */
-#define DIRS_BUSY         1
-#define DIRS_LATE         4
-#define REST_BUSY         9 /* see gc_set_rest() */
-#define REST_LATE         1
+#define TICK_GRACE        0.1
+
+enum { PACE_IDLE, PACE_BUSY, PACE_LATE };
+
+/* How a collection goes on. The journal may be moved by 2,048 blobs between two steps of its sweep:
+ * not to be overtaken, a step of one that is late has more. */
+static const struct pace {
+    double tick; /* seconds */
+    unsigned int directories;
+    uint32_t rows;
+    unsigned int rest;
+} paces[] = {
+    [PACE_IDLE] = { .tick = 0.005, .directories = 64, .rows = 2048, .rest = 0 },
+    [PACE_BUSY] = { .tick = 0.001, .directories = 1, .rows = GC_ROWS, .rest = 9 },
+    [PACE_LATE] = { .tick = 0.001, .directories = 4, .rows = 4096, .rest = 1 },
+};
 
 struct collector {
     struct manager *manager;
@@ -88,23 +96,23 @@ static bool is_late(const struct collector *c)
     return c->threshold > 0 && sequence(c->manager) >= c->last + c->threshold;
 }
 
+static const struct pace *choose_pace(struct collector *c)
+{
+    return &paces[!is_busy(c) ? PACE_IDLE : is_late(c) ? PACE_LATE : PACE_BUSY];
+}
+
 static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct collector *c = arg;
     struct kvs *k = c->manager->kvs;
-    bool busy = is_busy(c);
-    bool late = is_late(c);
+    const struct pace *pace = choose_pace(c);
     enum gc_phase phase;
 
-    gc_set_rest(k, !busy ? 0 : late ? REST_LATE : REST_BUSY);
-    gc_work(k, !busy ? DIRS_IDLE : late ? DIRS_LATE : DIRS_BUSY);
+    gc_set_pace(k, pace->rows, pace->rest);
+    gc_work(k, pace->directories);
     if ((phase = gc_phase(k)) == GC_IDLE)
         return;
-    flux_timer_watcher_reset(c->tick,
-                             phase == GC_GRACE ? TICK_GRACE
-                             : busy            ? TICK_BUSY
-                                               : TICK_IDLE,
-                             0.);
+    flux_timer_watcher_reset(c->tick, phase == GC_GRACE ? TICK_GRACE : pace->tick, 0.);
     flux_watcher_start(c->tick);
 }
 
@@ -170,7 +178,7 @@ static int begin(struct collector *c, double grace)
     if (rc < 0)
         return rc;
     c->last = sequence(c->manager);
-    flux_timer_watcher_reset(c->tick, TICK_BUSY, 0.);
+    flux_timer_watcher_reset(c->tick, paces[PACE_BUSY].tick, 0.);
     flux_watcher_start(c->tick);
     return 0;
 }
@@ -379,8 +387,8 @@ int collector_new(struct manager *m, struct collector **ret)
     c->due = c->last + c->threshold;
     if (collector_configure(c, service_config(m->svc), &error) < 0)
         log_warning("%s; collections keep to what is usual", error.text);
-    if (!(c->tick =
-              flux_timer_watcher_create(service_reactor(m->svc), TICK_BUSY, 0., on_tick, c))) {
+    if (!(c->tick = flux_timer_watcher_create(service_reactor(m->svc), paces[PACE_BUSY].tick, 0.,
+                                              on_tick, c))) {
         free(c);
         return -ENOMEM;
     }

@@ -36,10 +36,11 @@
 #include "kvs/gc.h"
 #include "kvs/watch.h"
 
-#define MARKS_PER_DIR 16    /* digests in a request, for each directory of a step */
-#define ROWS_PER_DIR  32    /* blobs that the content store looks at in a step of the sweep */
+/* Digests in a request: a few milliseconds of the content store's time, more in a larger step. */
+#define MARKS_MIN     256
+#define MARKS_PER_DIR 16
 #define MARK_BACKLOG  4096  /* digests that wait; then no directory is read */
-#define REST_MAX_USEC 20000 /* what took longer waited for others */
+#define REST_MAX_USEC 50000 /* what took longer waited for others */
 #define GUARD_STEP    64    /* directories at once while somebody waits */
 
 struct gc {
@@ -49,6 +50,7 @@ struct gc {
     bool began;
     uint64_t group; /* that was under way at the beginning; 0: none */
     uint64_t grace_usec, started_usec, marked_usec;
+    uint32_t rows;                   /* of a step */
     unsigned int rest;               /* how long to rest after a request, in times that it took */
     uint64_t asked_usec, rest_until; /* when the last request was sent, when the next one may be */
     struct digest_set seen;          /* directories */
@@ -81,6 +83,7 @@ int gc_new(struct kvs *k, struct gc **ret)
     if (!gc)
         return -ENOMEM;
     gc->k = k;
+    gc->rows = GC_ROWS;
     TAILQ_INIT(&gc->guards);
     LIST_INIT(&gc->holds);
     load_group_init(&gc->loads, k, on_loads_done);
@@ -188,9 +191,10 @@ static void answered(struct gc *gc)
     gc->rest_until = now + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
 }
 
-void gc_set_rest(struct kvs *k, unsigned int times)
+void gc_set_pace(struct kvs *k, uint32_t rows, unsigned int rest)
 {
-    k->gc->rest = times;
+    k->gc->rows = rows;
+    k->gc->rest = rest;
 }
 
 /* --- marking */
@@ -287,6 +291,11 @@ static int visit(struct gc *gc, const uint8_t digest[DIGEST_SIZE])
     return load_group_add(&gc->loads, OBJ_DIR, digest);
 }
 
+static size_t at_least(size_t min, size_t n)
+{
+    return n < min ? min : n;
+}
+
 static int send_marks(struct gc *gc, size_t limit)
 {
     struct digest_list *l = &gc->marks;
@@ -314,7 +323,7 @@ static int mark_some(struct gc *gc, unsigned int directories)
                              digest_list_pop(&gc->todo, digest);
          i++)
         rc = visit(gc, digest);
-    return rc < 0 ? rc : send_marks(gc, (size_t)directories * MARKS_PER_DIR);
+    return rc < 0 ? rc : send_marks(gc, at_least(MARKS_MIN, directories * MARKS_PER_DIR));
 }
 
 static bool all_marked(const struct gc *gc)
@@ -383,15 +392,14 @@ static int take_roots(struct gc *gc)
 
 /* A step is not sent while a guard waits, and a guard does not ask while a step is under way: what
  * it is about cannot be removed while it is being marked. */
-static int sweep(struct gc *gc, unsigned int directories)
+static int sweep(struct gc *gc)
 {
     int rc;
 
     if (!TAILQ_EMPTY(&gc->guards) || gc->stepping || !all_marked(gc) || !may_ask(gc))
         return 0;
     gc->asked_usec = monotime_usec();
-    if ((rc = gc->k->params.backend->sweep_step(gc->generation, directories * ROWS_PER_DIR,
-                                                gc->k->params.arg)) == 0)
+    if ((rc = gc->k->params.backend->sweep_step(gc->generation, gc->rows, gc->k->params.arg)) == 0)
         gc->stepping = true;
     return rc;
 }
@@ -403,7 +411,7 @@ static int work(struct gc *gc, unsigned int directories)
     if (rc < 0)
         return rc;
     if (gc->phase == GC_SWEEP)
-        return sweep(gc, directories);
+        return sweep(gc);
     if (!all_marked(gc))
         return 0;
     if (gc->phase == GC_MARK)

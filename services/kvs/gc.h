@@ -38,9 +38,10 @@ const char *gc_phase_name(enum gc_phase phase);
 const struct gc_result *gc_progress(const struct kvs *k); /* of this one, or the last */
 /* A step, of at most so many directories. To be called again and again until it is idle. */
 void gc_work(struct kvs *k, unsigned int directories);
-/* How long the content store is left alone after each request, in times that it took to answer; 0
- * at first. */
-void gc_set_rest(struct kvs *k, unsigned int times);
+/* How many blobs a step removes at most, and how long the content store is left alone after each
+ * request, in times that it took to answer. */
+void gc_set_pace(struct kvs *k, uint32_t rows, unsigned int rest);
+#define GC_ROWS 256 /* at first; some milliseconds */
 
 /* --- those who refer to what no root leads to, or will not soon */
 
