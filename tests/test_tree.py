@@ -4,6 +4,7 @@
 Seven nodes of this host in a binary tree: 0 above 1 and 2, 1 above 3 and 4, 2 above 5 and 6."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -215,6 +216,15 @@ def test_a_restart_of_rank_0s_kvs_in_good_order_ends_nothing_that_other_nodes_as
     m = c.recv()
     assert (m.errnum, m.json.get("rootseq")) == (0, seq + 1)
     c.close()
+
+
+def test_a_node_that_was_stopped_is_offline_and_not_lost(build, tmp_path):  # noqa: F811
+    with Tree(build, tmp_path, size=2) as t:
+        host = os.uname().nodename
+        os.kill(int(open(f"/proc/{t.pid(1)}/stat").read().rsplit(")", 1)[1].split()[1]), signal.SIGTERM)
+        wait_until("it to leave", lambda: t.say(0, "overlay", "status", "-s") != "full")
+        assert t.say(0, "overlay", "status", "--no-pretty").splitlines() == [f"0 {host}: partial", f"  1 {host}: offline (it was stopped)"]
+        assert re.search(r"rank 1 left \d+ s ago: it was stopped", t.at(0, "ping", "-c1", "1").stderr)
 
 
 def test_the_start_waits_for_a_quorum_and_says_what_is_wrong(build, tmp_path):

@@ -18,8 +18,11 @@
 #include "service/log.h"
 
 #define FRAMES_A_TURN 256
+#define LAST_TURNS    4
 #define PROBES        5
 #define PROBE_SECONDS 0.2
+
+static const char STOPPED[] = "it was stopped";
 
 static struct child *find_by_id(struct children *cs, const uint8_t *id)
 {
@@ -54,6 +57,8 @@ static void child_lost(struct children *cs, struct child *c)
     (void)snprintf(c->error, sizeof(c->error), "%s", n->lost);
     if (overlay_is_ending(cs->overlay))
         log_info("%s (rank %u) has left: %s", c->host, c->rank, n->lost);
+    else if (c->left)
+        log_notice("%s (rank %u) has left: %s", c->host, c->rank, n->lost);
     else
         log_fields(LOG_WARNING, fields, "%s (rank %u) and what is below it are lost: %s", c->host,
                    c->rank, n->lost);
@@ -99,6 +104,8 @@ static void on_probe(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         flux_watcher_stop(w);
 }
 
+static bool on_ready(struct zsock *s, void *arg);
+
 static void on_disconnect(struct zsock *s, bool failed, void *arg)
 {
     struct children *cs = arg;
@@ -111,6 +118,9 @@ static void on_disconnect(struct zsock *s, bool failed, void *arg)
                         cs->uri, (unsigned long long)limit.dropped + 1);
         return;
     }
+    /* What it said before its end, a goodbye perhaps, may not have been read yet. */
+    for (int i = 0; i < LAST_TURNS && on_ready(s, cs); i++)
+        continue;
     if (cs->probes <= 0) /* else strangers could make us send without end */
         probe_all(cs);
     cs->probes = PROBES;
@@ -226,6 +236,7 @@ static int begin(struct children *cs, struct child *c, const struct zframe *f,
     }
     c->node = n;
     c->error[0] = '\0';
+    c->left = false;
     (void)snprintf(c->uuid, sizeof(c->uuid), "%s", h->uuid);
     (void)snprintf(c->key, sizeof(c->key), "%s", f->key);
     (void)snprintf(c->host, sizeof(c->host), "%s", h->host);
@@ -285,7 +296,8 @@ static const char *handle(struct children *cs, struct child *c, const struct zfr
     else if (control.type == NODE_ONLINE)
         set_online(cs, c, control.data, control.size);
     else if (control.type == NODE_GOODBYE)
-        reason = "it was stopped";
+        reason = STOPPED;
+    c->left = reason == STOPPED;
     flux_msg_destroy(msg);
     return reason;
 }

@@ -14,6 +14,7 @@ struct child {
     char uuid[HELLO_UUID_SIZE];
     char host[NODE_NAME_SIZE];
     uint64_t lost_usec;       /* when it was lost; 0: it was not */
+    bool left;                /* it said goodbye then: it was stopped in good order */
     char key[ZSOCK_KEY_SIZE]; /* that it joined with; "" without CURVE */
     char error[192];          /* why it was lost, or refused last */
     UT_hash_handle hh;        /* in children.by_id while connected */

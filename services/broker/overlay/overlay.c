@@ -192,8 +192,8 @@ static void why_not_down(const struct overlay *o, uint32_t rank, const struct ch
     if (c && c->rank != rank)
         (void)snprintf(through, sizeof(through), " (behind rank %u)", c->rank);
     if (c && c->lost_usec)
-        (void)snprintf(buf, size, "rank %u%s was lost %.0f s ago: %s", rank, through,
-                       seconds_since(c->lost_usec), c->error);
+        (void)snprintf(buf, size, "rank %u%s %s %.0f s ago: %s", rank, through,
+                       c->left ? "left" : "was lost", seconds_since(c->lost_usec), c->error);
     else
         (void)snprintf(buf, size, "rank %u%s has not joined the instance yet%s%s", rank, through,
                        c && c->error[0] ? ": " : "", c ? c->error : "");
@@ -320,9 +320,9 @@ size_t overlay_children_connected(const struct overlay *o)
 
 static json_t *describe_child(const struct overlay *tree, const struct child *c)
 {
-    const char *status = c->node        ? c->node->torpid ? "torpid" : "online"
-                         : c->lost_usec ? "lost"
-                                        : "offline";
+    const char *status = c->node                    ? c->node->torpid ? "torpid" : "online"
+                         : c->lost_usec && !c->left ? "lost"
+                                                    : "offline";
     json_t *o = json_pack("{s:I s:s s:s s:I}", "rank", (json_int_t)c->rank, "hostname", c->host,
                           "status", status, "subtree",
                           (json_int_t)topology_descendants(tree->conf.topo, c->rank) + 1);
