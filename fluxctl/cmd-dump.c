@@ -67,7 +67,7 @@ static flux_future_t *load_ref(struct dump *d, const json_t *ref, const void **r
     const char *blobref = json_string_value(ref);
 
     if (blobref)
-        return load_blob(d->walk.h, blobref, d->walk.flags, ret_data, ret_size);
+        return load_blob(&d->walk, d->pending.key, blobref, ret_data, ret_size);
     complain("%s: not a value of RFC 11", d->pending.key);
     return NULL;
 }

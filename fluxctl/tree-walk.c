@@ -12,22 +12,23 @@
 
 #define DEPTH_MAX 512 /* directories and levels of hashing */
 
-flux_future_t *load_blob(flux_t *h, const char *blobref, int flags, const void **ret_data,
-                         size_t *ret_size)
+flux_future_t *load_blob(const struct tree_walk *w, const char *key, const char *blobref,
+                         const void **ret_data, size_t *ret_size)
 {
-    CLEANUP(flux_future_destroyp) flux_future_t *f = flux_content_load(h, blobref, flags);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = flux_content_load(w->h, blobref, w->flags);
+    const char *what = *key ? key : ".";
     uint8_t wanted[DIGEST_SIZE], found[DIGEST_SIZE];
     enum digest_algorithm alg;
 
     if (!f || flux_content_load_get(f, ret_data, ret_size) < 0) {
-        complain_future(f, "cannot load %s", blobref);
+        complain_future(f, "%s: cannot load %s", what, blobref);
         return NULL;
     }
     if (blobref_parse(blobref, &alg, wanted) < 0)
         return NULL;
     digest_compute(alg, *ret_data, *ret_size, found);
     if (memcmp(wanted, found, DIGEST_SIZE) != 0) {
-        complain("%s came with other content", blobref);
+        complain("%s: %s came with other content", what, blobref);
         return NULL;
     }
     return TAKE(f);
@@ -42,7 +43,7 @@ static int walk_blob(struct tree_walk *w, const char *blobref, const char *key, 
     const void *data;
     size_t size;
 
-    if (!(f = load_blob(w->h, blobref, w->flags, &data, &size))) {
+    if (!(f = load_blob(w, key, blobref, &data, &size))) {
         w->unreadable++;
         return w->skip_unreadable ? 0 : -1;
     }

@@ -22,8 +22,9 @@ struct tree_walk {
 /* 0, what fn returned, or -1 after complaining. */
 int tree_walk(struct tree_walk *w, const char *rootref);
 
-/* A blob, checked against its name; lent by the future. NULL: has complained. */
-flux_future_t *load_blob(flux_t *h, const char *blobref, int flags, const void **ret_data,
-                         size_t *ret_size);
+/* A blob that the walk has led to, checked against its name; lent by the future. NULL: has
+ * complained. key: what it belongs to. */
+flux_future_t *load_blob(const struct tree_walk *w, const char *key, const char *blobref,
+                         const void **ret_data, size_t *ret_size);
 
 #endif

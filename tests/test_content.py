@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -125,6 +126,35 @@ def test_a_flipped_bit_is_eio_and_repaired_by_storing_again(stored):
     instance.run("content", "flush")
     instance.run("content", "dropcache")
     assert instance.flux("content", "load", bad) == "this one will be bad"
+
+
+def test_a_dump_leaves_out_what_is_damaged_if_it_is_told_so(stored, tmp_path):
+    """A value of several blobs as a whole. And -v, --no-cache, --checkpoint, and restoring to no key."""
+    instance, _ = stored
+    blobs = {name: [store(instance, f"{name} {n} THE END") for n in range(2)] for name in ("first", "second")}
+    for name, refs in blobs.items():
+        instance.run("kvs", "put", "-t", f"long.{name}=" + json.dumps({"ver": 1, "type": "valref", "data": refs}))
+    instance.run("kvs", "put", "good=" + "g" * 500, "bad=" + "b" * 500, "small=1")
+    instance.run("content", "flush")
+    instance.run("dump", "-q", "--no-cache", tmp_path / "whole.tar")
+
+    def change(path):
+        damage(path, b"b" * 500, b"b" * 499 + b"c")
+        damage(path, b"second 1 THE END", b"second 1 THE AND")
+    harm(instance, change)
+    instance.run("kvs", "dropcache")
+    r = instance.run("dump", tmp_path / "some.tar", check=False)
+    assert r.returncode == 1 and not (tmp_path / "some.tar").exists() and re.match("flux-dump: (bad|long.second): cannot load blake2b-[0-9a-f]*: the blob on disk is damaged\n", r.stderr)
+    for args in ([], ["--no-cache"], ["--checkpoint"]):
+        said = instance.run("dump", "-v", "--ignore-failed-read", *args, tmp_path / "some.tar").stderr.splitlines()
+        assert {"good", "long.first", "small"} < set(said) and not {"bad", "long.second"} & set(said)
+        assert all([l for l in said if key in l and "damaged" in l] for key in ("bad", "long.second")), said
+    r = instance.run("restore", "-v", "--no-cache", tmp_path / "some.tar")
+    (ref,) = r.stdout.split()
+    assert {"good", "long.first", "small"} <= set(r.stderr.splitlines())
+    assert instance.flux("kvs", "get", "-a", ref, "good", "small") == "g" * 500 + "\n1"
+    instance.run("restore", "-q", "--key=again", tmp_path / "whole.tar")
+    assert instance.flux("kvs", "get", "again.long.second", "again.bad") == "second 0 THE ENDsecond 1 THE END\n" + "b" * 500
 
 
 @pytest.mark.parametrize("how", ["end", "first page", "a page"])
