@@ -121,6 +121,29 @@ def test_every_option_is_on_the_page(build):
     assert missing == []
 
 
+OF_OTHERS = {"alloc": {"--wrap", "--quiet"}}  # pages that speak of options of another command
+
+
+def test_no_page_of_a_command_has_an_option_that_there_is_not(build):
+    there = {}  # page: its options
+    for name in commands(build):
+        page = TOP / "man" / "man1" / f"flux-{name.split()[0]}.1"
+        if (text := text_of(page)).startswith(".so "):
+            page = TOP / "man" / text.split()[1]
+        help = subprocess.run([build / "fluxctl" / "fluxctl", *name.split(), "--help"], capture_output=True, text=True).stdout
+        options = there.setdefault(page, set())
+        for short, long in re.findall(r"^  (?:-(.)(?:,| ) +|    )(?:--([a-z0-9-]+))?", help, re.M):
+            options |= {f"-{short}", f"--{long}"}
+    wrong = []
+    for page, options in there.items():
+        for line in text_of(page).splitlines():
+            for arg in re.findall(r"\bFl (\S+(?: [,|] (?!(?:Fl|No) )\S+)*)", line):
+                for word in re.split(" [,|] ", arg):
+                    named = ["-" + word.split("=")[0].rstrip(".,;:")] if word[0] == "-" else [f"-{c}" for c in word if c.isalnum()]
+                    wrong += [(page.name, o) for o in named if o not in options | OF_OTHERS.get(page.stem[5:], set())]
+    assert wrong == []
+
+
 def test_every_command_and_option_is_completed(build):
     fluxctl = build / "fluxctl" / "fluxctl"
 
