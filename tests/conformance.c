@@ -130,6 +130,104 @@ static void lookups_fail_as_the_page_says(void **state)
     assert_int_equal(lookup_error(NULL, 0, NULL), EINVAL);
 }
 
+#define MODES (FLUX_KVS_READDIR | FLUX_KVS_READLINK | FLUX_KVS_TREEOBJ)
+#define HOWS  (FLUX_KVS_WATCH_UNIQ | FLUX_KVS_WATCH_APPEND | FLUX_KVS_WATCH_FULL)
+#define WAITS (FLUX_KVS_WATCH | FLUX_KVS_WAITCREATE)
+
+/* What the page allows of an OR of all flags of <flux/kvs.h>. */
+static bool may_look_up(int flags)
+{
+    if (flags & ~(MODES | HOWS | WAITS))
+        return false;
+    if ((flags & FLUX_KVS_READDIR) && (flags & FLUX_KVS_READLINK))
+        return false;
+    if ((flags & HOWS) && !(flags & FLUX_KVS_WATCH))
+        return false;
+    return !(flags & FLUX_KVS_WATCH_APPEND) || !(flags & MODES);
+}
+
+/* Of a key that is what the flags say: the outcome, or the end of a watch that was canceled. */
+static int look_up_and_end(int flags, const char *key)
+{
+    flux_future_t *f = flux_kvs_lookup(h, NULL, flags, key);
+    int rc = f ? flux_future_get(f, NULL) : -1;
+
+    if (rc == 0 && (flags & WAITS)) {
+        if (flags & FLUX_KVS_WATCH)
+            assert_int_equal(flux_kvs_lookup_cancel(f), 0);
+        flux_future_reset(f);
+        assert_int_equal(flux_future_get(f, NULL), -1);
+        assert_int_equal(errno, ENODATA);
+    }
+    flux_future_destroy(f);
+    return rc < 0 ? errno : 0;
+}
+
+static void flags_are_combined_as_the_pages_allow(void **state)
+{
+    flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    flux_future_t *root;
+    const char *treeobj;
+
+    assert_int_equal(flux_kvs_txn_put(txn, 0, "fl.dir.val", "1"), 0);
+    assert_int_equal(flux_kvs_txn_symlink(txn, 0, "fl.link", NULL, "fl.dir"), 0);
+    commit(txn);
+    root = flux_kvs_getroot(h, NULL, 0);
+    assert_int_equal(flux_kvs_getroot_get_treeobj(root, &treeobj), 0);
+    for (int flags = 0; flags < 2 * FLUX_KVS_SYNC; flags++) {
+        const char *key = flags & FLUX_KVS_READDIR    ? "fl.dir"
+                          : flags & FLUX_KVS_READLINK ? "fl.link"
+                                                      : "fl.dir.val";
+        const bool may = may_look_up(flags);
+
+        assert_int_equal(look_up_and_end(flags, key), may ? 0 : EINVAL);
+        assert_int_equal(outcome(flux_kvs_lookupat(h, flags, key, treeobj)),
+                         may && !(flags & WAITS) ? 0 : EINVAL);
+    }
+    flux_future_destroy(root);
+    txn = flux_kvs_txn_create();
+    for (int bit = 0; bit < 31; bit++) {
+        const int flags = 1 << bit;
+        const bool may = flags == FLUX_KVS_NO_MERGE || flags == FLUX_KVS_SYNC;
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "flags-%d", flags);
+        assert_int_equal(outcome(flux_kvs_commit(h, NULL, flags, txn)), may ? 0 : EINVAL);
+        assert_int_equal(outcome(flux_kvs_fence(h, NULL, flags, name, 1, txn)), may ? 0 : EINVAL);
+        assert_int_equal(outcome(flux_kvs_copy(h, "fl", "fl2", flags)), may ? 0 : EINVAL);
+        assert_int_equal(outcome(flux_kvs_move(h, "fl2", "fl3", flags)), may ? 0 : EINVAL);
+        assert_int_equal(outcome(flux_kvs_getroot(h, NULL, flags)), EINVAL);
+        assert_int_equal(outcome(flux_kvs_namespace_create(h, "flags", 1, flags)), EINVAL);
+    }
+    flux_kvs_txn_destroy(txn);
+}
+
+static void a_directory_is_watched_as_a_whole_with_full(void **state)
+{
+    const int flags = FLUX_KVS_READDIR | FLUX_KVS_WATCH;
+    flux_future_t *full, *plain;
+    const flux_kvsdir_t *dir;
+
+    put("wd.a", "1");
+    full = flux_kvs_lookup(h, NULL, flags | FLUX_KVS_WATCH_FULL, "wd");
+    plain = flux_kvs_lookup(h, NULL, flags, "wd");
+    for (int n = 1; n < 4; n++) {
+        char key[16];
+
+        assert_int_equal(flux_future_wait_for(full, LIMIT), 0);
+        assert_int_equal(flux_kvs_lookup_get_dir(full, &dir), 0);
+        assert_int_equal(flux_kvsdir_get_size(dir), n);
+        flux_future_reset(full);
+        (void)snprintf(key, sizeof(key), "wd.%d", n);
+        put(key, "1");
+    }
+    assert_int_equal(flux_kvs_lookup_get_dir(plain, &dir), 0);
+    flux_future_reset(plain);
+    assert_int_equal(flux_future_wait_for(plain, 0.), -1); /* nothing has named the key */
+    flux_future_destroy(plain);
+    flux_future_destroy(full);
+}
+
 static void values_are_read_in_every_way(void **state)
 {
     flux_kvs_txn_t *txn = flux_kvs_txn_create();
@@ -298,7 +396,9 @@ static void a_watch_for_appends_tells_what_was_added(void **state)
     assert_string_equal(next_value(f), "two");
     assert_int_equal(put_flags(NULL, "app.a", "three", FLUX_KVS_APPEND), 0);
     assert_string_equal(next_value(f), "three");
-    end_watch(f);
+    assert_int_equal(put_flags(NULL, "app.a", "shorter", 0), 0);
+    assert_string_equal(next_value(f), error_of(EINVAL));
+    flux_future_destroy(f);
 }
 
 static void a_watch_ends_with_its_key_and_with_its_namespace(void **state)
@@ -619,6 +719,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lookups_fail_as_the_page_says),
+        cmocka_unit_test(flags_are_combined_as_the_pages_allow),
+        cmocka_unit_test(a_directory_is_watched_as_a_whole_with_full),
         cmocka_unit_test(values_are_read_in_every_way),
         cmocka_unit_test(a_snapshot_does_not_change),
         cmocka_unit_test(transactions_are_made_in_order_and_replace_what_is_in_the_way),

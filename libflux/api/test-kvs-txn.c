@@ -73,6 +73,30 @@ static void test_wrong_arguments_add_nothing(void **state)
     assert_int_equal(json_array_size(kvs_txn_ops(txn)), 0);
 }
 
+static void test_only_what_is_put_can_be_appended(void **state)
+{
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
+    const char *val = "{\"ver\":1,\"type\":\"val\",\"data\":\"\"}";
+
+    for (int bit = 0; bit < 31; bit++) {
+        const int flags = 1 << bit;
+        const int rc = flags == FLUX_KVS_APPEND ? 0 : -1;
+
+        errno = EINVAL;
+        assert_int_equal(flux_kvs_txn_put(txn, flags, "a", "b"), rc);
+        assert_int_equal(flux_kvs_txn_put_raw(txn, flags, "a", "b", 1), rc);
+        assert_int_equal(flux_kvs_txn_pack(txn, flags, "a", "i", 1), rc);
+        assert_int_equal(flux_kvs_txn_mkdir(txn, flags, "a"), -1);
+        assert_int_equal(flux_kvs_txn_unlink(txn, flags, "a"), -1);
+        assert_int_equal(flux_kvs_txn_symlink(txn, flags, "a", NULL, "b"), -1);
+        assert_int_equal(flux_kvs_txn_put_treeobj(txn, flags, "a", val), -1);
+        assert_int_equal(flux_kvs_txn_prune(txn, flags, "a"), -1);
+        assert_int_equal(flux_kvs_txn_archive(txn, flags, "a", "b"), -1);
+        assert_int_equal(errno, EINVAL);
+    }
+    assert_int_equal(json_array_size(kvs_txn_ops(txn)), 3);
+}
+
 static void test_directory_answers_about_its_names(void **state)
 {
     CLEANUP(flux_kvsdir_destroyp)
@@ -116,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operations_keep_their_order_and_form),
         cmocka_unit_test(test_wrong_arguments_add_nothing),
+        cmocka_unit_test(test_only_what_is_put_can_be_appended),
         cmocka_unit_test(test_directory_answers_about_its_names),
         cmocka_unit_test(test_a_value_is_no_directory),
     };
