@@ -37,6 +37,7 @@ struct view {
     struct log_record *latest;
     size_t nlatest;      /* in all; the ring has the last `tail` */
     bool live;           /* all that there were have been printed */
+    bool any;            /* record was seen, shown or not */
     uint64_t *last_usec; /* of the last record seen, by rank */
     uint32_t size;
 };
@@ -99,6 +100,7 @@ static void on_record(const struct log_record *r, void *arg)
         go_live(v);
         return;
     }
+    v->any = true;
     note_time(v, r);
     if (r->level > v->level || r->usec <= v->since_usec ||
         (v->service && strcmp(v->service, r->service) != 0))
@@ -165,6 +167,14 @@ static int clear_seen(flux_t *h, const struct idset *ranks, const struct view *v
 
 /* --- reading --- */
 
+static bool is_owner(flux_t *h)
+{
+    char uid[16];
+
+    snprintf(uid, sizeof(uid), "%u", (unsigned int)geteuid());
+    return strcmp(attribute(h, "security.owner", uid), uid) == 0;
+}
+
 static int read_here(flux_t *h, bool follow, struct view *v)
 {
     char dir[PATH_MAX];
@@ -181,7 +191,14 @@ static int read_here(flux_t *h, bool follow, struct view *v)
         return complain("there is no log in %s, and libsystemd, which could read the journal, is "
                         "not installed",
                         dir);
-    return rc < 0 ? complain("cannot read the journal: %s", strerror(-rc)) : EXIT_SUCCESS;
+    if (rc < 0)
+        return complain("cannot read the journal: %s", strerror(-rc));
+    if (!v->any && !is_owner(h))
+        return complain(
+            "the journal shows nothing of this instance to user %u: the instance owner, "
+            "root and the group systemd-journal may read it",
+            (unsigned int)geteuid());
+    return EXIT_SUCCESS;
 }
 
 static json_t *remote_arguments(const struct cmdline *c, const struct view *v)

@@ -221,7 +221,7 @@ static int read_events(struct startlog *l, flux_future_t *f)
     size_t i;
 
     if (flux_kvs_lookup_get(f, &text) < 0)
-        return -1;
+        return complain_future(f, "cannot read the list of runs"), -1;
     entries = eventlog_decode(text ? text : "", text ? strlen(text) : 0, &error);
     if (!entries)
         return complain("admin.eventlog in the KVS: %s", error.text), -1;

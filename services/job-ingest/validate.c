@@ -55,8 +55,10 @@ static int check_signature(const struct submit_request *r, char **ret_payload, s
         return errorx_fail(error, EPERM, "the request was signed by user %u, but user %u sent it",
                            signer, r->userid);
     if (!r->owner)
-        return errorx_fail(error, EPERM,
-                           "unsigned requests are accepted from the instance owner only");
+        return errorx_fail(
+            error, EPERM,
+            "this instance runs jobs of its owner only: it takes no signed requests, "
+            "which jobs of other users need");
     if (size > JOBSPEC_SIZE_MAX)
         return errorx_fail(error, EFBIG, "the jobspec is larger than %u bytes", JOBSPEC_SIZE_MAX);
     *ret_payload = TAKE(payload);

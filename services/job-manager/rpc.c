@@ -127,6 +127,8 @@ static int rpc_raiseall(struct request *req, void *arg)
         return -EPROTO;
     rc = raise_all(&d->m, asker_of(req), (uint32_t)userid, states, severity, type, note, dry_run,
                    req);
+    if (rc == -EPERM)
+        return request_explain(req, EPERM, "the jobs of other users are for the instance owner");
     if (rc < 0)
         return request_explain(req, -rc,
                                "an exception has a type, a severity from 0 to 7, and is "
@@ -157,8 +159,10 @@ static int rpc_killall(struct request *req, void *arg)
                        &dry_run) < 0)
         return -EPROTO;
     rc = kill_all(&d->m, asker_of(req), (uint32_t)userid, signum, dry_run, &count);
+    if (rc == -EPERM)
+        return request_explain(req, EPERM, "the jobs of other users are for the instance owner");
     if (rc < 0)
-        return request_explain(req, -rc, "%d is not a signal, or the user is not yours", signum);
+        return request_explain(req, -rc, "%d is not a signal", signum);
     return request_respond_pack(req, "{s:i s:i}", "count", count, "errors", 0);
 }
 
