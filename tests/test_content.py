@@ -23,8 +23,9 @@ ECONNRESET, STALE = 104, 116
 
 @pytest.fixture
 def stored(build, tmp_path):
-    """An instance with a state directory, and a raw client of it."""
-    with Instance(build, tmp_path, ["--statedir", tmp_path / "state"]) as instance:
+    """An instance with a state directory, and a raw client of it. Blobs that nothing refers to may be removed at once."""
+    (tmp_path / "content.toml").write_text('[content]\nloose-age = "0s"\n')
+    with Instance(build, tmp_path, ["--statedir", tmp_path / "state", "-c", tmp_path]) as instance:
         client = Client(os.path.join(instance.rundir, "local"))
         yield instance, client
         client.close()
@@ -234,7 +235,7 @@ def test_a_store_of_a_newer_version_is_refused_with_a_sentence(stored):
     (pid,) = instance.daemon_pids("content")
     assert "has storage version 99" in instance.run("content", "store", input="y", check=False).stderr
     assert instance.daemon_pids("content") == [pid]
-    set_version(database(instance), 3)
+    set_version(database(instance), 4)
     instance.kill_daemon("content")
     assert loaded(client, blobs) == set(blobs)
 

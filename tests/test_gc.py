@@ -8,7 +8,9 @@ import subprocess
 import tarfile
 import threading
 
+import pytest
 from embedded import Instance, wait_until
+from soak_checks import connect
 from test_tree import Tree
 
 
@@ -52,8 +54,16 @@ def test_what_is_not_needed_any_more_is_removed_and_the_rest_is_read(fresh_insta
     assert i.flux("kvs", "get", *KEYS).split("\n") == [value(k, 0) for k in KEYS]
 
 
-def test_the_database_becomes_smaller(fresh_instance):
-    i = fresh_instance
+@pytest.fixture
+def instance_without_age(build, tmp_path):
+    """Blobs that were stored by themselves are removed at once."""
+    (tmp_path / "content.toml").write_text('[content]\nloose-age = "0s"\n')
+    with Instance(build, tmp_path, args=["-c", str(tmp_path)]) as i:
+        yield i
+
+
+def test_the_database_becomes_smaller(instance_without_age):
+    i = instance_without_age
 
     def size():
         path, sizes, journal = i.flux("content", "info").splitlines()
@@ -69,6 +79,49 @@ def test_the_database_becomes_smaller(fresh_instance):
     assert size() < before / 2
     drop(i)
     assert i.flux("kvs", "get", *KEYS).split("\n") == [value(k, 0) for k in KEYS]
+
+
+def test_a_blob_that_nothing_refers_to_stays_until_its_age(build, tmp_path):
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "content.toml").write_text('[content]\nloose-age = "infinity"\n')
+    with Instance(build, tmp_path, args=["-c", str(config)]) as i:
+        ref = i.flux("content", "store", input="loose" * 100)
+        removed(i)
+        i.flux("content", "dropcache")
+        assert i.flux("content", "load", ref) == "loose" * 100
+        i.kill_daemon("content")
+        wait_until("it is there", lambda: i.run("content", "info", check=False).returncode == 0)
+        removed(i)
+        i.flux("content", "dropcache")
+        assert i.flux("content", "load", ref) == "loose" * 100
+        (config / "content.toml").write_text('[content]\nloose-age = "0s"\n')
+        i.flux("config", "reload")
+        removed(i)
+        i.flux("content", "dropcache")
+        assert "no such blob" in i.run("content", "load", ref, check=False).stderr
+
+
+def test_what_a_checkpoint_refers_to_stays_whole(instance_without_age):
+    i = instance_without_age
+    client = connect(i)
+    put(i, KEYS, 0)
+    root = i.flux("kvs", "getroot", "-b")
+    blob = i.flux("content", "store", input="not a directory")
+    for key, v in {"mine": {"version": 1, "rootref": root, "sequence": 1}, "other": [{"file": blob}, "x"], "third": "blake2b-00"}.items():
+        assert client.rpc("content.checkpoint-put", {"key": key, "value": v}).errnum == 0
+    put(i, KEYS, 1)
+    removed(i)
+    assert stats(i)["gc"]["missing"] == 0
+    drop(i)
+    assert i.flux("kvs", "get", "-a", root, *KEYS).split("\n") == [value(k, 0) for k in KEYS]
+    assert i.flux("content", "load", blob) == "not a directory"
+    for key in ("mine", "other"):
+        assert client.rpc("content.checkpoint-put", {"key": key, "value": {}}).errnum == 0
+    assert removed(i) > 100
+    drop(i)
+    r = i.run("kvs", "get", "-a", root, KEYS[0], check=False)
+    assert r.returncode == 1 and r.stderr.count("\n") == 1
 
 
 def test_only_the_owner_may_ask_and_wrong_words_are_refused(fresh_instance):

@@ -74,6 +74,7 @@ int change_decode(const void *buf, size_t size, size_t blob_limit, struct change
     ch.data_size = size - sizeof(n) - n;
     ch.sizes = json_object_get(header, "blobs");
     ch.roots = json_object_get(header, "roots");
+    ch.loose = json_integer_value(json_object_get(header, "loose"));
     if ((rc = check_sizes(ch.sizes, ch.data_size, blob_limit, error)) < 0 ||
         (rc = check_roots(ch.roots, error)) < 0)
         return rc;
@@ -92,6 +93,9 @@ int change_encode(const struct change *ch, void **ret_buf, size_t *ret_size)
     if (ch->checkpoint_key)
         header = json_pack("{s:[] s:{s:s s:s}}", "blobs", "checkpoint", "key", ch->checkpoint_key,
                            "value", ch->checkpoint_value);
+    else if (ch->loose > 0)
+        header = json_pack("{s:[I] s:I}", "blobs", (json_int_t)ch->data_size, "loose",
+                           (json_int_t)ch->loose);
     else
         header = json_pack("{s:[I]}", "blobs", (json_int_t)ch->data_size);
     if (!header || !(text = json_dumps(header, JSON_COMPACT)) ||

@@ -18,6 +18,7 @@ struct change {
     const json_t *roots; /* array of {"ns","root"}; NULL: none */
     const char *checkpoint_key;
     const char *checkpoint_value;
+    int64_t loose; /* when it was stored, in seconds, of a blob that came by itself; 0: not so */
     /* Output. */
     int err;                     /* 0: kept; -errno: nothing of this change was kept */
     uint8_t digest[DIGEST_SIZE]; /* of the last blob */
@@ -30,8 +31,8 @@ TAILQ_HEAD(change_list, change);
 int change_decode(const void *buf, size_t size, size_t blob_limit, struct change *ret_change,
                   json_t **ret_header, flux_error_t *error);
 /* The beginning of such a payload, for a change that came in another request: everything before the
- * blobs. The header has one member more for a checkpoint: "checkpoint":{"key","value"}, where value
- * is text. malloc'd; -ENOMEM. */
+ * blobs. The header has one member more for a checkpoint, "checkpoint":{"key","value"}, where value
+ * is text, and for a blob that came by itself, "loose":SECONDS. malloc'd; -ENOMEM. */
 int change_encode(const struct change *ch, void **ret_buf, size_t *ret_size);
 
 size_t change_nblobs(const struct change *ch);

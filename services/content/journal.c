@@ -498,7 +498,8 @@ static int put_blob(struct store *st, const struct segment *s, const struct segm
     /* What cannot be read here could not be loaded either: the rest goes on. */
     if ((rc = segment_read(s, e, data)) < 0)
         return 0;
-    return store_put_blob(st, e->digest, data, e->size);
+    rc = store_put_blob(st, e->digest, data, e->size);
+    return rc == 0 && e->loose > 0 ? store_set_loose(st, e->digest, e->loose) : rc;
 }
 
 static int put_names(struct store *st, const struct segment *s)

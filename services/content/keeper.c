@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/errorx.h"
+#include "content/checkpoint.h"
 #include "content/keeper.h"
 
 #define PIECE_MARKS 64
@@ -35,6 +36,47 @@ void keeper_read(struct keeper *k, struct work *w)
     }
     if (w->err < 0 && w->err != -ENOENT)
         errorx_set(&w->error, "%s", store_strerror(k->store));
+}
+
+/* What checkpoints refer to is marked; whoever asked marks what that refers to. */
+static int mark_checkpoints(struct keeper *k, uint64_t generation, json_t *refs)
+{
+    size_t i = 0;
+
+    while (i < json_array_size(refs)) {
+        struct sweep_marked marked = { 0 };
+        uint8_t digest[DIGEST_SIZE];
+        enum digest_algorithm hash;
+        int rc = 0;
+
+        if (blobref_parse(json_string_value(json_array_get(refs, i)), &hash, digest) == 0)
+            rc = sweep_mark(k->sweep, generation, digest, &marked);
+        if (rc < 0)
+            return rc;
+        if (marked.unknown > 0)
+            (void)json_array_remove(refs, i);
+        else
+            i++;
+    }
+    return 0;
+}
+
+static int begin_sweep(struct keeper *k, struct work *w)
+{
+    CLEANUP(json_decrefp) json_t *checkpoints = NULL;
+    CLEANUP(json_decrefp) json_t *refs = json_array();
+    int rc;
+
+    if (!refs)
+        return -ENOMEM;
+    if ((rc = sweep_begin(k->sweep, w->sweep.loose_seconds, &w->sweep.generation)) < 0 ||
+        (rc = store_checkpoints(k->store, &checkpoints)) < 0 ||
+        (rc = journal_overlay_checkpoints(k->journal, checkpoints)) < 0 ||
+        (rc = checkpoint_refs(checkpoints, store_hash(k->store), refs)) < 0 ||
+        (rc = mark_checkpoints(k, w->sweep.generation, refs)) < 0)
+        return rc;
+    w->json = TAKE(refs);
+    return 0;
 }
 
 static int mark_some(struct keeper *k, struct sweep_work *sw)
@@ -93,9 +135,7 @@ int keeper_chore(struct keeper *k, struct work *w)
     case WORK_BACKUP_READ:
         return backup_read(&k->backup, k->store, w->backup_id, w->backup_row, &w->data, &w->size);
     case WORK_SWEEP_BEGIN:
-        if (backup_active(&k->backup))
-            return -EBUSY;
-        return sweep_begin(k->sweep, &w->sweep.generation);
+        return backup_active(&k->backup) ? -EBUSY : begin_sweep(k, w);
     case WORK_SWEEP_MARK:
         return mark_some(k, &w->sweep);
     case WORK_SWEEP_STEP:

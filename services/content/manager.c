@@ -151,6 +151,7 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
     m->settings.blob_size_limit = s.blob_size_limit;
     m->settings.purge_target_size = s.purge_target_size;
     m->settings.purge_old_entry = s.purge_old_entry;
+    m->settings.loose_age = s.loose_age;
     cache_set_limit(m->cache, s.purge_target_size);
     cache_set_old_entry(m->cache, s.purge_old_entry);
     return 0;

@@ -41,6 +41,7 @@ static int digest_blobs(struct record *r, enum digest_algorithm hash, const stru
         digest_compute(hash, size ? r->data + pos : "", size, r->entries[i].digest);
         r->entries[i].offset = pos;
         r->entries[i].size = (uint32_t)size;
+        r->entries[i].loose = ch->loose;
         pos += size;
     }
     return 0;

@@ -33,6 +33,7 @@ struct record_head {
 struct segment_entry {
     uint8_t digest[DIGEST_SIZE];
     uint64_t offset;
+    int64_t loose; /* as of a change */
     uint32_t size;
 };
 

@@ -24,7 +24,8 @@ static void on_begun(struct work *w, void *arg)
     if (w->err < 0)
         fail(p);
     else
-        (void)request_respond_pack(p->req, "{s:I}", "generation", (json_int_t)w->sweep.generation);
+        (void)request_respond_pack(p->req, "{s:I s:O}", "generation",
+                                   (json_int_t)w->sweep.generation, "refs", w->json);
 }
 
 int rpc_sweep_begin(struct request *req, void *arg)
@@ -35,8 +36,10 @@ int rpc_sweep_begin(struct request *req, void *arg)
 
     if (m->upstream)
         return upstream_pass(m->upstream, req, false);
-    rc = pending_new(m, req, WORK_SWEEP_BEGIN, on_begun, &p);
-    return rc < 0 ? rc : pending_submit(&p);
+    if ((rc = pending_new(m, req, WORK_SWEEP_BEGIN, on_begun, &p)) < 0)
+        return rc;
+    p->work.sweep.loose_seconds = (int64_t)m->settings.loose_age;
+    return pending_submit(&p);
 }
 
 static void on_marked(struct work *w, void *arg)

@@ -3,6 +3,7 @@
  * durably as content.sync says. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include "content/requests.h"
 
 static void log_corrupt(struct manager *m, const uint8_t *digest)
@@ -139,6 +140,7 @@ int rpc_store(struct request *req, void *arg)
         return rc;
     p->work.change.data = data ? data : "";
     p->work.change.data_size = size;
+    p->work.change.loose = time(NULL);
     return pending_submit(&p);
 }
 

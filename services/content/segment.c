@@ -94,19 +94,24 @@ static int entries_reserve(struct segment *s, size_t more)
     return table_reserve(s, (uint32_t)need);
 }
 
-const struct segment_entry *segment_find(const struct segment *s, const uint8_t digest[DIGEST_SIZE])
+static struct segment_entry *find_entry(const struct segment *s, const uint8_t digest[DIGEST_SIZE])
 {
     uint32_t slot;
 
     if (s->count == 0)
         return NULL;
     for (slot = slot_of(s, digest); s->table[slot]; slot = (slot + 1) & (s->table_size - 1)) {
-        const struct segment_entry *e = &s->entries[s->table[slot] - 1];
+        struct segment_entry *e = &s->entries[s->table[slot] - 1];
 
         if (memcmp(e->digest, digest, DIGEST_SIZE) == 0)
             return e;
     }
     return NULL;
+}
+
+const struct segment_entry *segment_find(const struct segment *s, const uint8_t digest[DIGEST_SIZE])
+{
+    return find_entry(s, digest);
 }
 
 static int remember_names(struct segment *s, const json_t *roots, const char *key,
@@ -129,7 +134,11 @@ static void remember_record(struct segment *s, const struct record *r)
     uint64_t data = s->end + sizeof(r->head) + r->head.prefix;
 
     for (size_t i = 0; i < r->count; i++) {
-        if (segment_find(s, r->entries[i].digest))
+        struct segment_entry *known = find_entry(s, r->entries[i].digest);
+
+        if (known && known->loose < r->entries[i].loose)
+            known->loose = r->entries[i].loose;
+        if (known)
             continue;
         s->entries[s->count] = r->entries[i];
         s->entries[s->count].offset += data;

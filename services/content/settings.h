@@ -12,6 +12,7 @@ struct settings {
     size_t blob_size_limit;
     size_t purge_target_size;
     double purge_old_entry; /* seconds */
+    double loose_age;       /* seconds */
 };
 
 /* table: the [content] table or NULL. durable: there is a state directory, so the default of sync

@@ -23,8 +23,8 @@
 #include "base/number.h"
 #include "content/store.h"
 
-/* 1 knew no journal beside the file, 2 none whose files have a head. */
-#define STORE_VERSION        3
+/* 1 knew no journal beside the file, 2 none whose files have a head, 3 no ages of blobs. */
+#define STORE_VERSION        4
 #define STORE_BUSY_MSEC      5000
 #define STORE_PAGE           4096
 #define STORE_WAL_CHECKPOINT 4000 /* pages */
@@ -50,6 +50,9 @@ enum statement {
     STMT_ROW_NEXT,
     STMT_ROW_DATA,
     STMT_ROW_REMOVE,
+    STMT_LOOSE_SET,
+    STMT_LOOSE_GET,
+    STMT_LOOSE_FORGET,
     STMT_COUNT
 };
 
@@ -75,15 +78,23 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_ROW_NEXT] = "SELECT rowid,digest,size FROM blobs WHERE rowid>?1 ORDER BY rowid LIMIT 1",
     [STMT_ROW_DATA] = "SELECT data,size FROM blobs WHERE rowid=?1",
     [STMT_ROW_REMOVE] = "DELETE FROM blobs WHERE rowid=?1",
+    [STMT_LOOSE_SET] = "INSERT INTO loose SELECT rowid,?2 FROM blobs WHERE digest=?1"
+                       " ON CONFLICT(row) DO UPDATE SET stored=max(stored,?2)",
+    [STMT_LOOSE_GET] = "SELECT stored FROM loose WHERE row=?1",
+    [STMT_LOOSE_FORGET] = "DELETE FROM loose WHERE row=?1",
 };
+
+/* The last one: salvage.c counts on where the others begin. */
+#define TABLE_LOOSE \
+    "CREATE TABLE IF NOT EXISTS loose(row INTEGER PRIMARY KEY, stored INTEGER NOT NULL);"
 
 static const char *const schema =
     "BEGIN;"
     "CREATE TABLE blobs(digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, data BLOB NOT NULL);"
     "CREATE TABLE roots(ns TEXT NOT NULL PRIMARY KEY, root TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE checkpoints(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "PRAGMA user_version=3;";
+    "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT "
+    "ROWID;" TABLE_LOOSE "PRAGMA user_version=4;";
 
 struct store {
     sqlite3 *db;
@@ -247,7 +258,8 @@ static int store_check_schema(struct store *st, const struct store_params *param
         return errorx_fail(error, EINVAL, "%s was made with content.hash = %s, not %s",
                            params->path, text, hash);
     if (version < STORE_VERSION &&
-        (rc = store_execf(st, "PRAGMA user_version=%d", STORE_VERSION)) < 0)
+        ((rc = store_exec(st, TABLE_LOOSE)) < 0 ||
+         (rc = store_execf(st, "PRAGMA user_version=%d", STORE_VERSION)) < 0))
         return errorx_fail(error, -rc, "%s: %s", params->path, store_strerror(st));
     return 0;
 }
@@ -655,6 +667,42 @@ int store_remove_row(struct store *st, uint64_t number)
     int rc = row_query(st, STMT_ROW_REMOVE, NULL, number);
 
     return rc == -ENOENT ? 0 : rc;
+}
+
+int store_set_loose(struct store *st, const uint8_t digest[DIGEST_SIZE], int64_t seconds)
+{
+    sqlite3_stmt *stmt = st->stmt[STMT_LOOSE_SET];
+    int rc;
+
+    if ((rc = sqlite3_bind_blob(stmt, 1, digest, DIGEST_SIZE, SQLITE_STATIC)) != SQLITE_OK ||
+        (rc = sqlite3_bind_int64(stmt, 2, seconds)) != SQLITE_OK) {
+        (void)sqlite3_clear_bindings(stmt);
+        return store_failed(st, rc);
+    }
+    return store_run(st, STMT_LOOSE_SET);
+}
+
+int store_get_loose(struct store *st, uint64_t number, int64_t *ret_seconds)
+{
+    int rc = row_query(st, STMT_LOOSE_GET, NULL, number);
+
+    if (rc < 0)
+        return rc;
+    *ret_seconds = sqlite3_column_int64(st->stmt[STMT_LOOSE_GET], 0);
+    (void)sqlite3_reset(st->stmt[STMT_LOOSE_GET]);
+    return 0;
+}
+
+int store_forget_loose(struct store *st, uint64_t number)
+{
+    int rc = row_query(st, STMT_LOOSE_FORGET, NULL, number);
+
+    return rc == -ENOENT ? 0 : rc;
+}
+
+enum digest_algorithm store_hash(const struct store *st)
+{
+    return st->hash;
 }
 
 /* --- room */

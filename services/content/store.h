@@ -84,6 +84,12 @@ int store_space(struct store *st, struct store_space *ret);
  * back; 0: no; the file is smaller after store_settle(). */
 int store_trim(struct store *st, uint32_t pages, uint64_t *bytes);
 
+/* When a blob came that nobody refers to yet: in seconds. */
+int store_set_loose(struct store *st, const uint8_t digest[DIGEST_SIZE], int64_t seconds);
+int store_get_loose(struct store *st, uint64_t number, int64_t *ret_seconds); /* -ENOENT: not so */
+int store_forget_loose(struct store *st, uint64_t number);                    /* in a transaction */
+enum digest_algorithm store_hash(const struct store *st);
+
 /* From now on called for each store_put_blob() of a blob that is there already; NULL: no more. */
 void store_on_repeat(struct store *st, void (*cb)(uint64_t number, void *arg), void *arg);
 

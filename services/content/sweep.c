@@ -23,6 +23,7 @@ struct sweep {
     struct journal *journal;
     bool active;
     uint64_t generation;
+    int64_t loose_seconds;
     uint64_t limit; /* the last row that was there */
     uint64_t pos;   /* the last row that was looked at */
     uint8_t **pieces;
@@ -107,7 +108,7 @@ static uint64_t next_generation(uint64_t last)
     return usec > last ? usec : last + 1;
 }
 
-int sweep_begin(struct sweep *sw, uint64_t *ret_generation)
+int sweep_begin(struct sweep *sw, int64_t loose_seconds, uint64_t *ret_generation)
 {
     uint64_t limit;
     int rc = store_last_row(sw->store, &limit);
@@ -118,6 +119,7 @@ int sweep_begin(struct sweep *sw, uint64_t *ret_generation)
     if (!(sw->pieces = calloc(limit / PIECE_BITS + 1, sizeof(sw->pieces[0]))))
         return -ENOMEM;
     sw->npieces = limit / PIECE_BITS + 1;
+    sw->loose_seconds = loose_seconds;
     sw->limit = limit;
     sw->pos = 0;
     sw->active = true;
@@ -147,8 +149,30 @@ int sweep_mark(struct sweep *sw, uint64_t generation, const uint8_t digest[DIGES
     return 0;
 }
 
+/* Did it come by itself, not long ago? What is to come is now: the clock may have been wrong. */
+static int is_young(struct sweep *sw, uint64_t row, int64_t now)
+{
+    int64_t stored;
+    int rc = store_get_loose(sw->store, row, &stored);
+
+    if (rc < 0)
+        return rc == -ENOENT ? 0 : rc;
+    if ((stored < now ? now - stored : 0) < sw->loose_seconds)
+        return 1;
+    return store_forget_loose(sw->store, row);
+}
+
+static int64_t now_seconds(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
 static int remove_some(struct sweep *sw, uint32_t limit, uint64_t *pos, struct sweep_step *step)
 {
+    int64_t now = now_seconds();
     struct store_row row;
     int rc = 0;
 
@@ -162,8 +186,12 @@ static int remove_some(struct sweep *sw, uint32_t limit, uint64_t *pos, struct s
             return rc;
         *pos = row.number;
         step->looked++;
-        if (is_kept(sw, row.number))
+        if ((rc = is_young(sw, row.number, now)) < 0)
+            return rc;
+        if (rc == 1 || is_kept(sw, row.number)) {
+            rc = 0;
             continue;
+        }
         if ((rc = store_remove_row(sw->store, row.number)) < 0)
             return rc;
         step->removed++;

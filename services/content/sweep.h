@@ -32,8 +32,9 @@ int sweep_new(struct store *st, struct journal *j, struct sweep **ret);
 struct sweep *sweep_free(struct sweep *sw);
 DEFINE_CLEANUP(struct sweep *, sweep_free)
 
-/* Gives up one that is under way. */
-int sweep_begin(struct sweep *sw, uint64_t *ret_generation);
+/* Gives up one that is under way. Blobs that came by themselves (change.h) stay for so many seconds
+ * after that, marked or not. */
+int sweep_begin(struct sweep *sw, int64_t loose_seconds, uint64_t *ret_generation);
 int sweep_end(struct sweep *sw, uint64_t generation);
 /* Marks one blob, and counts it in *marked if there is none. */
 int sweep_mark(struct sweep *sw, uint64_t generation, const uint8_t digest[DIGEST_SIZE],

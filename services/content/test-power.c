@@ -255,7 +255,7 @@ static void sweep_some(struct fixture *fx)
     struct sweep_step step = { 0 };
     uint64_t generation;
 
-    if (sweep_begin(fx->sw, &generation) < 0)
+    if (sweep_begin(fx->sw, 0, &generation) < 0)
         return;
     if (fx->kept > 30)
         fx->garbage = fx->kept - 30;

@@ -305,10 +305,10 @@ static void test_another_hash_or_a_newer_version_is_refused(void **state)
     assert_non_null(strstr(error.text, "blake2b"));
     fx->params.hash = DIGEST_BLAKE2B;
     assert_int_equal(sqlite3_open(fx->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=4", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=5", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(store_open(&fx->params, &other, &error), -EPROTO);
-    assert_non_null(strstr(error.text, "version 4"));
+    assert_non_null(strstr(error.text, "version 5"));
 }
 
 static void test_a_file_of_version_1_is_taken_over(void **state)

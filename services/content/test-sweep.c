@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "content/faulty-vfs.h"
 #include "content/sweep.h"
@@ -18,6 +19,7 @@ struct fixture {
     struct journal *j;
     struct sweep *sw;
     uint64_t generation;
+    int64_t loose; /* of what is put */
 };
 
 static void open_all(struct fixture *fx)
@@ -76,7 +78,7 @@ static void put(struct fixture *fx, int n)
 {
     struct change_list list = TAILQ_HEAD_INITIALIZER(list);
     char text[32];
-    struct change ch = { .data = text };
+    struct change ch = { .data = text, .loose = fx->loose };
 
     ch.data_size = (size_t)snprintf(text, sizeof(text), "blob %d", n);
     TAILQ_INSERT_TAIL(&list, &ch, link);
@@ -126,7 +128,7 @@ static uint64_t mark(struct fixture *fx, int n)
 
 static void begin(struct fixture *fx)
 {
-    assert_int_equal(sweep_begin(fx->sw, &fx->generation), 0);
+    assert_int_equal(sweep_begin(fx->sw, 3600, &fx->generation), 0);
 }
 
 static struct sweep_step run(struct fixture *fx)
@@ -293,6 +295,59 @@ static void test_rows_of_an_empty_store_and_far_marks(void **state)
     assert_int_equal(run(fx).removed, 69998);
     assert_true(is_there(fx, 5));
     assert_true(is_there(fx, 69999));
+}
+
+static int64_t ago(int64_t seconds)
+{
+    return time(NULL) - seconds;
+}
+
+static void test_what_came_by_itself_stays_for_a_while(void **state)
+{
+    struct fixture *fx = *state;
+
+    fx->loose = ago(4000);
+    put_in_store(fx, 0, 10);
+    fx->loose = ago(3000);
+    put_in_store(fx, 10, 10);
+    fx->loose = time(NULL) + 100000; /* the clock was wrong */
+    put_in_store(fx, 20, 10);
+    fx->loose = 0;
+    put_in_store(fx, 15, 10); /* again, by a commit */
+    close_all(fx);
+    open_all(fx);
+    begin(fx);
+    assert_int_equal(run(fx).removed, 10);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(is_there(fx, i), i >= 10);
+    /* What is stored again begins anew. */
+    fx->loose = ago(5000);
+    put_in_store(fx, 30, 1);
+    fx->loose = ago(10);
+    put_in_store(fx, 30, 1);
+    begin(fx);
+    assert_int_equal(run(fx).removed, 0);
+    assert_int_equal(sweep_begin(fx->sw, 0, &fx->generation), 0);
+    assert_int_equal(run(fx).removed, 21);
+}
+
+static void test_an_age_is_kept_in_the_journal(void **state)
+{
+    struct fixture *fx = *state;
+
+    fx->loose = ago(100);
+    put(fx, 1);
+    put(fx, 1);
+    fx->loose = ago(4000);
+    put(fx, 1);
+    put(fx, 2);
+    close_all(fx);
+    open_all(fx);
+    fold(fx);
+    begin(fx);
+    assert_int_equal(run(fx).removed, 1);
+    assert_true(is_there(fx, 1));
+    assert_false(is_there(fx, 2));
 }
 
 /* --- room */
@@ -484,6 +539,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_end_in_the_middle_loses_nothing_that_was_marked,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_an_empty_store_and_far_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_came_by_itself_stays_for_a_while, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_an_age_is_kept_in_the_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_room_is_given_back_in_bounded_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_end_while_room_is_given_back_harms_nothing, setup,
                                         teardown),

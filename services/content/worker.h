@@ -27,7 +27,7 @@ enum work_type {
     WORK_CHECK,        /* check */
     WORK_BACKUP_BEGIN, /* -> json */
     WORK_BACKUP_READ,  /* backup_id, backup_row -> data, size */
-    WORK_SWEEP_BEGIN,  /* -> generation */
+    WORK_SWEEP_BEGIN,  /* loose_seconds -> generation, json: what checkpoints refer to */
     WORK_SWEEP_MARK,   /* generation, digests -> marked */
     WORK_SWEEP_STEP,   /* generation, limit -> step */
     WORK_SWEEP_END
@@ -35,6 +35,7 @@ enum work_type {
 #define WORK_CHORES WORK_FLUSH
 
 struct sweep_work {
+    int64_t loose_seconds;
     uint64_t generation;
     const uint8_t *digests;
     size_t ndigests;

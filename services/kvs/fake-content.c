@@ -51,6 +51,7 @@ struct fake {
     uint32_t limit;
     struct fake *leader; /* whose blobs are loaded */
     char *announced;
+    struct digest_list checkpoints;
 };
 
 static int backend_load(const uint8_t digest[DIGEST_SIZE], void *arg)
@@ -85,6 +86,7 @@ static void backend_announce(const char *update, void *arg)
 {
     struct fake *f = arg;
 
+    fake_checkpoint(f, NULL);
     free(f->announced);
     f->announced = strdup(update);
 }
@@ -201,7 +203,7 @@ static void answer_begin(struct fake *f)
     HASH_ITER (hh, f->blobs, b, tmp)
         b->kept = false;
     f->generation = ++f->generations;
-    gc_began(f->kvs, 0, f->generation);
+    gc_began(f->kvs, 0, f->generation, &f->checkpoints);
 }
 
 static void answer_mark(struct fake *f)
@@ -695,6 +697,22 @@ void watching_free(struct watching *w)
         watch_cancel(w->watch);
     strbuf_deinit(&w->said);
     free(w);
+}
+
+void fake_checkpoint(struct fake *f, const char *ref)
+{
+    enum digest_algorithm hash;
+    uint8_t digest[DIGEST_SIZE];
+    char text[BLOBREF_STRING_SIZE];
+
+    if (!ref) {
+        digest_list_clear(&f->checkpoints);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%s", ref);
+    text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-")] = '\0';
+    assert_int_equal(blobref_parse(text, &hash, digest), 0);
+    assert_int_equal(digest_list_add(&f->checkpoints, digest), 0);
 }
 
 size_t fake_nblobs(const struct fake *f)

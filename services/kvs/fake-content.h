@@ -74,7 +74,8 @@ void watching_free(struct watching *w); /* cancels if it lives */
 int fake_collect(struct fake *f);
 void fake_prefer_sweep(struct fake *f, bool prefer); /* its requests are answered before commits */
 void fake_restart_store(struct fake *f);             /* which forgets its sweep */
-size_t fake_nblobs(const struct fake *f);            /* ever stored */
+void fake_checkpoint(struct fake *f, const char *ref); /* refers to it; NULL: all are gone */
+size_t fake_nblobs(const struct fake *f);              /* ever stored */
 size_t fake_largest_blob(const struct fake *f);
 
 #endif

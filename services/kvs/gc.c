@@ -18,9 +18,10 @@
  * that was being put together then may refer to what was trusted in the epoch before, so the roots
  * are taken after it has been stored.
  *
- * Roots: of all namespaces, of looks of watches, and held ones. Whoever else reads a root that is
- * not the present one (a lookup, a follower that has fallen behind, a snapshot somebody noted) has
- * the grace to come to an end; a follower that is later still asks rank 0.
+ * Roots: of all namespaces, of looks of watches, held ones, and what checkpoints refer to (which
+ * may be a snapshot, or any blob). Whoever else reads a root that is not the present one (a lookup,
+ * a follower that has fallen behind, a snapshot somebody noted) has the grace to come to an end; a
+ * follower that is later still asks rank 0.
  *
  * All of this is in memory. When this process or the content store ends, the collection is given up
  * and nothing has been lost: only what was not marked has been removed.
@@ -53,6 +54,7 @@ struct gc {
     uint32_t rows;                   /* of a step */
     unsigned int rest;               /* how long to rest after a request, in times that it took */
     uint64_t asked_usec, rest_until; /* when the last request was sent, when the next one may be */
+    struct digest_set named;         /* by checkpoints: whatever they are */
     struct digest_set seen;          /* directories */
     struct digest_list todo;         /* directories */
     struct digest_list marks;        /* to be sent, those at the end first */
@@ -96,6 +98,7 @@ static void reset(struct gc *gc)
 {
     load_group_deinit(&gc->loads);
     gc->nloads = 0;
+    digest_set_clear(&gc->named);
     digest_set_clear(&gc->seen);
     digest_list_clear(&gc->todo);
     digest_list_clear(&gc->marks);
@@ -250,6 +253,14 @@ static void missing(struct gc *gc, uint64_t count)
         TAILQ_FIRST(&gc->guards)->err = -ENOENT;
 }
 
+/* A checkpoint may refer to anything. */
+static bool is_dir(const struct gc *gc, const void *data, size_t size)
+{
+    CLEANUP(dir_unrefp) struct dir *d = NULL;
+
+    return data && dir_decode(data, size, gc->k->params.hash, &d) == 0;
+}
+
 /* A directory that was not in memory has come. */
 static void on_raw(struct load_group *g, const uint8_t digest[DIGEST_SIZE], int err,
                    const void *data, size_t size)
@@ -259,6 +270,8 @@ static void on_raw(struct load_group *g, const uint8_t digest[DIGEST_SIZE], int 
     char ref[BLOBREF_STRING_SIZE];
 
     gc->nloads--;
+    if (digest_set_has(&gc->named, digest) && (err == -ENOENT || !is_dir(gc, data, size)))
+        return;
     if (err == -ENOENT) {
         missing(gc, 1);
         return;
@@ -437,7 +450,18 @@ void gc_work(struct kvs *k, unsigned int directories)
         finish(gc, rc);
 }
 
-void gc_began(struct kvs *k, int err, uint64_t generation)
+static int add_named(struct gc *gc, const struct digest_list *refs)
+{
+    int rc = 0;
+
+    for (size_t i = 0; refs && i < refs->count && rc >= 0; i++) {
+        if ((rc = digest_set_add(&gc->named, refs->items[i])) > 0)
+            rc = add_dir(gc, refs->items[i]);
+    }
+    return rc;
+}
+
+void gc_began(struct kvs *k, int err, uint64_t generation, const struct digest_list *refs)
 {
     struct gc *gc = k->gc;
 
@@ -447,6 +471,8 @@ void gc_began(struct kvs *k, int err, uint64_t generation)
     gc->began = err == 0;
     objcache_next_epoch(k->cache);
     gc->group = commit_has_group(k) ? commit_group(k) : 0;
+    if (err == 0)
+        err = add_named(gc, refs);
     if (err < 0)
         finish(gc, err);
 }

@@ -8,6 +8,7 @@
 #include "kvs/kvs.h"
 
 struct txn;
+struct digest_list;
 
 enum gc_phase {
     GC_IDLE,
@@ -71,7 +72,8 @@ int gc_guard_hold(struct kvs *k, struct gc_hold *hold); /* as gc_guard_txn */
 void gc_release(struct kvs *k, struct gc_hold *hold);
 
 /* Answers of the backend. err: 0 or -errno. */
-void gc_began(struct kvs *k, int err, uint64_t generation);
+/* refs: what checkpoints refer to, or NULL. */
+void gc_began(struct kvs *k, int err, uint64_t generation, const struct digest_list *refs);
 void gc_marked(struct kvs *k, int err, uint64_t unknown);
 void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done);
 

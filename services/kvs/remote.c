@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/monotime.h"
+#include "kvs/digest-set.h"
 #include "kvs/gc.h"
 #include "kvs/remote.h"
 #include "service/log.h"
@@ -194,13 +195,35 @@ int remote_flush(struct remote *r, void (*done)(int err, const char *why, void *
 
 /* --- collections */
 
+static int decode_refs(const json_t *refs, struct digest_list *list)
+{
+    enum digest_algorithm hash;
+    uint8_t digest[DIGEST_SIZE];
+    const json_t *o;
+    size_t i;
+    int rc = 0;
+
+    json_array_foreach (refs, i, o) {
+        const char *ref = json_string_value(o);
+
+        if (rc == 0 && ref && blobref_parse(ref, &hash, digest) == 0)
+            rc = digest_list_add(list, digest);
+    }
+    return rc;
+}
+
 static void on_sweep_begin(flux_future_t *f, void *arg)
 {
     struct remote *r = arg;
+    struct digest_list list = { 0 };
     json_int_t generation = 0;
-    int err = flux_rpc_get_unpack(f, "{s:I}", "generation", &generation) < 0 ? -errno : 0;
+    json_t *refs = NULL;
+    int err = flux_rpc_get_unpack(f, "{s:I s:o}", "generation", &generation, "refs", &refs) < 0
+                  ? -errno
+                  : decode_refs(refs, &list);
 
-    gc_began(r->kvs, err, (uint64_t)generation);
+    gc_began(r->kvs, err, (uint64_t)generation, &list);
+    digest_list_clear(&list);
     flux_future_destroy(f);
 }
 

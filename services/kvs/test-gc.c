@@ -100,6 +100,51 @@ static void test_what_no_root_leads_to_is_removed_and_nothing_else(void **state)
     assert_int_equal(gc_progress(fake_kvs(f))->removed, 0);
 }
 
+static void test_what_a_checkpoint_refers_to_stays_and_need_not_be_a_directory(void **state)
+{
+    struct fake *f = *state;
+    char *object;
+    char ref[BLOBREF_STRING_SIZE];
+    struct result *r;
+    int err;
+
+    put(f, "d.a", 1);
+    put(f, "d.b", 2);
+    r = fake_begin(f, "primary", 0, "[]");
+    fake_run(f);
+    (void)snprintf(ref, sizeof(ref), "%s", r->rootref);
+    free(r);
+    fake_checkpoint(f, ref);
+    object = treeobj_of(f, "d.a");
+    fake_checkpoint(f, strstr(object, "blake2b-"));
+    free(object);
+    put(f, "d.a", 3);
+    assert_int_equal(fake_unlink(f, "primary", "d.b"), 0);
+    assert_int_equal(fake_collect(f), 0);
+    assert_int_equal(gc_progress(fake_kvs(f))->missing, 0);
+    /* It can be had back. */
+    objcache_drop(fake_kvs(f)->cache);
+    (void)asprintf(&object, "{'ver':1,'type':'dirref','data':['%s']}", ref);
+    r = begin_put_object(f, "old", object);
+    free(object);
+    fake_run(f);
+    assert_int_equal(r->err, 0);
+    free(r);
+    assert_stored(f, "primary", "old.d.a", 1);
+    assert_stored(f, "primary", "old.d.b", 2);
+    assert_int_equal(fake_unlink(f, "primary", "old"), 0);
+    fake_checkpoint(f, NULL);
+    assert_int_equal(fake_collect(f), 0);
+    objcache_drop(fake_kvs(f)->cache);
+    (void)asprintf(&object, "{'ver':1,'type':'dirref','data':['%s']}", ref);
+    r = begin_put_object(f, "old", object);
+    free(object);
+    fake_run(f);
+    free(r);
+    free(fake_lookup(f, "primary", 0, "old.d.a", &err));
+    assert_int_not_equal(err, 0);
+}
+
 static void test_what_is_cached_but_was_removed_is_stored_again(void **state)
 {
     struct fake *f = *state;
@@ -487,6 +532,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_what_no_root_leads_to_is_removed_and_nothing_else),
+        T(test_what_a_checkpoint_refers_to_stays_and_need_not_be_a_directory),
         T(test_what_is_cached_but_was_removed_is_stored_again),
         T(test_all_namespaces_are_roots),
         T(test_a_snapshot_that_is_held_stays),
