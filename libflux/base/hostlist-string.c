@@ -52,6 +52,8 @@ static int add_range(struct hostlist *hl, const struct expression *x, int width,
 {
     char name[HOSTNAME_SIZE];
 
+    if (hi - lo >= hostlist_room(hl)) /* before much of it is made in vain */
+        return -EINVAL;
     for (uint64_t id = lo; id <= hi; id++) {
         int n = snprintf(name, sizeof(name), "%.*s%0*" PRIu64 "%.*s", x->prefix_len, x->prefix,
                          width, id, x->suffix_len, x->suffix);

@@ -66,6 +66,11 @@ static int reserve_one(struct hostlist *hl)
     return 0;
 }
 
+size_t hostlist_room(const struct hostlist *hl)
+{
+    return (size_t)(HOSTS_MAX - hl->count);
+}
+
 int hostlist_add_name(struct hostlist *hl, const char *name)
 {
     size_t len = strlen(name);

@@ -7,6 +7,8 @@
 
 #define HOSTNAME_SIZE 256 /* longest name with its NUL */
 
+/* Names that may still be appended. */
+size_t hostlist_room(const struct hostlist *hl);
 /* Append one name that is known to be valid. 0, -EINVAL (list is full), -ENOMEM. */
 int hostlist_add_name(struct hostlist *hl, const char *name);
 /* Append what a string (RFC 29) stands for; on failure part of it has been appended. 0, -EINVAL,

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/idset-run.h"
 
 #define ID_MAX     (1u << 26)
 #define STRING_MAX (1u << 20)
@@ -107,16 +108,11 @@ static void put_ranges(FILE *f, const struct idset *set, bool ranges)
     unsigned int id = idset_first(set);
 
     while (id != IDSET_INVALID_ID) {
-        unsigned int hi = id;
-        unsigned int next = idset_next(set, id);
+        unsigned int hi = ranges ? idset_run_end(set, id) : id;
 
-        while (ranges && next == hi + 1) {
-            hi = next;
-            next = idset_next(set, hi);
-        }
         fprintf(f, hi > id ? "%s%u-%u" : "%s%u", sep, id, hi);
         sep = ",";
-        id = next;
+        id = idset_next(set, hi);
     }
 }
 

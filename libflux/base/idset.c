@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/idset-run.h"
 
 #define WORD_BITS     64
 #define SLOTS_DEFAULT 1024 /* for idset_create(0, flags) */
@@ -218,6 +219,16 @@ static unsigned int find_from(const struct idset *set, size_t from)
         word = set->words[w];
     }
     return (unsigned int)(w * WORD_BITS) + (unsigned int)__builtin_ctzll(word);
+}
+
+unsigned int idset_run_end(const struct idset *set, unsigned int id)
+{
+    size_t w = id / WORD_BITS;
+    uint64_t gaps = ~set->words[w] & (UINT64_MAX << (id % WORD_BITS));
+
+    while (!gaps && ++w < set->nwords)
+        gaps = ~set->words[w];
+    return (unsigned int)(w * WORD_BITS) + (gaps ? (unsigned int)__builtin_ctzll(gaps) : 0) - 1;
 }
 
 unsigned int idset_first(const struct idset *set)

@@ -7,6 +7,8 @@
 
 #include <flux/idset.h>
 
+#include "base/cleanup.h"
+
 static void check_string(const char *in, int flags, const char *out)
 {
     struct idset *set = idset_decode(in);
@@ -113,6 +115,23 @@ static void ranges_are_set_and_cleared_across_words(void **state)
     idset_destroy(set);
 }
 
+static void runs_end_where_the_first_gap_is(void **state)
+{
+    static const char *const strings[] = { "0",         "63",      "0-63",
+                                           "0-64",      "64-127",  "5-127",
+                                           "62-128",    "0-63,65", "1-191,193-255",
+                                           "0-67108864" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
+        struct idset *set = idset_decode(strings[i]);
+        char *s = idset_encode(set, IDSET_FLAG_RANGE);
+
+        assert_string_equal(s, strings[i]);
+        free(s);
+        idset_destroy(set);
+    }
+}
+
 static void setting_twice_counts_once(void **state)
 {
     struct idset *set = idset_create(64, 0);
@@ -212,6 +231,7 @@ int main(void)
         cmocka_unit_test(set_grows_with_autogrow),
         cmocka_unit_test(iteration_visits_every_id_in_order),
         cmocka_unit_test(ranges_are_set_and_cleared_across_words),
+        cmocka_unit_test(runs_end_where_the_first_gap_is),
         cmocka_unit_test(setting_twice_counts_once),
         cmocka_unit_test(set_arithmetic_follows_its_definition),
         cmocka_unit_test(adding_more_than_fits_changes_nothing),
