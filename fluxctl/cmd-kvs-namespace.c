@@ -63,15 +63,16 @@ static int run_dropcache(const struct cmdline *c)
 
     if (!h)
         return EXIT_FAILURE;
+    /* Here first, also for all: that says who may not. An event is for whoever believes it. */
+    if (flux_kvs_dropcache(h) < 0)
+        return complain("cannot drop the cache: %s", strerror(errno));
     if (cmdline_has(c, "all")) {
         CLEANUP(flux_future_destroyp)
         flux_future_t *f = flux_event_publish(h, "kvs.dropcache", 0, NULL);
 
-        return f && flux_future_get(f, NULL) == 0 ? EXIT_SUCCESS
-                                                  : complain_future(f, "cannot drop the caches");
+        if (!f || flux_future_get(f, NULL) < 0)
+            return complain_future(f, "cannot drop the caches");
     }
-    if (flux_kvs_dropcache(h) < 0)
-        return complain("cannot drop the cache: %s", strerror(errno));
     return EXIT_SUCCESS;
 }
 

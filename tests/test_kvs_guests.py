@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 from embedded import wait_until
@@ -98,6 +99,8 @@ OWNERS = [
     ("kvs.gc", {}),
     ("kvs.hold", {"rootref": BLOB}),
     ("kvs.follow", {}),
+    ("kvs.commit", {**commit("his", op("x")), "flags": 1024}),
+    ("kvs.fence", {**commit("his", op("x")), "flags": 1024, "name": "sync", "nprocs": 1}),
     ("kvs.lookup", lookup("k", "his", treeobj={"ver": 1, "type": "dirref", "data": [BLOB]})),
     ("kvs.lookup", lookup("k", "his", treeobj={"ver": 1, "type": "dir", "data": {"k": VAL}})),
     ("kvs.commit", commit("his", op("x", {"ver": 1, "type": "valref", "data": [BLOB]}))),
@@ -110,7 +113,7 @@ OWNERS = [
     ("content.store", {}), ("content.load", {}), ("content.commit", {}), ("content.roots", {}), ("content.flush", {}), ("content.dropcache", {}),
     ("content.checkpoint-get", {"key": "kvs-gc"}), ("content.checkpoint-put", {"key": "kvs-gc", "value": {}}),
     ("content.sweep-begin", {}), ("content.mark", {}), ("content.sweep-step", {"generation": 1, "limit": 1}), ("content.sweep-end", {"generation": 1}),
-    ("content.validate", {}), ("content.backing-load", {}), ("content.backing-store", {}), ("content.check", {"limit": 1, "remove": True}),
+    ("content.info", {}), ("content.validate", {}), ("content.backing-load", {}), ("content.backing-store", {}), ("content.check", {"limit": 1, "remove": True}),
     ("content.repair", {}), ("content.backup-begin", {}), ("content.backup-read", {"id": 1, "row": 0}), ("content.attr-get", {"name": "content.acct-size"}),
     ("content.attr-set", {"name": "content.purge-old-entry", "value": "1"}), ("content.attr-list", {}),
     *((f"{service}.{method}", payload) for service in ("kvs", "content") for method, payload in (
@@ -167,6 +170,30 @@ def test_a_guest_cannot_cancel_the_watch_of_another(guest, tree):
         assert guest.rpc("kvs.namespace-list").errnum == 0  # it has been taken
         tree.say(0, "kvs", "put", "secret=3")
         assert owner.recv().json["val"]["data"] == "Mw=="
+
+
+def test_the_commands_of_a_guest_do_what_is_his_and_say_what_is_not(tree):
+    def flux(rank, *args, ns="his"):
+        env = {**tree.env, "FLUX_URI": f"local://{tree.node(rank)}/local", "FLUX_KVS_NAMESPACE": ns}
+        r = subprocess.run([tree.fluxctl, *args], env=env, user=GUEST, group=GUEST, extra_groups=[], capture_output=True, text=True, timeout=60,
+                           cwd="/", input="x" * 5000000 if args[-1].endswith("=-") else "")
+        return r.returncode, r.stdout.strip() or r.stderr.strip()
+
+    for rank in (0, 2):
+        for args in (["put", "c.a=1", "c.b=2"], ["put", "-A", "c.a=2"], ["mkdir", "c.m"], ["eventlog", "append", "c.log", "e"], ["copy", "c.a", "c.c"],
+                     ["move", "c.c", "c.d"], ["unlink", "c.b"], ["put", "-r", "c.big=-"]):
+            assert flux(rank, "kvs", *args) == (0, ""), args
+        assert flux(rank, "kvs", "ls", "c") == (0, "a\nbig\nd\nlog\nm") and flux(rank, "kvs", "get", "c.a", "c.d") == (0, "12\n12")
+        assert flux(rank, "kvs", "get", "-r", "c.big") == (0, "x" * 5000000) and flux(rank, "kvs", "get", "-w", "-c1", "c.d") == (0, "12")
+        root = flux(rank, "kvs", "getroot")[1]
+        for args in (["kvs", "link", "a", "l"], ["kvs", "copy", "c", "c2"], ["kvs", "copy", "c.big", "c2"], ["kvs", "namespace", "create", "x"], ["kvs", "dropcache"],
+                     ["kvs", "dropcache", "--all"], ["kvs", "put", "--sync", "c.a=3"], ["kvs", "get", "-a", root, "c.a"], ["content", "store"], ["dump", "-"],
+                     ["getattr", "content.acct-size"]):
+            status, said = flux(rank, *args)
+            assert status == 1 and re.search("owner|not permitted|another user", said), (args, said)
+        status, said = flux(rank, "kvs", "get", "secret", ns="primary")
+        assert status == 1 and "belongs to another user: 'primary'" in said
+        assert flux(rank, "kvs", "unlink", "-R", "c") == (0, "")
 
 
 def test_a_guest_says_who_he_is_in_vain(guest):

@@ -114,9 +114,18 @@ static int attr_ask(flux_t *h, const char *topic, struct attr *a)
 /* Those of the content store are asked of it. Anybody may give the router one of such a name. */
 static int attr_fetch(flux_t *h, struct attr *a)
 {
-    if (attr_is_content(a->name) && attr_ask(h, "content.attr-get", a) == 0)
+    bool refused = false;
+
+    if (attr_is_content(a->name)) {
+        if (attr_ask(h, "content.attr-get", a) == 0)
+            return 0;
+        refused = errno == EPERM;
+    }
+    if (attr_ask(h, "attr.get", a) == 0)
         return 0;
-    return attr_ask(h, "attr.get", a);
+    if (errno == ENOENT && refused)
+        errno = EPERM;
+    return -1;
 }
 
 const char *flux_attr_get(flux_t *h, const char *name)

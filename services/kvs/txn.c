@@ -4,8 +4,8 @@
  *
  * Refuses guests who name blobs (dirref, valref, snapshots): a digest is not a secret, and knowing
  * one must not give access; guests who make links: others follow them, with more rights than the
- * guest has; guests who replace the root of a namespace; archives by anybody but the owner of the
- * instance.
+ * guest has; guests who replace the root of a namespace; archives and syncs by anybody but the
+ * owner of the instance.
  */
 #include <errno.h>
 #include <string.h>
@@ -197,6 +197,9 @@ int txn_new_commit(struct kvs *k, const char *ns, int flags, const json_t *ops,
     errorx_set(error, "out of memory");
     if (!json_is_array(ops) || (flags & ~(FLUX_KVS_NO_MERGE | FLUX_KVS_SYNC)))
         return errorx_fail(error, EPROTO, "ops is not an array, or unknown flags");
+    if ((flags & FLUX_KVS_SYNC) && !who->is_owner)
+        return errorx_fail(error, EPERM,
+                           "only the instance owner may have the database synced with a commit");
     if ((rc = txn_new(TXN_COMMIT, ns, &t)) < 0)
         return rc;
     t->flags = flags;
