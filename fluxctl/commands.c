@@ -43,6 +43,7 @@ static const struct family {
     { "Services", cmd_overlay },
     { "Data", cmd_content },
     { "Data", cmd_content_gc },
+    { "Data", cmd_kvs_get },
     { "Data", cmd_kvs },
     { "Data", cmd_kvs_namespace },
     { "Data", cmd_kvs_list },

@@ -28,6 +28,7 @@ extern const struct command cmd_job_taskmap[];
 extern const struct command cmd_jobs[];
 extern const struct command cmd_keygen[];
 extern const struct command cmd_kvs[];
+extern const struct command cmd_kvs_get[];
 extern const struct command cmd_kvs_namespace[];
 extern const struct command cmd_kvs_eventlog[];
 extern const struct command cmd_kvs_list[];

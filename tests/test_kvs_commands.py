@@ -111,7 +111,7 @@ def test_put_appends_and_tells_the_root_and_its_sequence(instance, dir):
     (["eventlog", "get", "-HT", "iso", "k"], "--human --time-format"), (["eventlog", "get", "-f", "x", "k"], "--format 'x'"),
     (["eventlog", "get", "-T", "x", "k"], "--time-format 'x'"), (["eventlog", "get", "--color=x", "k"], "--color 'x'"),
     (["eventlog", "wait-event", "-m", "x", "k", "e"], "--match-context KEY=VALUE"), (["eventlog", "wait-event", "-c", "0", "k", "e"], "--count"),
-    (["get", "-rt", "k"], "--raw --treeobj"), (["get", "-a", "x", "k"], "--at 'x' getroot"), (["get", "-c", "x", "k"], "--count 'x'"),
+    (["get", "-rt", "k"], "--raw --treeobj"), (["get", "-At", "k"], "--append --treeobj"), (["get", "-a", "x", "k"], "--at 'x' getroot"), (["get", "-c", "x", "k"], "--count 'x'"),
     (["get", "-w", "-a", '{"ver":1,"type":"dir","data":{}}', "k"], "--at wait"), (["dir", "-a", "x"], "--at 'x'"), (["readlink", "-a", "x", "k"], "--at 'x'"),
     (["readlink", "-ok", "k"], "--namespace-only --key-only"), (["getroot", "-so"], "--sequence --owner"), (["wait", "x"], "version 'x'"),
     (["ls", "-w", "x"], "--width 'x'"), (["get", "-N", "none", "k"], "k: no such namespace"), (["put", "-N", "none", "k=1"], "none no such namespace"),
@@ -163,6 +163,21 @@ def test_watch_append_prints_what_is_appended(instance, dir):
         kvs(instance, "put", "-A", f"{dir}.a={value}")
         assert w.next() == f"{dir}.a={value}"
     assert w.end() == ("", "", 0)
+
+
+def test_several_keys_are_watched_at_once_and_end_each_for_itself(instance, dir):
+    a, b, c = (f"{dir}.{k}" for k in "abc")
+    kvs(instance, "put", f"{a}=0", f"{b}=0", f"{c}=0")
+    w = Watch(instance, "get", "-w", "-l", "-c", 2, a, f"{dir}.none", c, b)
+    assert sorted(w.next() for _ in range(3)) == [f"{a}=0", f"{b}=0", f"{c}=0"]
+    kvs(instance, "put", f"{b}=1")
+    assert w.next() == f"{b}=1"
+    kvs(instance, "put", f"{b}=2")
+    kvs(instance, "unlink", a)
+    kvs(instance, "put", f"{c}=1")
+    out, err, status = w.end()
+    assert (out, status) == (f"{c}=1\n", 1)
+    assert sorted(err.splitlines()) == [f"flux-kvs: {k}: No such file or directory" for k in (a, f"{dir}.none")]
 
 
 def test_watch_full_notices_that_a_directory_above_was_replaced(instance, dir):
