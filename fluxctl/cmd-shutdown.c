@@ -12,6 +12,7 @@
 #include "base/monotime.h"
 #include "client.h"
 #include "families.h"
+#include "job-uri.h"
 
 #define TOPIC "state-machine.shutdown"
 
@@ -109,13 +110,19 @@ static int hold(struct ending *e)
 
 static int run_shutdown(const struct cmdline *c)
 {
-    struct ending e = { .c = c, .uri = c->argc > 0 ? c->argv[0] : NULL };
+    CLEANUP(freep) char *found = NULL;
+    CLEANUP(freep) char *uri = NULL;
+    struct ending e = { .c = c };
     const bool stream = !cmdline_has(c, "background");
     flux_error_t error = { "" };
-    CLEANUP(flux_closep) flux_t *h = flux_open_ex(e.uri, 0, &error);
+    CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
 
-    if (!h)
+    if (c->argc > 0 &&
+        (!(found = job_uri_parse(c->argv[0], false)) || !(uri = uri_from_here(found))))
+        return EXIT_FAILURE;
+    e.uri = uri;
+    if (!(h = flux_open_ex(e.uri, 0, &error)))
         return complain("cannot reach the Flux instance%s%s: %s", e.uri ? " at " : "",
                         e.uri ? e.uri : "", error.text[0] ? error.text : strerror(errno));
     if (cmdline_has(c, "dump") || cmdline_has(c, "gc")) {
@@ -283,7 +290,7 @@ static const struct option startlog_options[] = {
 };
 
 const struct command cmd_shutdown[] = {
-    { "shutdown", "[URI]", "Stop the instance, all of it", shutdown_options, 0, 1, 0,
+    { "shutdown", "[TARGET]", "Stop the instance, all of it", shutdown_options, 0, 1, 0,
       run_shutdown },
     { "startlog", NULL, "List when the instance was started and stopped", startlog_options, 0, 0, 0,
       run_startlog },

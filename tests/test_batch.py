@@ -152,7 +152,7 @@ def test_the_instance_around_knows_its_uri(outer):
     assert outer.say("uri", "..", FLUX_URI=uri) == outer.say("uri", "/", FLUX_URI=uri) == outer.env["FLUX_URI"]
     shell = subprocess.Popen([outer.instance.fluxctl, "proxy", job, "sh", "-c", "echo there; exec sleep 1000"], env=outer.env, stdout=subprocess.PIPE)
     assert shell.stdout.readline() == b"there\n"
-    outer.say("cancel", job)
+    outer.say("shutdown", job)
     outer.say("job", "wait-event", "-t30", job, "clean")
     assert shell.wait(timeout=30) == 128 + signal.SIGHUP
     for target, why in ((job, "has ended"), ("jobid:nosuch", "nosuch"), ("pid:1", "no scheme"), ("..", "outermost")):
