@@ -205,7 +205,7 @@ static int start_node(struct cluster *cl, uint32_t rank)
 
 static void signal_all(const struct cluster *cl, int sig)
 {
-    for (uint32_t r = 0; r < cl->opts->size; r++)
+    for (uint32_t r = 0; cl->nodes && r < cl->opts->size; r++)
         if (cl->nodes[r].pid > 0)
             (void)kill(cl->nodes[r].pid, sig);
 }
@@ -365,7 +365,8 @@ int cluster_run(const struct supervisor_options *node, const struct cluster_opti
     if (rc < 0) {
         fprintf(stderr, "flux-supervise: %s\n", error.text);
         cl.status = EXIT_FAILURE;
-        end(&cl);
+        if (cl.left > 0)
+            end(&cl);
     }
     if (cl.left > 0 && flux_reactor_run(cl.r, 0) < 0)
         return EXIT_FAILURE;

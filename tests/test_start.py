@@ -50,10 +50,11 @@ def test_an_instance_ends_with_any_node_and_with_the_highest_status(build):
     assert r.returncode == 128 + 15 and "node 1 ended with status 137" in r.stderr, r  # 15: so the program was ended
 
 
-def test_a_missing_tmpdir_is_told_by_the_command(build, monkeypatch):
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_missing_tmpdir_is_told_by_the_command(build, monkeypatch, size):
     monkeypatch.setenv("TMPDIR", "/nonexistent")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    r = start(build, "--", "true")
+    r = start(build, f"-s{size}", "--", "true")
     assert r.returncode == 1 and "cannot create a directory in /nonexistent: No such file" in r.stderr, r
 
 
