@@ -239,6 +239,8 @@ static int start(sd_bus *bus, const struct imp_request *req, const char *name,
     if (rc < 0 && (sd_bus_error_has_name(&e, DESTINATION ".TransactionIsDestructive") ||
                    sd_bus_error_has_name(&e, DESTINATION ".ShuttingDown")))
         return -ESHUTDOWN;
+    if (rc < 0 && sd_bus_error_has_name(&e, DESTINATION ".NoSuchUnit"))
+        return fail(error, rc, name, "systemd could not write this unit; is /run full?");
     if (rc < 0)
         return fail_bus(error, rc, name, &e);
     if ((rc = sd_bus_message_read(reply, "o", &path)) < 0)
@@ -297,8 +299,10 @@ static int read_list(sd_bus_message *m, FILE *out)
         uint64_t id;
         int end = 0;
 
+        /* s[2]: the active state. A dead unit may be kept for a while, with nothing in it. */
         if (sscanf(unit, "flux-job-%" SCNu64 ".service%n", &id, &end) == 1 &&
-            end == (int)strlen(unit))
+            end == (int)strlen(unit) &&
+            (job || (strcmp(s[2], "inactive") != 0 && strcmp(s[2], "failed") != 0)))
             (void)fprintf(out, "jobid=%" PRIu64 "%c", id, 0);
     }
     return rc;

@@ -117,6 +117,8 @@ def test_restarting_a_node_disturbs_nobody_else(cluster):
     wait_until("node3 to join again", lambda: summary(cluster[0]) == "full" and
                flux(cluster[3], "ping", "-c1", "-r0", "broker", check=False).returncode == 0)
     assert flux(cluster[0], "jobs", "-no", "{id.f58} {status_abbrev}").stdout.split()[1] == "R"
+    assert flux(cluster[0], "exec", "-r3", "true").returncode == 0
+    assert "cut off" not in cluster[3].run("journalctl", "-u", "flux-exec", "--no-pager", "-o", "cat").stdout  # by jobs that have ended
     flux(cluster[0], "cancel", job)
     flux(cluster[0], "job", "wait-event", "-t60", job, "clean")
 

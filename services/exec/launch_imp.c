@@ -181,7 +181,7 @@ static void conn_lost(struct imp_conn *conn)
     struct imp_call *c = conn->call;
 
     if (c && !conn->used) {
-        conn_done(conn, "", 0, "it ended without an answer (journalctl -t flux-imp says why)");
+        conn_done(conn, "", 0, "it ended without an answer (journalctl -u 'flux-imp@*' says why)");
         return;
     }
     if (c) {

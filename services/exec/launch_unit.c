@@ -338,6 +338,12 @@ struct unit_list {
     void *arg;
 };
 
+/* By its active state. Such a unit may be kept for a while, with nothing in it. */
+static bool is_dead(const char *state)
+{
+    return strcmp(state, "inactive") == 0 || strcmp(state, "failed") == 0;
+}
+
 static int on_list(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
     struct unit_list *list = arg;
@@ -348,7 +354,7 @@ static int on_list(sd_bus_message *m, void *arg, sd_bus_error *error)
         sd_bus_message_enter_container(m, 'a', "(ssssssouso)") >= 0) {
         while (sd_bus_message_read(m, "(ssssssouso)", &unit, &s[0], &s[1], &s[2], &s[3], &s[4],
                                    &s[5], &job, &s[6], &s[7]) > 0)
-            if (unit_name_parse(list->b->prefix, unit))
+            if (unit_name_parse(list->b->prefix, unit) && (job || !is_dead(s[2])))
                 list->cb(unit_name_parse(list->b->prefix, unit), list->arg);
     }
     list->cb(0, list->arg);
