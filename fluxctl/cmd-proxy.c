@@ -9,6 +9,8 @@
 #include "client.h"
 #include "families.h"
 #include "job-uri.h"
+#include "slurm-uri.h"
+#include "supervise/unitfile.h"
 
 struct proxy {
     const struct cmdline *c;
@@ -81,16 +83,34 @@ static int run(struct proxy *p, char *const *argv, const char *uri)
     return flux_reactor_run(p->r, 0) < 0 ? complain("%s", strerror(errno)) : p->status;
 }
 
+/* An instance of Slurm's on another host: srun runs this command there. */
+static int go_there(const struct cmdline *c)
+{
+    CLEANUP(strv_freep) char **words = NULL;
+    int rc = strv_append(&words, "proxy");
+
+    if (rc == 0 && cmdline_has(c, "nohup"))
+        rc = strv_append(&words, "--nohup");
+    if (rc == 0 && cmdline_has(c, "reconnect"))
+        rc = strv_append(&words, "--reconnect");
+    if (rc == 0)
+        rc = strv_append(&words, "--");
+    for (int i = 0; rc == 0 && i < c->argc; i++)
+        rc = strv_append(&words, c->argv[i]);
+    return rc < 0 ? complain("out of memory") : slurm_go_there(c->argv[0], words);
+}
+
 static int run_proxy(const struct cmdline *c)
 {
     const char *shell = getenv("SHELL");
     char *interactive[] = { (char *)(shell && *shell ? shell : "/bin/sh"), NULL };
-    CLEANUP(freep) char *uri = job_uri_parse(c->argv[0], false);
-    CLEANUP(freep) char *here = uri ? uri_from_here(uri) : NULL;
+    CLEANUP(freep) char *uri = NULL;
+    CLEANUP(freep) char *here = NULL;
     struct proxy p = { .c = c };
     int status;
 
-    if (!here)
+    if ((slurm_target(c->argv[0]) && go_there(c) != EXIT_SUCCESS) ||
+        !(uri = job_uri_parse(c->argv[0], false)) || !(here = uri_from_here(uri)))
         return EXIT_FAILURE;
     if (strncmp(here, "ssh://", 6) == 0)
         return complain("%s is on another host; go there", here);

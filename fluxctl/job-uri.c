@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "slurm-uri.h"
 #include "watch.h"
 
 #define SSH "ssh://"
@@ -212,6 +213,8 @@ char *job_uri_parse(const char *target, bool wait)
         return job_uri_resolve(target + 6, wait);
     if (!colon)
         return job_uri_resolve(target, wait);
-    complain("there is no scheme '%.*s'; there is jobid", (int)(colon - target), target);
+    if (slurm_target(target))
+        return slurm_uri_find(target);
+    complain("there is no scheme '%.*s'; there are jobid and slurm", (int)(colon - target), target);
     return NULL;
 }

@@ -19,7 +19,7 @@ char *job_uri_find(flux_t *h, flux_jobid_t id, bool wait);
 /* What a path of jobs leads to, from h on: "ƒABC", "ƒABC/ƒDEF", ".." (the instance around), "/"
  * (the outermost), and combinations. malloc'd, NULL: has complained. */
 char *job_uri_resolve(const char *path, bool wait);
-/* What people write: such a path, also after "jobid:", or a URI. The same. */
+/* What people write: such a path, also after "jobid:", slurm:JOB, or a URI. The same. */
 char *job_uri_parse(const char *target, bool wait);
 
 #endif

@@ -13,13 +13,13 @@ from embedded import Instance
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGES = sorted((TOP / "man").glob("man[0-9]/*.[0-9]"))
 ELSEWHERE = re.compile(  # of the system, not ours
-    r"^(systemd|journalctl|loginctl|sd[-_]|syslog|man\b|ls\b|glob|poll|signal|execve?|unix|memfd_create|sqlite3|hwloc|jansson|"
+    r"^(srun|systemd|journalctl|loginctl|sd[-_]|syslog|man\b|ls\b|glob|poll|signal|execve?|unix|memfd_create|sqlite3|hwloc|jansson|"
     r"kill|getrlimit|hostname|pkg-config|prctl|capabilities|cgroups|credentials|environ|strftime|printf|stat|libev|ev\b|fcntl|socket|"
     r"pidfd_open|tar\b|date|wait|rename|fsync|sched_setaffinity|lstopo|taskset|bash|runuser|su|sudo|logger|xargs|toml|fnmatch|free\b|exit\b|inotify|strerror|waitpid)")
 
 # Examples that cannot run in one embedded instance: what they need instead.
 NOT_HERE = {
-    "srun": "Slurm",
+    "srun": "Slurm", "slurm:": "Slurm",
     "systemctl": "systemd", "journalctl": "systemd", "/usr/libexec": "an installed tree", "node3": "a node of this name",
     "node[3-4]": "nodes of these names", "-N2": "two nodes", "flux dmesg -f": "an end", "flux event sub": "a second terminal", "fluxctl start\n": "a terminal",
 }

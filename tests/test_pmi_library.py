@@ -89,3 +89,30 @@ def test_nodes_end_when_the_first_has_ended_without_a_word_and_wait_for_its_rout
     done = launch(build, tmp_path, script, "-Sbroker.orphan-timeout=0.5s" if status < 0 else "-v", PMI_LIBRARY=str(library))
     assert [code for _, _, code in done] == [status, 0, 0], done
     assert time.monotonic() - began < 60  # and not after five minutes
+
+
+SRUN = """#!/bin/sh
+while [ "${1#-}" != "$1" ]; do case $1 in --jobid=8|--overlap|--relative=0|--quiet|--nodes=1|--ntasks=1|--mpi=none) ;; --export=ALL,*) export "${1#*,}";;
+*) echo "srun: $1?" >&2; exit 1;; esac; shift; done
+cmd=$1; verb=$2; shift 2; [ $verb = uri ] && { echo ssh://elsewhere/run/x/local; exit; }
+exec env SLURM_JOB_ID=8 SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=3 $cmd start --embedded $cmd $verb "$@"
+"""
+
+
+def test_the_instance_of_a_slurm_job_is_found_here_or_by_srun_on_its_first_node(build, tmp_path):  # noqa: F811
+    (tmp_path / "srun").write_text(SRUN)
+    (tmp_path / "srun").chmod(0o755)
+    fluxctl = str(build / "fluxctl" / "fluxctl")
+    here = {**{k: v for k, v in os.environ.items() if not k.startswith(("FLUX_", "SLURM_"))}, "PATH": f"{tmp_path}:{os.environ['PATH']}", "F": fluxctl}
+
+    def run(*args, **env):
+        return subprocess.run([fluxctl, *args], env={**here, **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+    script = "echo $FLUX_URI; $F uri slurm:7; $F uri --local slurm:7.2; $F proxy slurm:7 $F start --embedded $F uri slurm:7; $F uri slurm:7.3"
+    r = run("start", "--embedded", "sh", "-c", script, SLURM_JOB_ID="7", SLURM_PROCID="0", SLURM_STEP_ID="2", SLURM_STEP_NUM_TASKS="1")
+    assert len(set(r.stdout.split())) == 1 and len(r.stdout.split()) == 4 and "no instance of yours in slurm:7.3" in r.stderr, r
+    assert run("uri", "slurm:8").stdout == "ssh://elsewhere/run/x/local\n"
+    assert run("proxy", "slurm:8", "sh", "-c", "$F getattr size; echo ${FLUX_SLURM_HERE-gone}").stdout == "1\ngone\n"
+    assert run("uri", "slurm:8", PATH="/nonexistent").returncode == 1
+    for bad in ("slurm:", "slurm:x", "slurm:8.", "slurm:8.x", "slurm:" + "9" * 99):
+        assert "expected slurm:JOB" in run("uri", bad).stderr

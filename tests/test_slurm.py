@@ -108,6 +108,18 @@ def test_a_batch_script_starts_instances_of_one_node_and_of_all(slurm):
     assert (slurm.dir / "out").read_text().splitlines()[:2] == ["1", str(SIZE)]
 
 
+def test_flux_proxy_and_uri_find_the_instance_of_a_job(slurm):
+    os.mkfifo(slurm.dir / "fifo")
+    job = slurm.run("sbatch", "--parsable", f"-N{SIZE}", "-o", "out", "--wrap", "srun --mpi=pmi2 $F start sh -c 'touch up; read x <fifo; exit 3'").stdout.strip()
+    wait_until("the instance", lambda: (slurm.dir / "up").exists())
+    assert slurm.run(slurm.fluxctl, "uri", f"slurm:{job}.0").stdout == slurm.run(slurm.fluxctl, "uri", f"slurm:{job}").stdout
+    r = slurm.run(slurm.fluxctl, "proxy", f"slurm:{job}", slurm.fluxctl, "run", f"-N{SIZE}", "-l", "echo", "hi")
+    assert (sorted(r.stdout.splitlines()), r.returncode) == (["0: hi", "1: hi", "2: hi"], 0), r
+    assert "no instance of yours in slurm:999999" in slurm.run(slurm.fluxctl, "uri", "slurm:999999").stderr
+    (slurm.dir / "fifo").write_text("go\n")
+    wait_until("the job to end", lambda: not slurm.run("squeue", "-h").stdout)
+
+
 def test_scancel_ends_the_instance_and_its_jobs_and_nothing_is_left(slurm):
     srun = subprocess.Popen(["srun", "-J", "gone", "--mpi=pmi2", f"-N{SIZE}", slurm.fluxctl, "start", "sh", "-c",
                              "id=$($F submit -N3 sleep 1000); $F job wait-event $id start; echo up; exec sleep 1000"],

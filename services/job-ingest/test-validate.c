@@ -144,6 +144,7 @@ static void requests_that_are_not_signed_by_their_sender_are_refused(void **stat
     CLEANUP(freep) char *text = json_dumps(o, 0);
     CLEANUP(freep) char *mine = sign_none_wrap(text, strlen(text), OWNER);
     CLEANUP(freep) char *other = sign_none_wrap(text, strlen(text), 200);
+    CLEANUP(freep) char *root = sign_none_wrap(text, strlen(text), 0);
     struct submission *s = NULL;
     flux_error_t error;
 
@@ -156,6 +157,12 @@ static void requests_that_are_not_signed_by_their_sender_are_refused(void **stat
         submission_check(&(struct submit_request){ .J = mine, .urgency = 16, .userid = 200 }, &s,
                          &error),
         -EPERM);
+    assert_int_equal(
+        submission_check(
+            &(struct submit_request){ .J = root, .urgency = 16, .userid = OWNER, .owner = true },
+            &s, &error),
+        -EPERM);
+    assert_non_null(strstr(error.text, "root may manage this instance"));
     /* A guest cannot vouch for himself. */
     assert_int_equal(
         submission_check(&(struct submit_request){ .J = other, .urgency = 16, .userid = 200 }, &s,

@@ -51,6 +51,11 @@ static int check_signature(const struct submit_request *r, char **ret_payload, s
     rc = sign_none_unwrap(r->J, strlen(r->J), &payload, &size, &signer, error);
     if (rc < 0)
         return rc;
+    if (signer == 0 && r->userid != 0 && r->owner) /* access.allow-root-owner */
+        return errorx_fail(error, EPERM,
+                           "root may manage this instance, but runs no jobs in it: submit them as "
+                           "its owner, user %u (runuser -u)",
+                           r->userid);
     if (signer != r->userid)
         return errorx_fail(error, EPERM, "the request was signed by user %u, but user %u sent it",
                            signer, r->userid);
