@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The key-value store on nodes other than rank 0: they read what they know, and never fall behind what they were told."""
 import base64
+import errno
 import json
 import os
 import re
@@ -338,3 +339,32 @@ def test_no_watch_of_any_kind_misses_anything_while_three_nodes_commit(calm):
             assert "".join(w.seen) == "begin\n" + "".join(TEXTS), rank
         else:
             assert w.seen == ["begin", *TEXTS], (rank, key, how)
+
+
+def test_a_fence_of_all_nodes_is_one_commit_in_each_namespace(calm):
+    calm.say(1, "kvs", "namespace", "create", "fenced")
+    clients = [Client(f"{calm.node(r)}/local") for r in range(SIZE)]
+
+    def enter(c, ns, name, key, flags=0, dirent=val("1")):
+        ops = [{"key": key, "flags": 0, "dirent": dirent}]
+        c.tag += 1
+        c.send(topic="kvs.fence", payload=json.dumps({"namespace": ns, "flags": flags, "name": name, "nprocs": SIZE, "ops": ops}).encode() + b"\0", aux2=c.tag)
+
+    for ns in ("primary", "fenced"):
+        for r, c in enumerate(clients):
+            enter(c, ns, f"f-{ns}", f"fence.{r}")
+        answers = [c.recv() for c in clients]
+        assert [m.errnum for m in answers] == [0] * SIZE and len({m.json["rootseq"] for m in answers}) == 1
+        assert [calm.say(r, "kvs", "ls", "-N", ns, "fence") for r in range(SIZE)] == ["0\n1\n2\n3"] * SIZE
+        for r, c in enumerate(clients[:3]):
+            enter(c, ns, f"g-{ns}", f"fence.later{r}", NO_MERGE)
+        for errnum, args in ((errno.EOVERFLOW, (f"f-{ns}", "x")), (errno.EINVAL, (f"g-{ns}", "x")), (errno.EINVAL, (f"g-{ns}", "x", NO_MERGE, {"ver": 1, "type": "bad"}))):
+            enter(clients[3], ns, *args)
+            assert clients[3].recv().errnum == errnum
+        leaver = Client(f"{calm.node(3)}/local")
+        enter(leaver, ns, f"g-{ns}", "fence.later3", NO_MERGE)
+        leaver.close()  # its part counts all the same
+        assert [c.recv().errnum for c in clients[:3]] == [0] * 3
+        assert calm.say(1, "kvs", "get", "-N", ns, *(f"fence.later{r}" for r in range(SIZE))) == "1\n1\n1\n1"
+    for c in clients:
+        c.close()
