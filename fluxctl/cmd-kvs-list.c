@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* fluxctl kvs ls, dir: what is below a directory. Names are sorted. */
+#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -104,17 +105,42 @@ static void print_columns(const struct listing *l, const flux_kvsdir_t *dir, con
     }
 }
 
+static bool is_link(const struct listing *l, const char *key)
+{
+    CLEANUP(flux_future_destroyp)
+    flux_future_t *f = flux_kvs_lookup(l->h, kvs_option_namespace(l->c), FLUX_KVS_READLINK, key);
+
+    return f && flux_kvs_lookup_get_symlink(f, NULL, NULL) == 0;
+}
+
+/* A link that is not to be followed, or that leads nowhere: by its name, as ls does. */
+static int ls_link(const struct listing *l, const char *key)
+{
+    printf("%s%s\n", key, cmdline_has(l->c, "classify") ? "@" : "");
+    return EXIT_SUCCESS;
+}
+
 static int ls_dir(const struct listing *l, const char *key, bool title)
 {
-    CLEANUP(flux_future_destroyp) flux_future_t *f = lookup_dir(l, key);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
     const flux_kvsdir_t *dir;
     struct names n;
     int status = EXIT_SUCCESS;
 
+    if (cmdline_has(l->c, "directory") && is_link(l, key))
+        return ls_link(l, key);
+    f = lookup_dir(l, key);
     if (!f || flux_kvs_lookup_get_dir(f, &dir) < 0) {
         if (f && errno == ENOTDIR) {
             puts(key); /* a value is listed by its name, as ls does with files */
             return EXIT_SUCCESS;
+        }
+        if (f && (errno == ENOENT || errno == ENOTSUP || errno == ELOOP)) {
+            const int errnum = errno;
+
+            if (is_link(l, key))
+                return ls_link(l, key);
+            errno = errnum;
         }
         return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     }

@@ -227,6 +227,9 @@ def test_ls_lists_as_ls_does(instance, tree):
     assert ls("-w", 80, tree) == "a  b  e  l\n" and ls("-w", 7, tree) == "a  e\nb  l\n" and ls("-1", "-w", 80, tree) == ls(tree)
     assert ls("-R", tree) == f"{tree}:\na\nb\ne\nl\n\n{tree}.b:\nx\ny\n\n{tree}.b.y:\nz\n"
     assert ls("-d", tree) == f"{tree}\n" and ls("-dF", tree) == f"{tree}.\n" and ls("-d", ".") == ".\n"
+    kvs(instance, "link", f"{tree}.b", f"{tree}.to")
+    assert ls("-F", f"{tree}.l") == ls("-dF", f"{tree}.l") == f"{tree}.l@\n" and ls("-d", f"{tree}.to") == f"{tree}.to\n" and ls(f"{tree}.to") == "x\ny\n"
+    kvs(instance, "unlink", f"{tree}.to")
     assert ls(f"{tree}.a", f"{tree}.b") == f"{tree}.a\n{tree}.b:\nx\ny\n"
     assert tree in ls().split() and ls() == ls(".")
     assert "No such file" in refused(instance, "ls", f"{tree}.nothing")
