@@ -12,8 +12,6 @@
 #include "broker/reload.h"
 #include "service/log.h"
 
-DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
-
 struct reload {
     LIST_ENTRY(reload) entry;
     struct reloads *reloads;
