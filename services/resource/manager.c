@@ -62,7 +62,6 @@ struct change {
     json_t *event;
 };
 
-DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
