@@ -19,10 +19,10 @@
 #define PAGE          4096 /* of every store */
 #define BATCH_BLOBS   2000
 #define BATCH_BYTES   (16u << 20)
-#define BAD_ROWS_MAX  1000000 /* in a row, when nobody says which is the last one */
-#define CHANGES_AT    24      /* in the first page: how often the file was changed, */
-#define PAGES_AT      28      /* how many pages it has, */
-#define FREE_AT       32      /* and which are free */
+#define BAD_ROWS_MAX  100000 /* one after the other, when nobody says which is the last one */
+#define CHANGES_AT    24     /* in the first page: how often the file was changed, */
+#define PAGES_AT      28     /* how many pages it has, */
+#define FREE_AT       32     /* and which are free */
 #define VALID_FOR_AT  92
 #define TREE_INTERIOR 0x05 /* what a page begins with */
 #define TREE_LEAF     0x0d
