@@ -52,7 +52,7 @@ def test_a_sweep_removes_what_is_not_marked(stored):
     generation = client.rpc("content.sweep-begin").json["generation"]
     late = store(instance, "late")
     marked = rpc_raw(client, "content.mark", struct.pack(">Q", generation) + digest(keep) + bytes(32))
-    assert marked.json == {"unknown": 1, "first": "blake2b-" + "0" * 64}
+    assert (marked.json["unknown"], marked.json["first"]) == (1, "blake2b-" + "0" * 64)
     step = client.rpc("content.sweep-step", {"generation": generation, "limit": 1000}).json
     assert step["done"] and step["removed"] >= 1
     assert instance.flux("content", "load", keep) == "keep"

@@ -559,7 +559,8 @@ int journal_fold(struct journal *j, struct store *st)
 
     if (!s)
         return 0;
-    rc = store_begin(st);
+    rc = store_begin_lazily(
+        st); /* it is on the disk when it is settled; until then the file stays */
     if (rc == 0)
         rc = put_some(j, st, s, &pos);
     if (rc == 0)

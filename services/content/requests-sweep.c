@@ -42,6 +42,11 @@ int rpc_sweep_begin(struct request *req, void *arg)
     return pending_submit(&p);
 }
 
+static json_int_t usec_of(const struct work *w)
+{
+    return w->busy_nsec / 1000;
+}
+
 static void on_marked(struct work *w, void *arg)
 {
     CLEANUP(pending_freep) struct pending *p = arg;
@@ -51,11 +56,11 @@ static void on_marked(struct work *w, void *arg)
     if (w->err < 0) {
         fail(p);
     } else if (marked->unknown == 0) {
-        (void)request_respond_pack(p->req, "{s:i}", "unknown", 0);
+        (void)request_respond_pack(p->req, "{s:i s:I}", "unknown", 0, "usec", usec_of(w));
     } else {
         blobref_format(p->manager->settings.hash, marked->first, ref);
-        (void)request_respond_pack(p->req, "{s:I s:s}", "unknown", (json_int_t)marked->unknown,
-                                   "first", ref);
+        (void)request_respond_pack(p->req, "{s:I s:s s:I}", "unknown", (json_int_t)marked->unknown,
+                                   "first", ref, "usec", usec_of(w));
     }
 }
 
@@ -91,10 +96,10 @@ static void on_stepped(struct work *w, void *arg)
     if (w->err < 0)
         fail(p);
     else
-        (void)request_respond_pack(p->req, "{s:I s:I s:I s:I s:b}", "looked",
-                                   (json_int_t)step->looked, "removed", (json_int_t)step->removed,
-                                   "bytes", (json_int_t)step->bytes, "returned",
-                                   (json_int_t)step->returned, "done", step->done);
+        (void)request_respond_pack(
+            p->req, "{s:I s:I s:I s:I s:b s:I}", "looked", (json_int_t)step->looked, "removed",
+            (json_int_t)step->removed, "bytes", (json_int_t)step->bytes, "returned",
+            (json_int_t)step->returned, "done", step->done, "usec", usec_of(w));
 }
 
 int rpc_sweep_step(struct request *req, void *arg)

@@ -205,13 +205,14 @@ static struct work *next_chore(struct worker *wk)
 /* A slice. */
 static void run_chore(struct worker *wk, struct work *w)
 {
-    int64_t end = now_nsec() + SLICE_NSEC;
+    int64_t begin = now_nsec();
     int rc;
 
     (void)pthread_mutex_unlock(&wk->mutex);
     do
         rc = keeper_chore(&wk->keeper, w);
-    while (rc > 0 && now_nsec() < end);
+    while (rc > 0 && now_nsec() < begin + SLICE_NSEC);
+    w->busy_nsec += now_nsec() - begin;
     if (rc < 0) {
         w->err = rc;
         errorx_set(&w->error, "%s",

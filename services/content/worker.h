@@ -64,6 +64,7 @@ struct work {
     struct sweep_work sweep;
     struct check_work check;
     struct store_space space;
+    int64_t busy_nsec; /* that a chore took, without what it waited for others */
     uint64_t backup_id, backup_row;
     uint64_t flush_after;  /* so many changes have to be in the journal, */
     uint64_t flush_number; /* up to this file of it it is to be moved */

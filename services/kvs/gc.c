@@ -40,9 +40,9 @@
 /* Digests in a request: a few milliseconds of the content store's time, more in a larger step. */
 #define MARKS_MIN     256
 #define MARKS_PER_DIR 16
-#define MARK_BACKLOG  4096  /* digests that wait; then no directory is read */
-#define REST_MAX_USEC 50000 /* what took longer waited for others */
-#define GUARD_STEP    64    /* directories at once while somebody waits */
+#define MARK_BACKLOG  4096 /* digests that wait; then no directory is read */
+#define REST_MAX_USEC 10000000
+#define GUARD_STEP    64 /* directories at once while somebody waits */
 
 struct gc {
     struct kvs *k;
@@ -51,14 +51,14 @@ struct gc {
     bool began;
     uint64_t group; /* that was under way at the beginning; 0: none */
     uint64_t grace_usec, started_usec, marked_usec;
-    uint32_t rows;                   /* of a step */
-    unsigned int rest;               /* how long to rest after a request, in times that it took */
-    uint64_t asked_usec, rest_until; /* when the last request was sent, when the next one may be */
-    struct digest_set named;         /* by checkpoints: whatever they are */
-    struct digest_set seen;          /* directories */
-    struct digest_list todo;         /* directories */
-    struct digest_list marks;        /* to be sent, those at the end first */
-    bool marking, stepping;          /* a request is under way */
+    uint32_t rows;            /* of a step */
+    unsigned int rest;        /* how long to rest after a request, in times that it took */
+    uint64_t rest_until;      /* when the next request may be sent */
+    struct digest_set named;  /* by checkpoints: whatever they are */
+    struct digest_set seen;   /* directories */
+    struct digest_list todo;  /* directories */
+    struct digest_list marks; /* to be sent, those at the end first */
+    bool marking, stepping;   /* a request is under way */
     struct load_group loads;
     size_t nloads;
     TAILQ_HEAD(, gc_guard) guards;
@@ -183,15 +183,14 @@ int gc_start(struct kvs *k, double grace_seconds,
 static bool may_ask(const struct gc *gc)
 {
     return !TAILQ_EMPTY(&gc->guards) ||
-           (!gc->marking && !gc->stepping && monotime_usec() >= gc->rest_until);
+           (!gc->marking && !gc->stepping && (gc->rest == 0 || monotime_usec() >= gc->rest_until));
 }
 
-static void answered(struct gc *gc)
+void gc_took(struct kvs *k, uint64_t usec)
 {
-    uint64_t now = monotime_usec();
-    uint64_t rest = (now - gc->asked_usec) * gc->rest;
+    uint64_t rest = usec * k->gc->rest;
 
-    gc->rest_until = now + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
+    k->gc->rest_until = monotime_usec() + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
 }
 
 void gc_set_pace(struct kvs *k, uint32_t rows, unsigned int rest)
@@ -318,7 +317,6 @@ static int send_marks(struct gc *gc, size_t limit)
     if (n == 0 || gc->marking || !may_ask(gc))
         return 0;
     l->count -= n;
-    gc->asked_usec = monotime_usec();
     rc = gc->k->params.backend->mark(gc->generation, l->items[l->count], n, gc->k->params.arg);
     if (rc < 0)
         return rc;
@@ -370,7 +368,6 @@ void gc_marked(struct kvs *k, int err, uint64_t unknown)
     struct gc *gc = k->gc;
 
     gc->marking = false;
-    answered(gc);
     if (gc->phase == GC_IDLE)
         return;
     if (err == 0 && unknown > 0)
@@ -411,7 +408,6 @@ static int sweep(struct gc *gc)
 
     if (!TAILQ_EMPTY(&gc->guards) || gc->stepping || !all_marked(gc) || !may_ask(gc))
         return 0;
-    gc->asked_usec = monotime_usec();
     if ((rc = gc->k->params.backend->sweep_step(gc->generation, gc->rows, gc->k->params.arg)) == 0)
         gc->stepping = true;
     return rc;
@@ -482,7 +478,6 @@ void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done)
     struct gc *gc = k->gc;
 
     gc->stepping = false;
-    answered(gc);
     if (gc->phase != GC_SWEEP)
         return;
     if (err == 0) {

@@ -40,7 +40,7 @@ const struct gc_result *gc_progress(const struct kvs *k); /* of this one, or the
 /* A step, of at most so many directories. To be called again and again until it is idle. */
 void gc_work(struct kvs *k, unsigned int directories);
 /* How many blobs a step removes at most, and how long the content store is left alone after each
- * request, in times that it took to answer. */
+ * request, in times that it took. */
 void gc_set_pace(struct kvs *k, uint32_t rows, unsigned int rest);
 #define GC_ROWS 256 /* at first; some milliseconds */
 
@@ -74,6 +74,7 @@ void gc_release(struct kvs *k, struct gc_hold *hold);
 /* Answers of the backend. err: 0 or -errno. */
 /* refs: what checkpoints refer to, or NULL. */
 void gc_began(struct kvs *k, int err, uint64_t generation, const struct digest_list *refs);
+void gc_took(struct kvs *k, uint64_t usec); /* before the next two: what the answer cost */
 void gc_marked(struct kvs *k, int err, uint64_t unknown);
 void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done);
 

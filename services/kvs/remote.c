@@ -230,13 +230,16 @@ static void on_sweep_begin(flux_future_t *f, void *arg)
 static void on_mark(flux_future_t *f, void *arg)
 {
     struct remote *r = arg;
-    json_int_t unknown = 0;
+    json_int_t unknown = 0, usec = 0;
     const char *first = NULL;
-    int err =
-        flux_rpc_get_unpack(f, "{s:I s?s}", "unknown", &unknown, "first", &first) < 0 ? -errno : 0;
+    int err = flux_rpc_get_unpack(f, "{s:I s?s s:I}", "unknown", &unknown, "first", &first, "usec",
+                                  &usec) < 0
+                  ? -errno
+                  : 0;
 
     if (first)
         log_debug("a blob is referred to and missing: %s", first);
+    gc_took(r->kvs, (uint64_t)usec);
     gc_marked(r->kvs, err, (uint64_t)unknown);
     flux_future_destroy(f);
 }
@@ -245,18 +248,19 @@ static void on_sweep_step(flux_future_t *f, void *arg)
 {
     struct remote *r = arg;
     struct gc_result step = { 0 };
-    json_int_t looked = 0, removed = 0, bytes = 0, returned = 0;
+    json_int_t looked = 0, removed = 0, bytes = 0, returned = 0, usec = 0;
     int done = 0;
-    int err =
-        flux_rpc_get_unpack(f, "{s:I s:I s:I s:I s:b}", "looked", &looked, "removed", &removed,
-                            "bytes", &bytes, "returned", &returned, "done", &done) < 0
-            ? -errno
-            : 0;
+    int err = flux_rpc_get_unpack(f, "{s:I s:I s:I s:I s:I s:b}", "looked", &looked, "removed",
+                                  &removed, "bytes", &bytes, "returned", &returned, "usec", &usec,
+                                  "done", &done) < 0
+                  ? -errno
+                  : 0;
 
     step.looked = (uint64_t)looked;
     step.removed = (uint64_t)removed;
     step.bytes = (uint64_t)bytes;
     step.returned = (uint64_t)returned;
+    gc_took(r->kvs, (uint64_t)usec);
     gc_stepped(r->kvs, err, &step, done);
     flux_future_destroy(f);
 }
