@@ -259,7 +259,7 @@ void daemon_stop(struct daemon *d, uint64_t limit_usec)
         become_idle(d);
     } else if (d->state == DAEMON_STARTING || d->state == DAEMON_RUNNING) {
         set_state(d, DAEMON_STOPPING);
-        signal_process(d, SIGTERM);
+        signal_process(d, d->unit->kill_signal);
         arm(d, d->unit->stop_usec < limit_usec ? d->unit->stop_usec : limit_usec);
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ static void test_a_service_is_read_with_all_keys_that_matter(void **state)
             "Environment=FLUX_RUNDIR=%t/flux \"B=c d\"\nEnvironment=E=%S/flux\n"
             "Type=notify\nRestart=on-failure\nRestartSec=250ms\n"
             "WatchdogSec=30\nTimeoutStopSec=5\nTimeoutAbortSec=300ms\nFileDescriptorStoreMax=7\n"
+            "KillSignal=SIGPWR\nRestartKillSignal=SIGHUP\n"
             "ProtectSystem=strict\nUnheardOf=yes\n"
             "[Install]\nWantedBy=flux.target\n",
             &u, &error),
@@ -58,6 +60,8 @@ static void test_a_service_is_read_with_all_keys_that_matter(void **state)
     assert_int_equal(u->stop_usec, 5000000);
     assert_int_equal(u->abort_usec, 300000);
     assert_int_equal(u->fdstore_max, 7);
+    assert_int_equal(u->kill_signal, SIGPWR);
+    assert_int_equal(u->restart_signal, SIGHUP);
     assert_true(u->notify && u->wanted);
 }
 
@@ -70,6 +74,8 @@ static void test_a_service_has_the_defaults_of_systemd(void **state)
     assert_int_equal(u->restart, UNIT_RESTART_NO);
     assert_int_equal(u->restart_usec, 100000);
     assert_int_equal(u->watchdog_usec, 0);
+    assert_int_equal(u->kill_signal, SIGTERM);
+    assert_int_equal(u->restart_signal, SIGTERM);
     assert_false(u->notify);
     assert_false(u->wanted);
 }
@@ -80,6 +86,8 @@ static void test_a_service_with_nonsense_is_refused_by_name(void **state)
         "[Service]\nType=notify\n",
         "[Service]\nExecStart=relative\n",
         "[Service]\nExecStart=/bin/true\nRestart=maybe\n",
+        "[Service]\nExecStart=/bin/true\nKillSignal=PWR\n",
+        "[Service]\nExecStart=/bin/true\nRestartKillSignal=SIGNAL\n",
         "[Service]\nExecStart=/bin/true\nWatchdogSec=soon\n",
         "[Service]\nExecStart=/bin/true\nType=forking\n",
         "[Service]\nExecStart=/bin/true %t/other\n",

@@ -18,7 +18,8 @@ static struct units *make_units(void)
     static const char service[] =
         "[Unit]\nDescription=Store\n[Service]\nType=notify\nRestart=on-failure\n"
         "ExecStart=/usr/libexec/flux/flux-kvs --odd=%%t$x\nKillMode=process\n"
-        "RestartSec=250ms\nProtectSystem=strict\n";
+        "RestartSec=250ms\nKillSignal=SIGPWR\nRestartKillSignal=SIGTERM\n"
+        "ProtectSystem=strict\n";
     static const char sock[] = "[Socket]\nListenSequentialPacket=%t/flux/node/kvs\n"
                                "FileDescriptorName=service\nSocketMode=0600\n";
     CLEANUP(unitfile_freep) struct unitfile *a = NULL;
@@ -80,6 +81,8 @@ static void test_units_of_an_instance_carry_its_name_slice_and_target(void **sta
     expect_line(dir, "flux-abc-kvs.service", "Environment=\"A=b c\"");
     expect_line(dir, "flux-abc-kvs.service", "Environment=\"COST=5$\"");
     expect_line(dir, "flux-abc-kvs.service", "RestartSec=250000us");
+    expect_line(dir, "flux-abc-kvs.service", "KillSignal=30");
+    expect_line(dir, "flux-abc-kvs.service", "RestartKillSignal=15");
     expect_line(dir, "flux-abc-kvs.service", "KillMode=process");
     expect_line(dir, "flux-abc.target", "Requires=flux-abc-kvs.service");
     userunits_remove(u, &o);

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -226,6 +227,24 @@ static int get_final_statuses(const struct context *c, struct service_unit *u)
     return rc;
 }
 
+static int get_signal(const struct context *c, const char *key, int standard, int *ret)
+{
+    const char *value = unitfile_get(c->uf, c->section, key);
+
+    *ret = standard;
+    if (!value)
+        return 0;
+    for (int sig = 1; sig < SIGRTMIN; sig++) {
+        const char *name = sigabbrev_np(sig);
+
+        if (name && strncmp(value, "SIG", 3) == 0 && strcmp(value + 3, name) == 0) {
+            *ret = sig;
+            return 0;
+        }
+    }
+    return bad(c, key, value);
+}
+
 static int get_type(const struct context *c, struct service_unit *u)
 {
     const char *value = unitfile_get(c->uf, c->section, "Type");
@@ -269,6 +288,8 @@ static int fill_service(const struct context *c, struct service_unit *u)
         (rc = get_exec(c, u)) < 0 || (rc = get_environment(c, u)) < 0 ||
         (rc = get_restart(c, u)) < 0 || (rc = get_final_statuses(c, u)) < 0 ||
         (rc = get_type(c, u)) < 0 ||
+        (rc = get_signal(c, "KillSignal", SIGTERM, &u->kill_signal)) < 0 ||
+        (rc = get_signal(c, "RestartKillSignal", u->kill_signal, &u->restart_signal)) < 0 ||
         (rc = get_usec(c, "RestartSec", DEFAULT_RESTART_USEC, &u->restart_usec)) < 0 ||
         (rc = get_usec(c, "WatchdogSec", 0, &u->watchdog_usec)) < 0 ||
         (rc = get_usec(c, "TimeoutStartSec", DEFAULT_START_USEC, &u->start_usec)) < 0 ||

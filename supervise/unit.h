@@ -32,7 +32,8 @@ struct service_unit {
     uint64_t abort_usec; /* from SIGABRT to SIGKILL */
     unsigned int fdstore_max;
     uint64_t final_statuses[4]; /* a bit for each exit status after which it is not started again */
-    bool notify;                /* Type=notify: ready when it says so */
+    int kill_signal, restart_signal; /* that ends it; so that the next process may begin */
+    bool notify;                     /* Type=notify: ready when it says so */
     bool leave_children; /* KillMode=process; for the user's manager, we do not kill groups */
     bool wanted;         /* by flux.target: started without being asked */
 };

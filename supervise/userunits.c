@@ -166,6 +166,7 @@ static void put_service(FILE *f, const struct units *u, const struct service_uni
     put_shutdown(f, s, o);
     fprintf(f, "SuccessExitStatus=%d\nRestartForceExitStatus=%d\n", SERVICE_EXIT_ROUTER,
             SERVICE_EXIT_ROUTER);
+    fprintf(f, "KillSignal=%d\nRestartKillSignal=%d\n", s->kill_signal, s->restart_signal);
     put_usec(f, "RestartSec", s->restart_usec);
     put_usec(f, "WatchdogSec", s->watchdog_usec);
     put_usec(f, "TimeoutStartSec", s->start_usec);

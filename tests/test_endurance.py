@@ -17,6 +17,8 @@ from embedded import DAEMONS, Instance, copy_units, wait_until
 from rawclient import EVENT, STREAMING
 from soak import sign, soak
 from soak_checks import NCORES, check_events, connect, decimal, eventlogs, is_sanitized, open_fds, reader_of, rss
+from test_tree import Tree
+from test_tree_restart import restart_all
 
 pytestmark = pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
 
@@ -81,13 +83,19 @@ def test_many_random_ends_under_load_lose_and_repeat_nothing(fresh_instance, tmp
 
 @pytest.mark.parametrize("name", ["KILL", "TERM"])
 def test_many_random_ends_on_four_nodes_lose_and_repeat_nothing(build, tmp_path, name):
-    """Routers too; no core is given to two jobs. After SIGTERM clients hear of other nodes at most that they are away."""
+    """Routers too; no core is given to two jobs. After SIGTERM no client sees an error, of whichever node."""
     out = tmp_path / "out"
     out.mkdir()
     with Instance(build, tmp_path, ["-Stbon.topo=kary:2"], size=4) as instance:
         report = soak(instance, out, kills=80, seed=80, signum=getattr(signal, f"SIG{name}"), rate=30)
     print(report.summary())
     assert not report.problems
+
+
+@pytest.mark.parametrize("args", [[], ["-Stbon.prefertcp=1"]], ids=["ipc", "tcp"])
+def test_sixty_restarts_of_routers_in_good_order_are_noticed_by_no_client_of_any_node(build, tmp_path, args):
+    with Tree(build, tmp_path, args=args) as tree:
+        restart_all(tree, 7, [1, 0, 2, 6, 1, 3, 0, 5, 0, 4, 1, 2] * 5)
 
 
 def test_daemons_that_are_stopped_under_load_are_replaced_and_nothing_is_lost(watched, tmp_path):

@@ -47,7 +47,7 @@ def come(leader, **kw):
     return n, n.control()
 
 
-@pytest.mark.parametrize("version,upgrade", [((0, 0), "upgrade relic"), ((2, 3), "upgrade ")])
+@pytest.mark.parametrize("version,upgrade", [((0, 0), "upgrade relic"), ((3, 4), "upgrade ")])
 def test_another_version_of_the_protocol_is_refused_and_told_who_is_too_old(leader, version, upgrade):
     n, (kind, what) = come(leader, rank=1, size=3, version=version, host="relic")
     assert kind == REFUSED

@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 
-HELLO, WELCOME, REFUSED, ALIVE = 1, 2, 3, 6
+HELLO, WELCOME, REFUSED, ALIVE, GOODBYE, STATE, PAUSE, PAUSED = 1, 2, 3, 6, 8, 10, 12, 13
 CONTROL = 0x7F
 
 
@@ -64,12 +64,18 @@ class Neighbour:
     def say(self, kind, what):
         self.send(bytes([CONTROL, kind]) + (json.dumps(what).encode() if isinstance(what, dict) else what))
 
+    def message(self):
+        """The next frame that is not a control message."""
+        data = self.receive()
+        while data[0] == CONTROL:
+            data = self.receive()
+        return data
+
     def control(self):
-        """(type, what) of the next control message that is no sign of life."""
+        """(type, what) of the next control message that is no sign of life and not about the state of the instance."""
         while True:
             data = self.receive()
-            assert data[0] == CONTROL
-            if data[1] != ALIVE:
+            if data[0] == CONTROL and data[1] not in (ALIVE, STATE):
                 return data[1], json.loads(data[2:]) if data[2:3] == b"{" else data[2:]
 
 

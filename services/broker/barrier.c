@@ -30,6 +30,8 @@ struct barrier_entry {
     struct request *req;         /* of a process of this node; NULL: of a child, or gone */
     struct barrier_child *child; /* NULL: of this node, or gone */
     uint32_t count;
+    uint32_t id;
+    bool awaited;    /* of the process before: its request is to come back */
     uint64_t client; /* key, of a process */
     UT_hash_handle hh;
 };
@@ -152,6 +154,7 @@ static struct barrier_entry *entry_new(struct barrier *b, uint32_t count)
     if (!e)
         return NULL;
     e->barrier = b;
+    e->id = b->all->next_id++;
     e->count = count;
     b->total += count;
     TAILQ_INSERT_TAIL(&b->entries, e, entry);
@@ -371,23 +374,46 @@ static int refuse_unreachable(struct barriers *bs, struct request *req)
     return request_explain(req, EHOSTUNREACH, "%s", why);
 }
 
-static int enter(struct barrier *b, struct request *req, uint64_t client, int nprocs)
+/* 0 or -ENOMEM. */
+static int entry_set_process(struct barrier_entry *e, struct request *req)
+{
+    struct barrier *b = e->barrier;
+
+    e->client = request_client_hash(req, 0);
+    HASH_ADD(hh, b->by_client, client, sizeof(e->client), e);
+    if (!e->hh.tbl)
+        return -ENOMEM;
+    e->req = request_ref(req);
+    request_on_gone(req, on_process_gone, e);
+    return 0;
+}
+
+static int enter(struct barrier *b, struct request *req, int nprocs)
 {
     struct barrier_entry *e = entry_new(b, 1);
 
     if (!e)
         return -ENOMEM;
-    e->client = client;
-    HASH_ADD(hh, b->by_client, client, sizeof(e->client), e);
-    if (!e->hh.tbl) {
+    if (entry_set_process(e, req) < 0) {
         b->total--;
         entry_free(e);
         return -ENOMEM;
     }
-    e->req = request_ref(req);
-    request_on_gone(req, on_process_gone, e);
     check_nprocs(b, nprocs);
     return 0;
+}
+
+/* It entered with the process before. */
+static struct barrier_entry *find_awaited(const struct barrier *b, const struct request *req)
+{
+    const json_t *id = json_object_get(request_resume(req), "entry");
+    struct barrier_entry *e;
+
+    if (b && id)
+        TAILQ_FOREACH (e, &b->entries, entry)
+            if (e->awaited && e->id == json_integer_value(id))
+                return e;
+    return NULL;
 }
 
 int barriers_enter(struct barriers *bs, struct request *req, const char *name, json_int_t nprocs)
@@ -408,13 +434,18 @@ int barriers_enter(struct barriers *bs, struct request *req, const char *name, j
         !(r->overlay && overlay_next_hop(r->overlay, FLUX_NODEID_UPSTREAM)))
         return refuse_unreachable(bs, req);
     b = find(bs, request_userid(req), name);
+    e = find_awaited(b, req);
+    if (e) {
+        e->awaited = false;
+        return entry_set_process(e, req);
+    }
     if (b)
         HASH_FIND(hh, b->by_client, &client, sizeof(client), e);
     if (b && e)
         return request_explain(req, EEXIST, "this client is in the barrier %s already", name);
     if (!b && !(b = barrier_new(bs, request_userid(req), name)))
         return -ENOMEM;
-    rc = enter(b, req, client, (int)nprocs);
+    rc = enter(b, req, (int)nprocs);
     if (rc < 0 && b->total == 0)
         barrier_free(b);
     return rc;
@@ -425,7 +456,8 @@ int barriers_enter(struct barriers *bs, struct request *req, const char *name, j
 static void child_free(struct barrier_child *c)
 {
     TAILQ_REMOVE(&c->all->children, c, entry);
-    request_on_gone(c->session, NULL, NULL);
+    if (c->session)
+        request_on_gone(c->session, NULL, NULL);
     request_unref(c->session);
     json_decref(c->exits);
     free(c);
@@ -446,31 +478,49 @@ static void forget_child(struct barrier *b, const struct barrier_child *c)
         fail(b, EHOSTUNREACH, "rank %u, on or below which some had entered it, was lost", c->rank);
 }
 
-static void on_child_gone(struct request *req, void *arg)
+static void child_gone(struct barrier_child *c)
 {
-    struct barrier_child *c = arg;
-
     for (struct barrier *b = c->all->all; b; b = b->hh.next)
         forget_child(b, c);
     child_free(c);
 }
 
-static int get_child(struct barriers *bs, struct request *req, uint32_t rank,
-                     struct barrier_child **ret)
+static void on_child_gone(struct request *req, void *arg)
+{
+    child_gone(arg);
+}
+
+static struct barrier_child *find_child(const struct barriers *bs, uint32_t rank)
 {
     struct barrier_child *c;
 
     TAILQ_FOREACH (c, &bs->children, entry)
         if (c->rank == rank)
-            break;
-    if (!c) {
-        c = calloc(1, sizeof(*c));
-        if (!c)
-            return -ENOMEM;
+            return c;
+    return NULL;
+}
+
+static struct barrier_child *child_new(struct barriers *bs, uint32_t rank)
+{
+    struct barrier_child *c = calloc(1, sizeof(*c));
+
+    if (c) {
         c->all = bs;
         c->rank = rank;
-        c->session = request_ref(req);
         TAILQ_INSERT_TAIL(&bs->children, c, entry);
+    }
+    return c;
+}
+
+static int get_child(struct barriers *bs, struct request *req, uint32_t rank,
+                     struct barrier_child **ret)
+{
+    struct barrier_child *c = find_child(bs, rank);
+
+    if (!c && !(c = child_new(bs, rank)))
+        return -ENOMEM;
+    if (!c->session) {
+        c->session = request_ref(req);
         request_on_gone(req, on_child_gone, c);
     }
     *ret = c;
@@ -534,6 +584,123 @@ int barriers_update(struct barriers *bs, struct request *req, uint32_t rank, con
         if (rc == 0)
             rc = update_fail(bs, value);
     return rc;
+}
+
+/* --- the next process */
+
+json_t *barriers_handover(const struct barriers *bs, struct request *req)
+{
+    const uint64_t client = request_client_hash(req, 0);
+    struct barrier_entry *e;
+
+    for (const struct barrier *b = bs->all; b; b = b->hh.next) {
+        HASH_FIND(hh, b->by_client, &client, sizeof(client), e);
+        if (e && e->req == req)
+            return json_pack("{s:I}", "entry", (json_int_t)e->id);
+    }
+    return NULL;
+}
+
+static json_t *encode_entries(const struct barrier *b)
+{
+    json_t *entries = json_array();
+    const struct barrier_entry *e;
+
+    TAILQ_FOREACH (e, &b->entries, entry)
+        (void)json_array_append_new(entries, json_pack("[I, I, b, I]", (json_int_t)e->count,
+                                                       (json_int_t)e->id, e->req != NULL,
+                                                       e->child ? (json_int_t)e->child->rank : -1));
+    return entries;
+}
+
+json_t *barriers_encode(const struct barriers *bs)
+{
+    json_t *all = json_array();
+
+    for (const struct barrier *b = bs->all; b; b = b->hh.next)
+        (void)json_array_append_new(all, json_pack("{s:I s:s s:i s:I s:i s:s s:b s:o}", "userid",
+                                                   (json_int_t)b->userid, "name", b->name, "nprocs",
+                                                   b->nprocs, "told", (json_int_t)b->told, "errnum",
+                                                   b->errnum, "why", b->why, "fail_told",
+                                                   b->fail_told, "entries", encode_entries(b)));
+    return all;
+}
+
+static int restore_entry(struct barrier *b, const json_t *o)
+{
+    json_int_t count, id, rank;
+    struct barrier_entry *e;
+    int awaited;
+
+    if (json_unpack((json_t *)o, "[I, I, b, I]", &count, &id, &awaited, &rank) < 0 || count < 1)
+        return -EPROTO;
+    e = entry_new(b, (uint32_t)count);
+    if (!e)
+        return -ENOMEM;
+    e->id = (uint32_t)id;
+    e->awaited = awaited;
+    if (b->all->next_id <= e->id)
+        b->all->next_id = e->id + 1;
+    if (rank >= 0 && !(e->child = find_child(b->all, (uint32_t)rank)))
+        e->child = child_new(b->all, (uint32_t)rank);
+    return 0;
+}
+
+static int restore_barrier(struct barriers *bs, const json_t *o)
+{
+    json_int_t userid, told;
+    const char *name, *why;
+    json_t *entries, *value;
+    int nprocs, errnum, fail_told, rc = 0;
+    struct barrier *b;
+    size_t i;
+
+    if (json_unpack((json_t *)o, "{s:I s:s s:i s:I s:i s:s s:b s:o}", "userid", &userid, "name",
+                    &name, "nprocs", &nprocs, "told", &told, "errnum", &errnum, "why", &why,
+                    "fail_told", &fail_told, "entries", &entries) < 0 ||
+        !is_name(name) || find(bs, (uint32_t)userid, name))
+        return -EPROTO;
+    b = barrier_new(bs, (uint32_t)userid, name);
+    if (!b)
+        return -ENOMEM;
+    b->nprocs = nprocs;
+    b->told = (uint64_t)told;
+    b->errnum = errnum;
+    (void)snprintf(b->why, sizeof(b->why), "%s", why);
+    b->fail_told = fail_told;
+    json_array_foreach (entries, i, value)
+        if (rc == 0)
+            rc = restore_entry(b, value);
+    return rc;
+}
+
+void barriers_restore(struct barriers *bs, const json_t *o)
+{
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach (o, i, value)
+        if (restore_barrier(bs, value) < 0)
+            log_warning("a barrier was not taken up whole");
+}
+
+void barriers_restored(struct barriers *bs)
+{
+    struct barrier_child *c, *tmp;
+    struct barrier_entry *e;
+
+    for (struct barrier *b = bs->all; b; b = b->hh.next) {
+        TAILQ_FOREACH (e, &b->entries, entry) {
+            if (!e->awaited)
+                continue;
+            e->awaited = false;
+            fail(b, ECONNABORTED, "a process that had entered it on rank %u has left",
+                 bs->router->rank);
+        }
+    }
+    TAILQ_FOREACH_SAFE (c, &bs->children, entry, tmp)
+        if (!c->session)
+            child_gone(c);
 }
 
 /* --- */

@@ -22,6 +22,7 @@ struct barriers {
     struct barrier *all;
     TAILQ_HEAD(, barrier) changed;
     TAILQ_HEAD(, barrier_child) children;
+    uint32_t next_id; /* of entries */
     struct batch batch;
     uint64_t completed, failed; /* that were decided here (rank 0) */
 };
@@ -46,6 +47,14 @@ int barriers_exit(struct barriers *bs, const json_t *exits);
 void barriers_on_parent(struct barriers *bs);
 /* The way to rank 0 is lost, or this router ends: all of them fail. */
 void barriers_abort(struct barriers *bs, int errnum, const char *why);
+
+/* For the next process, to which the sessions with other nodes go on; new. The request of a process
+ * that has entered goes on, too, with what barriers_handover() says (NULL: it has not). */
+json_t *barriers_encode(const struct barriers *bs);
+json_t *barriers_handover(const struct barriers *bs, struct request *req);
+void barriers_restore(struct barriers *bs, const json_t *o);
+/* All requests are back, and the children that are still there: the others have left. */
+void barriers_restored(struct barriers *bs);
 
 json_t *barriers_stats(const struct barriers *bs); /* new */
 

@@ -110,6 +110,8 @@ static bool is_over(const struct client *c)
 
 int client_try_send(struct client *c, const flux_msg_t *msg)
 {
+    if (c->clients->router->handed_on)
+        return 0;
     if (c->kind == CLIENT_NODE)
         return overlay_send(c->node, msg);
     if (c->kind == CLIENT_REMOTE)
@@ -235,12 +237,13 @@ static struct client *far_client(struct clients *cs, enum client_kind kind, cons
     return client_enter(cs, c) == 0 ? c : NULL;
 }
 
-int clients_add_node(struct clients *cs, struct node *node, struct client **ret)
+int clients_add_node(struct clients *cs, struct node *node, const char *name, struct client **ret)
 {
-    char name[CLIENT_NAME_SIZE];
+    char made[CLIENT_NAME_SIZE];
 
-    make_name(name);
-    *ret = far_client(cs, CLIENT_NODE, name);
+    if (!name)
+        make_name(made);
+    *ret = far_client(cs, CLIENT_NODE, name ? name : made);
     if (!*ret)
         return -ENOMEM;
     (*ret)->node = node;
@@ -299,6 +302,25 @@ static int name_remote(const struct clients *cs, const struct client *via, const
         return -ENOMEM;
     (void)crypto_shorthash(hash, (const uint8_t *)text, strlen(text), cs->route_key);
     (void)sodium_bin2hex(ret, CLIENT_NAME_SIZE, hash, sizeof(hash));
+    return 0;
+}
+
+int clients_adopt_remote(struct clients *cs, struct client *via, const char *name,
+                         const char *routes, uid_t uid, struct client **ret)
+{
+    struct client *c = clients_find(cs, name) ? NULL : far_client(cs, CLIENT_REMOTE, name);
+
+    if (!c)
+        return -ENOMEM;
+    c->via = via;
+    cs->nremotes++;
+    c->cred.uid = uid;
+    c->routes = strdup(routes);
+    if (!c->routes) {
+        remove_far(c);
+        return -ENOMEM;
+    }
+    *ret = c;
     return 0;
 }
 

@@ -70,10 +70,13 @@ int clients_init(struct clients *cs, struct service *svc, struct conn_loop *conn
                  struct router *router);
 void clients_deinit(struct clients *cs); /* after a last chance to take what is queued */
 void clients_accept(struct clients *cs, int fd);
-/* A session with a neighbour in the tree. 0 or -ENOMEM. */
-int clients_add_node(struct clients *cs, struct node *node, struct client **ret);
+/* A session with a neighbour in the tree. name: its own, or NULL. 0 or -ENOMEM. */
+int clients_add_node(struct clients *cs, struct node *node, const char *name, struct client **ret);
 /* It has ended: what is in flight there fails, who is behind it is gone. */
 void clients_remove_node(struct clients *cs, struct client *c);
+/* One of those, of the process before. cs->route_key must be that of then. Strings are copied. */
+int clients_adopt_remote(struct clients *cs, struct client *via, const char *name,
+                         const char *routes, uid_t uid, struct client **ret);
 /* Who a request that came through a neighbour is from, by the request's route stack; made at need.
  * NULL: no memory. */
 struct client *clients_remote(struct clients *cs, struct client *via, const flux_msg_t *request);

@@ -136,3 +136,23 @@ int rpc_barrier_exit(struct request *req, void *arg)
     (void)request_unpack(req, "{s:o}", "exit", &exits);
     return rc < 0 ? rc : check_result(req, rank, barriers_exit(&m->barriers, exits));
 }
+
+/* --- the next process */
+
+static void say_as_child(struct manager *m, struct client *node, const char *service, json_t *o)
+{
+    CLEANUP(json_decrefp) json_t *payload = o;
+    flux_msg_t *msg = router_notice_new(&m->router, service, "update", payload);
+    char name[CLIENT_NAME_SIZE];
+
+    router_route_name(overlay_node_rank(node->node), name);
+    if (!msg || flux_msg_route_push(msg, name) < 0 || router_node_message(&m->router, node, msg))
+        log_err("%s of rank %u was not taken up", service, overlay_node_rank(node->node));
+    flux_msg_destroy(msg);
+}
+
+void collective_adopt(struct manager *m, struct client *node)
+{
+    say_as_child(m, node, "groups", json_pack("{s:{}}", "groups"));
+    say_as_child(m, node, "barrier", json_pack("{s:[], s:[]}", "enter", "fail"));
+}

@@ -404,13 +404,10 @@ static int set_members(struct groups *g, const char *name, const char *text,
     return rc;
 }
 
-static void on_child_gone(struct request *req, void *arg)
+void groups_child_gone(struct groups *g, uint32_t rank)
 {
-    struct group_child *c = arg;
-    struct groups *g = c->groups;
-    CLEANUP(idset_destroyp) struct idset *subtree = subtree_of(g, c->rank);
+    CLEANUP(idset_destroyp) struct idset *subtree = subtree_of(g, rank);
 
-    child_free(c);
     if (!subtree) {
         log_err("out of memory: groups have members that are lost");
         return;
@@ -421,6 +418,16 @@ static void on_child_gone(struct request *req, void *arg)
         (void)idset_subtract(gr->below, subtree);
         group_changed(gr);
     }
+}
+
+static void on_child_gone(struct request *req, void *arg)
+{
+    struct group_child *c = arg;
+    struct groups *g = c->groups;
+    const uint32_t rank = c->rank;
+
+    child_free(c);
+    groups_child_gone(g, rank);
 }
 
 static int begin_session(struct groups *g, struct request *req, uint32_t rank)
@@ -455,6 +462,48 @@ int groups_update(struct groups *g, struct request *req, uint32_t rank, const js
             rc = text ? set_members(g, name, text, subtree) : -EPROTO;
     }
     return rc;
+}
+
+/* --- the next process */
+
+json_t *groups_encode(const struct groups *g)
+{
+    json_t *o = json_object();
+
+    for (const struct group *gr = g->all; gr; gr = gr->hh.next) {
+        CLEANUP(freep) char *below = idset_encode(gr->below, IDSET_FLAG_RANGE);
+
+        (void)json_object_set_new(o, gr->name, json_pack("[s, s]", below ? below : "", gr->told));
+    }
+    return o;
+}
+
+static int restore_group(struct groups *g, const char *name, const char *below, const char *told)
+{
+    CLEANUP(idset_destroyp) struct idset *set = idset_decode(below);
+    char *copy = strdup(told);
+    struct group *gr = NULL;
+
+    if (!set || !copy || !is_name(name) || group_get(g, name, GROUPS_TOLD_MAX, &gr) < 0) {
+        free(copy);
+        return -EPROTO;
+    }
+    free(gr->told);
+    gr->told = copy;
+    (void)idset_add(gr->below, set);
+    group_changed(gr);
+    return 0;
+}
+
+void groups_restore(struct groups *g, const json_t *o)
+{
+    const char *name, *below, *told;
+    const json_t *value;
+
+    json_object_foreach ((json_t *)o, name, value)
+        if (json_unpack((json_t *)value, "[s, s]", &below, &told) < 0 ||
+            restore_group(g, name, below, told) < 0)
+            log_warning("group %s was not taken up", name);
 }
 
 /* --- */

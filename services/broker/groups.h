@@ -62,4 +62,11 @@ int groups_update(struct groups *g, struct request *req, uint32_t rank, const js
 /* There is a new session with the parent, who knows nothing yet. */
 void groups_on_parent(struct groups *g);
 
+/* For the next process, to which the sessions with other nodes go on: what is known of the groups
+ * but for the members here; new. */
+json_t *groups_encode(const struct groups *g);
+/* And with which children. Each must then be heard of (groups_update()) or be gone. */
+void groups_restore(struct groups *g, const json_t *o);
+void groups_child_gone(struct groups *g, uint32_t rank);
+
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Stored are: one descriptor per connection, named "client-NAME" by its route, and a sealed memfd
- * named "state" with what the router knows: event sequence and the last events (for nodes that have
- * not got them yet), attributes that were set, and for each connection its subscriptions, the
- * groups it is in, the services behind it, whom it has asked and what is in flight. So answers that
- * arrive later find their way, and a service sees the same client as before. Requests to the router
- * itself that wait are begun again by the next process.
+ * named "state" with what the router knows: event sequence, attributes that were set, and for each
+ * connection its subscriptions, the groups it is in, the services behind it, whom it has asked and
+ * what is in flight. So answers that arrive later find their way, and a service sees the same
+ * client as before. Requests to the router itself that wait are begun again by the next process.
  *
  * Before that, every message that was already read is handled and every queue flushed; a connection
  * that does not take its output in time is left out and ends with the process.
@@ -38,7 +37,7 @@ static json_t *encode_subscriptions(const struct client *c)
     return o;
 }
 
-static json_t *encode_inflight(const struct client *c)
+json_t *handover_encode_inflight(const struct client *c)
 {
     json_t *o = json_array();
     const struct inflight *e;
@@ -48,18 +47,18 @@ static json_t *encode_inflight(const struct client *c)
             o, json_pack("{s:I s:I s:I s:b s:s s:s}", "matchtag", (json_int_t)e->matchtag, "userid",
                          (json_int_t)e->userid, "bytes", (json_int_t)e->bytes, "streaming",
                          e->streaming, "topic", e->topic, "target",
-                         container_of(e->target, struct target, inflight)->name));
+                         container_of(e->target, struct target, inflight)->key));
     return o;
 }
 
-static json_t *encode_links(const struct client *c)
+json_t *handover_encode_links(const struct client *c)
 {
     json_t *o = json_array();
     const struct link *l;
 
     TAILQ_FOREACH (l, &c->links.list, client_entry)
         (void)json_array_append_new(
-            o, json_string(container_of(l->target, struct target, links)->name));
+            o, json_string(container_of(l->target, struct target, links)->key));
     return o;
 }
 
@@ -79,8 +78,8 @@ static json_t *encode_client(const struct router *r, const struct client *c)
                      "userid", (json_int_t)c->cred.uid, "guest", client_is_guest(c), "service",
                      c->kind == CLIENT_SERVICE, "pid", (int)c->pid, "served", c->served,
                      "announced", c->announced, "events", encode_subscriptions(c), "inflight",
-                     encode_inflight(c), "links", encode_links(c), "targets", encode_targets(r, c),
-                     "groups", groups_names(&c->memberships), "requests",
+                     handover_encode_inflight(c), "links", handover_encode_links(c), "targets",
+                     encode_targets(r, c), "groups", groups_names(&c->memberships), "requests",
                      requests_encode(&c->origin));
 }
 
@@ -102,9 +101,9 @@ json_t *handover_encode(struct manager *m)
     for (const struct client *c = r->clients.by_name; c; c = c->hh.next)
         if (client_is_local(c) && !c->conn.ended)
             (void)json_array_append_new(clients, encode_client(r, c));
-    return json_pack("{s:i s:I s:s s:O* s:o s:o}", "version", STATE_VERSION, "event_seq",
-                     (json_int_t)r->event_seq, "epoch", m->epoch, "events", m->events, "attrs",
-                     encode_attrs(&m->attrs), "clients", clients);
+    return json_pack("{s:i s:I s:o s:o s:o*}", "version", STATE_VERSION, "event_seq",
+                     (json_int_t)r->event_seq, "attrs", encode_attrs(&m->attrs), "clients", clients,
+                     "tree", r->overlay ? handover_encode_tree(m) : NULL);
 }
 
 static int store_clients(struct router *r)
@@ -159,8 +158,7 @@ void handover_settle(struct router *r)
 
     handover_quiet(r);
     HASH_ITER (hh, r->clients.by_name, c, tmp)
-        if (client_is_local(c))
-            requests_refuse(&c->origin);
+        requests_refuse(&c->origin);
     flush_all(r);
     HASH_ITER (hh, r->clients.by_name, c, tmp)
         if (client_is_local(c) && c->conn.ended)
@@ -173,7 +171,7 @@ static void give_up_requests(struct router *r)
     struct client *c, *tmp;
 
     HASH_ITER (hh, r->clients.by_name, c, tmp)
-        if (client_is_local(c) && !c->conn.ended)
+        if (!client_is_local(c) || !c->conn.ended)
             requests_hand_on(&c->origin);
 }
 
@@ -192,6 +190,7 @@ int handover_save(struct manager *m)
         return rc;
     fdstore_settle();
     give_up_requests(&m->router);
+    m->router.handed_on = true;
     return n;
 }
 
@@ -279,7 +278,8 @@ static void restore_inflight(struct router *r, struct client *c, const json_t *o
         json_unpack((json_t *)o, "{s:I s:I s:I s:b s:s s:s}", "matchtag", &matchtag, "userid",
                     &userid, "bytes", &bytes, "streaming", &streaming, "topic", &topic, "target",
                     &name) == 0 &&
-        flux_msg_route_enable(msg) == 0 && flux_msg_set_topic(msg, topic) == 0) {
+        flux_msg_route_enable(msg) == 0 && router_push_routes(msg, c->routes) == 0 &&
+        flux_msg_set_topic(msg, topic) == 0) {
         msg_proto_mut(msg)->aux2 = (uint32_t)matchtag;
         msg_proto_mut(msg)->userid = (uint32_t)userid;
         if (streaming)
@@ -302,22 +302,22 @@ static void restore_departure(struct router *r, const json_t *o)
 {
     json_int_t userid;
     const json_t *value;
-    const char *name;
+    const char *name, *routes = NULL;
     struct target *t;
     int guest;
     size_t i;
 
-    if (json_unpack((json_t *)o, "{s:s s:I s:b}", "name", &name, "userid", &userid, "guest",
-                    &guest) < 0)
+    if (json_unpack((json_t *)o, "{s:s s?s s:I s:b}", "name", &name, "routes", &routes, "userid",
+                    &userid, "guest", &guest) < 0)
         return;
     json_array_foreach (json_object_get(o, "links"), i, value) {
         if ((t = find_connected(r, value)))
-            router_notify_disconnect(r, name, (uint32_t)userid, guest, t);
+            router_notify_disconnect(r, routes, name, (uint32_t)userid, guest, t);
     }
 }
 
 /* Second pass: every target is known now. */
-static void restore_requests(struct router *r, const json_t *o)
+void handover_restore_requests(struct router *r, const json_t *o)
 {
     const char *name = json_string_value(json_object_get(o, "name"));
     struct client *c = name ? clients_find(&r->clients, name) : NULL;
@@ -347,9 +347,8 @@ static void restore_attrs(struct manager *m, const json_t *o)
             (void)attr_set(&m->attrs, name, json_string_value(value));
 }
 
-void handover_resume(struct manager *m)
+static void resume_requests(struct manager *m, const json_t *clients)
 {
-    CLEANUP(json_decrefp) json_t *clients = TAKE(m->taken_up);
     const json_t *value;
     size_t i;
 
@@ -362,32 +361,26 @@ void handover_resume(struct manager *m)
     }
 }
 
-/* What the process before left, once; NULL: nothing, or nothing we understand. */
-static json_t *take_state(struct manager *m)
+void handover_resume(struct manager *m)
 {
-    json_t *o = m->before ? TAKE(m->before) : fdstore_take_json(m->svc, "state");
-
-    if (json_integer_value(json_object_get(o, "version")) == STATE_VERSION)
-        return o;
-    json_decref(o);
-    return NULL;
+    resume_requests(m, json_object_get(m->before, "clients"));
+    resume_requests(m, json_object_get(json_object_get(m->before, "tree"), "remotes"));
+    handover_resume_children(m);
+    json_decref(TAKE(m->before));
 }
 
-void handover_restore_events(struct manager *m)
+void handover_take(struct manager *m)
 {
-    const char *epoch;
-    json_int_t seq;
+    json_t *o = fdstore_take_json(m->svc, "state");
 
-    m->before = take_state(m);
-    if (m->before && json_unpack(m->before, "{s:s s:I}", "epoch", &epoch, "event_seq", &seq) == 0)
-        overlay_resume_events(m->router.overlay, epoch, (uint32_t)seq,
-                              json_object_get(m->before, "events"));
+    if (json_integer_value(json_object_get(o, "version")) == STATE_VERSION)
+        m->before = TAKE(o);
+    json_decref(o);
 }
 
 int handover_restore(struct manager *m)
 {
-    CLEANUP(json_decrefp) json_t *o = take_state(m);
-    json_t *clients = json_object_get(o, "clients");
+    const json_t *o = m->before, *clients = json_object_get(o, "clients");
     const json_t *value;
     size_t i;
     int n = 0;
@@ -398,9 +391,9 @@ int handover_restore(struct manager *m)
     restore_attrs(m, json_object_get(o, "attrs"));
     json_array_foreach (clients, i, value)
         n += restore_client(m, value) == 0;
+    handover_restore_remotes(m);
     json_array_foreach (clients, i, value)
-        restore_requests(&m->router, value);
-    m->taken_up = json_incref(clients);
+        handover_restore_requests(&m->router, value);
     log_info("took up %d connections of the process before", n);
     return n;
 }

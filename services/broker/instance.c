@@ -126,6 +126,7 @@ static int add_tbonconf(struct manager *m)
 
     if ((rc = add_duration(a, "tbon.connect_timeout", c->connect_timeout)) < 0 ||
         (rc = add_duration(a, "tbon.tcp_user_timeout", c->tcp_user_timeout)) < 0 ||
+        (rc = add_duration(a, "tbon.restart_timeout", c->restart_timeout)) < 0 ||
         (rc = add_duration(a, "tbon.torpid_min", c->torpid_min)) < 0 ||
         (rc = add_duration(a, "tbon.torpid_max", c->torpid_max)) < 0 ||
         (rc = attr_addf(a, "tbon.zmqdebug", ATTR_IMMUTABLE, "%d", c->zmqdebug)) < 0)

@@ -106,6 +106,15 @@ static void begin(struct manager *m)
     handover_resume(m);
 }
 
+/* The service manager's KillSignal=, where SIGTERM is for a restart. */
+static void on_power(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    m->for_good = true;
+    service_begin_stop(m->svc, "SIGPWR, for good");
+}
+
 static void on_start(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     begin(arg);
@@ -119,18 +128,12 @@ static void on_drain(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
         service_exit(m->svc, EXIT_SUCCESS);
 }
 
-/* Sessions with other nodes cannot be handed on: they begin anew. */
 static void leave_tree(struct manager *m)
 {
     struct overlay *o = m->router.overlay;
-    const char *epoch;
 
-    if (o) {
+    if (o && !m->router.handed_on)
         barriers_abort(&m->barriers, EHOSTUNREACH, "a router on the way is being restarted");
-        json_decref(m->events);
-        overlay_leave_events(o, &epoch, &m->router.event_seq, &m->events);
-        (void)snprintf(m->epoch, sizeof(m->epoch), "%s", epoch);
-    }
     m->router.overlay = NULL;
     (void)overlay_free(o);
 }
@@ -166,34 +169,75 @@ void manager_leave(struct manager *m)
     manager_exit(m);
 }
 
-int manager_stop(struct manager *m)
+/* Without a service manager, or when it does not take them. */
+static void drain(struct manager *m)
 {
     flux_reactor_t *r = service_reactor(m->svc);
-    int n;
 
-    if (m->start) /* stopped already: what was taken up goes on all the same */
-        begin(m);
-    if (m->router.rank == 0)
-        runlog_stopped(&m->runlog);
-    if (fdstore_possible())
-        handover_quiet(&m->router);
     leave_tree(m);
-    if (m->svc->dismissed) {
-        manager_exit(m);
-        return 0;
-    }
-    close_self(m);
-    n = fdstore_possible() ? handover_save(m) : -ENOTSUP;
-    if (n >= 0) {
-        log_info("left %d connections to the process that follows", n);
-        service_exit(m->svc, EXIT_SUCCESS);
-        return 0;
-    }
     service_status(m->svc, "Stopping: waiting for answers to %zu requests",
                    inflight_count_plain(m->router.inflight));
     clients_stop_reading(&m->router.clients);
     m->stop_time = flux_reactor_now(r) + STOP_SECONDS;
     flux_watcher_start(m->drain);
+}
+
+static void hand_on(struct manager *m)
+{
+    int n;
+
+    close_self(m);
+    n = handover_save(m);
+    if (n < 0) {
+        drain(m);
+        return;
+    }
+    if (m->router.overlay)
+        overlay_hand_on(m->router.overlay);
+    log_info("left %d connections to the process that follows", n);
+    service_exit(m->svc, EXIT_SUCCESS);
+}
+
+/* Nothing is on its way between nodes any more, as far as they have answered. */
+static void on_paused(void *arg)
+{
+    struct manager *m = arg;
+
+    overlay_abandon(m->router.overlay);
+    if (!overlay_is_connected(m->router.overlay))
+        barriers_abort(&m->barriers, EHOSTUNREACH, "the way to rank 0 was lost");
+    hand_on(m);
+}
+
+static void begin_hand_on(struct manager *m)
+{
+    handover_quiet(&m->router);
+    if (m->router.overlay && !m->for_good && !state_is_ending(&m->state) &&
+        overlay_pause(m->router.overlay, on_paused, m) == 0)
+        return;
+    leave_tree(m);
+    hand_on(m);
+}
+
+int manager_stop(struct manager *m)
+{
+    if (m->start) /* stopped already: what was taken up goes on all the same */
+        begin(m);
+    if (m->router.rank == 0)
+        runlog_stopped(&m->runlog);
+    if (m->svc->dismissed) {
+        if (fdstore_possible())
+            handover_quiet(&m->router);
+        leave_tree(m);
+        manager_exit(m);
+        return 0;
+    }
+    if (fdstore_possible()) {
+        begin_hand_on(m);
+        return 0;
+    }
+    close_self(m);
+    drain(m);
     return 0;
 }
 
@@ -236,11 +280,13 @@ static int make_watchers(struct manager *m)
     flux_reactor_t *r = service_reactor(m->svc);
 
     m->hangup = flux_signal_watcher_create(r, SIGHUP, on_hangup, m);
+    m->power = flux_signal_watcher_create(r, SIGPWR, on_power, m);
     m->start = flux_timer_watcher_create(r, 0., 0., on_start, m);
     m->drain = flux_timer_watcher_create(r, 0., DRAIN_SECONDS, on_drain, m);
-    if (!m->hangup || !m->start || !m->drain)
+    if (!m->hangup || !m->power || !m->start || !m->drain)
         return -ENOMEM;
     flux_watcher_start(m->hangup);
+    flux_watcher_start(m->power);
     flux_watcher_start(m->start);
     return 0;
 }
@@ -297,6 +343,7 @@ static int listen_in_tree(struct manager *m, flux_error_t *error)
                                          .ipv6 = b->ipv6,
                                          .connect_timeout = m->tbon.connect_timeout,
                                          .tcp_user_timeout = m->tbon.tcp_user_timeout,
+                                         .restart_timeout = m->tbon.restart_timeout,
                                          .torpid_min = m->tbon.torpid_min,
                                          .torpid_max = m->tbon.torpid_max,
                                          .debug = m->tbon.zmqdebug,
@@ -318,8 +365,9 @@ static int join_tree(struct manager *m)
     const char *uri;
     int rc = 0;
 
+    handover_take(m);
     if (m->boot.size > 1 && (rc = listen_in_tree(m, &error)) == 0)
-        handover_restore_events(m);
+        handover_restore_tree(m);
     uri = m->router.overlay ? overlay_uri(m->router.overlay) : NULL;
     if (rc == 0)
         rc = boot_finish(&m->boot, uri, service_rundir(m->svc), &error);
@@ -372,6 +420,7 @@ struct manager *manager_free(struct manager *m)
         flux_watcher_destroy(m->slow);
         flux_watcher_destroy(m->drain);
         flux_watcher_destroy(m->start);
+        flux_watcher_destroy(m->power);
         flux_watcher_destroy(m->hangup);
         attrs_deinit(&m->attrs);
         heartbeat_deinit(&m->heartbeat);
@@ -380,8 +429,6 @@ struct manager *manager_free(struct manager *m)
         barriers_deinit(&m->barriers);
         groups_deinit(&m->groups);
         boot_deinit(&m->boot);
-        json_decref(m->events);
-        json_decref(m->taken_up);
         json_decref(m->before);
         broker_config_deinit(&m->config);
         broker_options_deinit(&m->options);

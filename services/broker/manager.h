@@ -28,11 +28,10 @@ struct manager {
     struct heartbeat heartbeat;
     struct groups groups;
     struct barriers barriers;
-    char epoch[64];         /* of the events, where the tree was left; "": it was not */
-    json_t *events;         /* the last of them, likewise; or NULL */
-    json_t *before;         /* state of the process before, until it is restored */
-    json_t *taken_up;       /* requests of the process before, or NULL */
+    json_t *before;         /* what the process before left, until all of it is taken up; or NULL */
     flux_watcher_t *hangup; /* SIGHUP: reload */
+    flux_watcher_t *power;  /* SIGPWR: stop, no process follows */
+    bool for_good;          /* it came */
     flux_watcher_t *start;  /* first pass of the loop */
     struct state state;
     struct runlog runlog; /* rank 0 */

@@ -425,6 +425,14 @@ static void on_accept(int fd, void *arg)
     clients_accept(&m->router.clients, fd);
 }
 
+static json_t *on_handover(struct request *req, void *arg)
+{
+    const struct manager *m = arg;
+
+    return strcmp(request_topic(req), "barrier.enter") == 0 ? barriers_handover(&m->barriers, req)
+                                                            : NULL;
+}
+
 static int on_stop(void *arg)
 {
     return manager_stop(arg);
@@ -494,7 +502,7 @@ static const struct rpc_method methods[] = {
     { .topic = "state-machine.get", .roles = ROLE_USER, .fn = rpc_state_get },
     { .topic = "state-machine.monitor",
       .roles = ROLE_USER,
-      .flags = RPC_METHOD_STREAMING,
+      .flags = RPC_METHOD_STREAMING | RPC_METHOD_RESUME,
       .fn = rpc_state_get },
     { .topic = "state-machine.shutdown",
       .roles = ROLE_OWNER,
@@ -509,6 +517,7 @@ const struct service_desc broker_desc = {
     .on_stats = on_stats,
     .on_stats_clear = on_stats_clear,
     .on_accept = on_accept,
+    .on_handover = on_handover,
     .on_stop = on_stop,
     .standalone = true,
     .usage_extra = broker_options_usage,

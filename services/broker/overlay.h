@@ -33,6 +33,7 @@ struct overlay_config {
     const char *parent_key;
     bool ipv6;
     double connect_timeout, tcp_user_timeout; /* seconds */
+    double restart_timeout;                   /* seconds; 0: sessions end with each process */
     double torpid_min, torpid_max; /* a sign of life so often; silent too long, 0: never */
     bool debug;                    /* log what happens to connections */
     /* The name of the host that a public key belongs to, "" if it may be any, NULL: unknown key. */
@@ -53,7 +54,7 @@ struct overlay_ops {
 /* Listens. 0 or -errno with a sentence. */
 int overlay_new(const struct overlay_config *conf, const struct overlay_ops *ops, struct router *r,
                 flux_reactor_t *reactor, struct overlay **ret, flux_error_t *error);
-/* Lost nodes are told goodbye; nobody hears of it here. */
+/* Nodes that are connected are told goodbye, unless the next process has their sessions. */
 struct overlay *overlay_free(struct overlay *o);
 /* Where it listens; NULL: nowhere. */
 const char *overlay_uri(const struct overlay *o);
@@ -84,6 +85,20 @@ void overlay_leave_events(const struct overlay *o, const char **ret_epoch, uint3
 /* Before anything else: that is how far the process before had come. */
 void overlay_resume_events(struct overlay *o, const char *epoch, uint32_t seq,
                            const json_t *events);
+
+/* This router is about to be replaced: what goes to other nodes waits from here on, and what they
+ * have sent is received. done is called from the loop when all have said so, or after a second. 0
+ * or -ENOMEM. */
+int overlay_pause(struct overlay *o, void (*done)(void *arg), void *arg);
+/* Those that did not, or whose sessions cannot be handed on for another reason, are lost. */
+void overlay_abandon(struct overlay *o);
+/* The others, for the next process, and descriptors in the store; a new object or NULL. */
+json_t *overlay_encode(const struct overlay *o);
+/* The next process has them: overlay_free() is silent. */
+void overlay_hand_on(struct overlay *o);
+/* What the process before left, before overlay_connect(). Each session goes on, with what waits for
+ * the neighbour, when that joins again, or is lost after restart_timeout. */
+void overlay_restore(struct overlay *o, const json_t *sessions);
 
 /* Tell those below, now and when they join, what state the instance is in: a number below 128 that
  * their on_state gets. From STATE_SHUTDOWN on nobody is let in, and one who leaves is not lost. */

@@ -74,8 +74,7 @@ void router_lost_request(struct router *r, struct client *c, const flux_msg_t *r
     reject(r, c, request, ECONNRESET, "flux-%s went away", daemonname(service));
 }
 
-/* "a!b"; NULL: none. */
-static int push_routes(flux_msg_t *msg, const char *routes)
+int router_push_routes(flux_msg_t *msg, const char *routes)
 {
     char name[MSG_ROUTE_MAX + 1];
     int rc = 0;
@@ -98,7 +97,7 @@ static flux_msg_t *response_of(const struct inflight *e, int errnum, const char 
     if (!msg)
         return NULL;
     if (flux_msg_set_topic(msg, e->topic) < 0 || flux_msg_route_enable(msg) < 0 ||
-        push_routes(msg, container_of(e->client, struct client, inflight)->routes) < 0 ||
+        router_push_routes(msg, container_of(e->client, struct client, inflight)->routes) < 0 ||
         flux_msg_set_string(msg, text) < 0) {
         flux_msg_destroy(msg);
         return NULL;
@@ -493,6 +492,8 @@ uint32_t router_publish(struct router *r, flux_msg_t *msg)
 {
     struct msg_proto *p = msg_proto_mut(msg);
 
+    if (r->handed_on)
+        return r->event_seq;
     r->stats.events++;
     p->aux1 = ++r->event_seq;
     p->aux2 = 0;
@@ -560,7 +561,7 @@ const char *router_node_message(struct router *r, struct client *node, flux_msg_
 
 /* --- messages of the router itself */
 
-static flux_msg_t *notice_new(const struct router *r, const char *service, const char *method,
+flux_msg_t *router_notice_new(const struct router *r, const char *service, const char *method,
                               const json_t *payload)
 {
     CLEANUP(freep) char *text = NULL;
@@ -589,7 +590,7 @@ static flux_msg_t *notice_new(const struct router *r, const char *service, const
 static int notify_target(struct router *r, struct target *t, const char *method,
                          const json_t *payload)
 {
-    flux_msg_t *msg = notice_new(r, t->name, method, payload);
+    flux_msg_t *msg = router_notice_new(r, t->name, method, payload);
     const int rc = msg ? client_try_send(t->client, msg) : -ENOMEM;
 
     flux_msg_destroy(msg);
@@ -613,7 +614,7 @@ int router_notify_node(struct router *r, uint32_t nodeid, const char *service, c
                        const json_t *payload)
 {
     struct client *next = r->overlay ? overlay_next_hop(r->overlay, nodeid) : NULL;
-    flux_msg_t *msg = next ? notice_new(r, service, method, payload) : NULL;
+    flux_msg_t *msg = next ? router_notice_new(r, service, method, payload) : NULL;
     char name[CLIENT_NAME_SIZE];
     int rc;
 
@@ -628,10 +629,10 @@ int router_notify_node(struct router *r, uint32_t nodeid, const char *service, c
     return rc;
 }
 
-static void notify_disconnect(struct router *r, const char *routes, const char *name,
+void router_notify_disconnect(struct router *r, const char *routes, const char *name,
                               uint32_t userid, bool guest, struct target *t)
 {
-    flux_msg_t *msg = notice_new(r, t->name, "disconnect", NULL);
+    flux_msg_t *msg = router_notice_new(r, t->name, "disconnect", NULL);
     struct msg_proto *p;
 
     if (!msg)
@@ -644,16 +645,10 @@ static void notify_disconnect(struct router *r, const char *routes, const char *
         if (t->upstream)
             p->flags |= FLUX_MSGFLAG_UPSTREAM;
     }
-    if (push_routes(msg, routes) == 0 && flux_msg_route_push(msg, name) == 0 &&
+    if (router_push_routes(msg, routes) == 0 && flux_msg_route_push(msg, name) == 0 &&
         client_try_send(t->client, msg) == -ENOBUFS)
         log_warning("flux-%s is too busy to be told that a client left", daemonname(t->name));
     flux_msg_destroy(msg);
-}
-
-void router_notify_disconnect(struct router *r, const char *name, uint32_t userid, bool guest,
-                              struct target *t)
-{
-    notify_disconnect(r, NULL, name, userid, guest, t);
 }
 
 /* --- services that come and go */
@@ -727,7 +722,7 @@ static void log_service_lost(const struct target *t)
 /* A remote client's router is gone too, or it would have told itself: in its name, by its route. */
 static void notify_gone(struct router *r, const struct client *c, struct target *t)
 {
-    notify_disconnect(r, c->routes, c->name, c->cred.uid, client_is_guest(c), t);
+    router_notify_disconnect(r, c->routes, c->name, c->cred.uid, client_is_guest(c), t);
 }
 
 static void client_gone(struct router *r, struct client *c, bool tell)
@@ -760,7 +755,7 @@ static void client_gone(struct router *r, struct client *c, bool tell)
 
 void router_client_gone(struct router *r, struct client *c)
 {
-    client_gone(r, c, true);
+    client_gone(r, c, !r->handed_on);
 }
 
 void router_forget(struct router *r, struct client *c)

@@ -40,6 +40,7 @@ struct router {
     uint32_t event_seq;
     struct overlay *overlay; /* NULL: a single node */
     struct router_stats stats;
+    bool handed_on; /* the next process has it all: nothing is said or published any more */
 };
 
 int router_init(struct router *r, struct service *svc, uint32_t rank, uint32_t size);
@@ -60,6 +61,9 @@ const char *router_node_message(struct router *r, struct client *node, flux_msg_
 uint32_t router_publish(struct router *r, flux_msg_t *msg);
 void router_deliver_event(struct router *r, const flux_msg_t *msg);
 
+/* A request of the router itself that wants no response; NULL: no memory. */
+flux_msg_t *router_notice_new(const struct router *r, const char *service, const char *method,
+                              const json_t *payload);
 /* A message of the router itself to a service, started at need; no response. 0 or -errno. */
 int router_notify(struct router *r, const char *service, const char *method, const json_t *payload);
 
@@ -79,10 +83,12 @@ void router_client_gone(struct router *r, struct client *c);
 void router_forget(struct router *r, struct client *c);
 /* For what happened while there was no router: a request that a former process sent to a service
  * which is gone is answered ECONNRESET; the service is told that a client left, by the client's own
- * route and credentials. */
+ * route (routes before it, of one on another node) and credentials. */
 void router_lost_request(struct router *r, struct client *c, const flux_msg_t *request,
                          const char *service);
-void router_notify_disconnect(struct router *r, const char *name, uint32_t userid, bool guest,
-                              struct target *t);
+void router_notify_disconnect(struct router *r, const char *routes, const char *name,
+                              uint32_t userid, bool guest, struct target *t);
+/* Put a route stack "a!b" (NULL: none) on a message. 0 or -1. */
+int router_push_routes(flux_msg_t *msg, const char *routes);
 
 #endif

@@ -28,6 +28,7 @@ static const struct key keys[] = {
     { "connect_timeout", KIND_DURATION, offsetof(struct tbonconf, connect_timeout), false, false },
     { "fanout", KIND_FANOUT, offsetof(struct tbonconf, fanout), false, false },
     { "prefertcp", KIND_FLAG, offsetof(struct tbonconf, prefertcp), false, true },
+    { "restart_timeout", KIND_DURATION, offsetof(struct tbonconf, restart_timeout), true, false },
     { "tcp_user_timeout", KIND_DURATION, offsetof(struct tbonconf, tcp_user_timeout), true, false },
     { "topo", KIND_TOPO, offsetof(struct tbonconf, topo), false, false },
     { "torpid_max", KIND_DURATION, offsetof(struct tbonconf, torpid_max), true, false },
@@ -192,7 +193,8 @@ int tbonconf_read(struct tbonconf *ret, const json_t *config, const struct broke
                           .connect_timeout = 30.,
                           .tcp_user_timeout = 20.,
                           .torpid_min = 5.,
-                          .torpid_max = 30. };
+                          .torpid_max = 30.,
+                          .restart_timeout = 10. };
     int rc = read_table(&c, json_object_get(config, "tbon"), error);
 
     for (int i = 0; options && rc == 0 && i < options->nassignments; i++)

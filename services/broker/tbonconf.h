@@ -16,7 +16,8 @@ struct tbonconf {
     double connect_timeout;  /* seconds, as all below */
     double tcp_user_timeout; /* 0: the system's */
     double torpid_min;
-    double torpid_max; /* 0: nobody is reported */
+    double torpid_max;      /* 0: nobody is reported */
+    double restart_timeout; /* 0: sessions end with each process of a router */
     bool zmqdebug;
     bool prefertcp;
 };

@@ -40,7 +40,7 @@ static void without_a_word_there_are_defaults(void **state)
     assert_null(c.topo);
     assert_int_equal(c.fanout, -1);
     assert_true(c.connect_timeout == 30. && c.tcp_user_timeout == 20.);
-    assert_true(c.torpid_min == 5. && c.torpid_max == 30.);
+    assert_true(c.torpid_min == 5. && c.torpid_max == 30. && c.restart_timeout == 10.);
     assert_false(c.zmqdebug || c.prefertcp || c.shape_is_argument);
 }
 
@@ -50,12 +50,13 @@ static void the_configuration_counts(void **state)
 
     assert_int_equal(read_both("{\"tbon\":{\"topo\":\"mincrit\",\"connect_timeout\":3,"
                                "\"tcp_user_timeout\":\"2m\",\"torpid_min\":\"500ms\","
-                               "\"torpid_max\":0,\"zmqdebug\":1}}",
+                               "\"torpid_max\":0,\"restart_timeout\":0,\"zmqdebug\":1}}",
                                NULL, NULL, &c, NULL),
                      0);
     assert_string_equal(c.topo, "mincrit");
     assert_true(c.connect_timeout == 3. && c.tcp_user_timeout == 120.);
     assert_true(c.torpid_min == 0.5 && c.torpid_max == 0. && c.zmqdebug);
+    assert_true(c.restart_timeout == 0.);
 }
 
 static void the_command_line_wins(void **state)

@@ -8,7 +8,11 @@
  *
  * libzmq does not say which peer went, only that one did: then each is sent a sign of life, and
  * those that do not take it are gone. It may tell so before the message queue knows, so this is
- * repeated for a second. */
+ * repeated for a second.
+ *
+ * A session that is paused (node.h) has no connection, and is not missed until its time is over: a
+ * hello that names it lets it go on. Any other hello of that rank means that it does not. */
+#include <sodium.h>
 #include <string.h>
 
 #include "base/errorx.h"
@@ -83,6 +87,7 @@ void children_reap(struct children *cs)
             child_lost(cs, &cs->all[i]);
 }
 
+/* Of one that is held nothing is known. */
 static bool is_gone(struct child *c)
 {
     return c->node->lost || node_send_control(c->node, NODE_ALIVE, NULL, 0) == -EHOSTUNREACH;
@@ -170,7 +175,7 @@ static int check_hello(struct children *cs, struct child *c, const struct hello 
                            h->rank, conf->rank);
     if (!key_is_good(cs, key, h->rank))
         return refuse_key(cs, key, h->rank, error);
-    if (c->node && strcmp(c->uuid, h->uuid) != 0 && !is_gone(c))
+    if (c->node && strcmp(c->uuid, h->uuid) != 0 && !c->node->paused && !is_gone(c))
         return errorx_fail(error, EADDRINUSE, "rank %u is connected already, by %s", h->rank,
                            c->host);
     return 0;
@@ -194,24 +199,64 @@ static void refuse(struct children *cs, const uint8_t *id, const struct hello *h
         (void)node_send_stranger(cs->sock, id, NODE_REFUSED, text, strlen(text));
 }
 
+static int say_welcome(struct children *cs, struct node *n, bool goes_on)
+{
+    struct hello ours;
+    CLEANUP(freep) char *text = NULL;
+
+    overlay_hello(cs->overlay, &ours);
+    if (goes_on)
+        (void)snprintf(ours.session, sizeof(ours.session), "%s", n->session);
+    text = hello_encode(&ours);
+    return text ? node_send_control(n, NODE_WELCOME, text, strlen(text)) : -ENOMEM;
+}
+
 static int welcome(struct children *cs, struct node *n, const struct hello *theirs)
 {
     const struct history *history = &cs->overlay->history;
-    struct hello ours;
-    CLEANUP(freep) char *text = NULL;
-    bool heal;
-    int rc;
+    const bool heal = theirs->epoch[0] && strcmp(theirs->epoch, cs->overlay->epoch) == 0 &&
+                      history_covers(history, theirs->event_seq);
+    int rc = say_welcome(cs, n, false);
 
-    overlay_hello(cs->overlay, &ours);
-    text = hello_encode(&ours);
-    if (!text)
-        return -ENOMEM;
-    rc = node_send_control(n, NODE_WELCOME, text, strlen(text));
-    heal = theirs->epoch[0] && strcmp(theirs->epoch, ours.epoch) == 0 &&
-           history_covers(history, theirs->event_seq);
     for (uint32_t seq = theirs->event_seq + 1; heal && rc == 0 && seq < history->next; seq++)
         rc = node_send(n, history_get(history, seq));
     return rc;
+}
+
+/* What is known of a child from its hello. */
+static void set_child(struct children *cs, struct child *c, const struct zframe *f,
+                      const struct hello *h)
+{
+    struct hello ours;
+
+    overlay_hello(cs->overlay, &ours);
+    c->node->version = hello_version(&ours, h, NULL);
+    memcpy(c->node->id, f->id, sizeof(c->node->id));
+    HASH_ADD_KEYPTR(hh, cs->by_id, c->node->id, ZSOCK_ID_SIZE, c);
+    (void)snprintf(c->uuid, sizeof(c->uuid), "%s", h->uuid);
+    (void)snprintf(c->key, sizeof(c->key), "%s", f->key);
+    (void)snprintf(c->host, sizeof(c->host), "%s", h->host);
+    c->error[0] = '\0';
+}
+
+static bool is_resumed(const struct child *c, const struct hello *h)
+{
+    return c->node && node_is_paused(c->node) && !c->node->lost && h->session[0] &&
+           strcmp(h->session, c->node->session) == 0;
+}
+
+static int resume(struct children *cs, struct child *c, const struct zframe *f,
+                  const struct hello *h)
+{
+    int rc;
+
+    HASH_DEL(cs->by_id, c);
+    set_child(cs, c, f, h);
+    node_resume(c->node);
+    log_info("the session with %s (rank %u) goes on", h->host, h->rank);
+    rc = say_welcome(cs, c->node, true);
+    children_tell_state(cs, c);
+    return rc < 0 ? rc : node_flush(c->node);
 }
 
 static int begin(struct children *cs, struct child *c, const struct zframe *f,
@@ -221,26 +266,26 @@ static int begin(struct children *cs, struct child *c, const struct zframe *f,
     int rc;
 
     if (c->node) {
-        overlay_lose(cs->overlay, c->node, "it began a new session");
+        overlay_lose(cs->overlay, c->node,
+                     c->node->paused ? "it was restarted and had forgotten its session"
+                                     : "it began a new session");
         child_lost(cs, c);
     }
     rc = node_new(cs->sock, h->rank, h->host, f->id, &n);
     if (rc < 0)
         return rc;
     c->online = idset_create(0, IDSET_FLAG_AUTOGROW);
-    if (!c->online || idset_set(c->online, h->rank) < 0 || overlay_attach(cs->overlay, n) < 0) {
+    if (!c->online || idset_set(c->online, h->rank) < 0 ||
+        overlay_attach(cs->overlay, n, NULL) < 0) {
         (void)node_free(n);
         idset_destroy(c->online);
         c->online = NULL;
         return -ENOMEM;
     }
     c->node = n;
-    c->error[0] = '\0';
     c->left = false;
-    (void)snprintf(c->uuid, sizeof(c->uuid), "%s", h->uuid);
-    (void)snprintf(c->key, sizeof(c->key), "%s", f->key);
-    (void)snprintf(c->host, sizeof(c->host), "%s", h->host);
-    HASH_ADD_KEYPTR(hh, cs->by_id, n->id, ZSOCK_ID_SIZE, c);
+    set_child(cs, c, f, h);
+    (void)sodium_bin2hex(n->session, sizeof(n->session), f->id, ZSOCK_ID_SIZE);
     log_info("%s (rank %u) has joined%s", h->host, h->rank, c->lost_usec ? " again" : "");
     rc = welcome(cs, n, h);
     children_tell_state(cs, c);
@@ -257,12 +302,14 @@ static void handle_hello(struct children *cs, const struct zframe *f)
     struct hello h;
 
     if (!node_control_parse(f->data, f->size, &control) || control.type != NODE_HELLO ||
-        hello_decode(control.data, control.size, &h) < 0)
-        return;
+        hello_decode(control.data, control.size, &h) < 0 || overlay_is_pausing(cs->overlay))
+        return; /* it tries again with the next process */
     c = children_find(cs, h.rank);
     rc = check_hello(cs, c, &h, f->key, &error);
     if (rc < 0)
         refuse(cs, f->id, &h, c, -rc, error.text);
+    else if (c && is_resumed(c, &h))
+        (void)resume(cs, c, f, &h);
     else
         (void)begin(cs, c, f, &h);
 }
@@ -297,6 +344,8 @@ static const char *handle(struct children *cs, struct child *c, const struct zfr
         set_online(cs, c, control.data, control.size);
     else if (control.type == NODE_GOODBYE)
         reason = STOPPED;
+    else if (control.type == NODE_PAUSE || control.type == NODE_PAUSED)
+        overlay_handle_pause(cs->overlay, c->node, control.type);
     c->left = reason == STOPPED;
     flux_msg_destroy(msg);
     return reason;
@@ -377,9 +426,11 @@ void children_tick(struct children *cs, uint64_t now_usec)
 
         if (!c->node || c->node->lost)
             continue;
-        if (is_gone(c))
+        if (c->node->paused && now_usec >= c->node->resume_by_usec)
+            overlay_lose(cs->overlay, c->node, OVERLAY_NOT_RESUMED);
+        else if (is_gone(c))
             overlay_lose(cs->overlay, c->node, "the connection ended");
-        else
+        else if (!c->node->held)
             check_torpid(cs, c, now_usec);
     }
 }
@@ -428,6 +479,16 @@ int children_init(struct children *cs, struct overlay *o)
     return listen_at(cs);
 }
 
+void children_adopt(struct children *cs, struct child *c, struct node *n, const struct hello *h,
+                    const char *key)
+{
+    c->node = n;
+    HASH_ADD_KEYPTR(hh, cs->by_id, n->id, ZSOCK_ID_SIZE, c);
+    (void)snprintf(c->uuid, sizeof(c->uuid), "%s", h->uuid);
+    (void)snprintf(c->host, sizeof(c->host), "%s", h->host);
+    (void)snprintf(c->key, sizeof(c->key), "%s", key);
+}
+
 void children_deinit(struct children *cs)
 {
     for (size_t i = 0; i < cs->count; i++) {
@@ -435,7 +496,8 @@ void children_deinit(struct children *cs)
 
         if (c->node) {
             HASH_DEL(cs->by_id, c);
-            (void)node_send_control(c->node, NODE_GOODBYE, NULL, 0);
+            if (!cs->overlay->handed_on)
+                (void)node_send_control(c->node, NODE_GOODBYE, NULL, 0);
             overlay_detach(cs->overlay, TAKE(c->node));
         }
         idset_destroy(c->online);

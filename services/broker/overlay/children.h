@@ -43,6 +43,10 @@ void children_tick(struct children *cs, uint64_t now_usec);
 void children_check_keys(struct children *cs);
 /* Drop those that were marked. */
 void children_reap(struct children *cs);
+/* The session of the process before with that child; n has its client. c->online is the caller's to
+ * set. */
+void children_adopt(struct children *cs, struct child *c, struct node *n, const struct hello *h,
+                    const char *key);
 void children_tell_state(struct children *cs, struct child *c);
 
 #endif

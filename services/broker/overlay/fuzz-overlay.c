@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Frames of a neighbour: the input is cut into frames of a length byte (times 16) and its bytes. */
+/* Frames of a neighbour: the input is cut into frames of a length byte (times 16) and its bytes. On
+ * the way sessions are paused and go on. */
 #include <stdint.h>
 #include <string.h>
 
@@ -26,6 +27,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (node_receive(n, data + 1, frame, &msg, &control, &reason) < 0)
             break;
         flux_msg_destroy(msg);
+        if (control.type == NODE_PAUSE)
+            node_on_pause(n);
+        else if (control.type == NODE_PAUSED)
+            node_on_paused(n);
+        else if (control.type == NODE_ALIVE) /* stands for SIGTERM */
+            node_pause(n);
+        else if (control.type == NODE_WELCOME)
+            node_resume(n);
         data += frame + 1;
         size -= frame + 1;
     }

@@ -14,10 +14,10 @@ static size_t text_size(const void *data, size_t size)
 char *hello_encode(const struct hello *h)
 {
     CLEANUP(json_decrefp)
-    json_t *o =
-        json_pack("{s:[i,i] s:I s:I s:s s:s s:s s:I}", "version", h->version_min, h->version_max,
-                  "rank", (json_int_t)h->rank, "size", (json_int_t)h->size, "uuid", h->uuid,
-                  "epoch", h->epoch, "hostname", h->host, "event_seq", (json_int_t)h->event_seq);
+    json_t *o = json_pack("{s:[i,i] s:I s:I s:s s:s s:s s:I s:s*}", "version", h->version_min,
+                          h->version_max, "rank", (json_int_t)h->rank, "size", (json_int_t)h->size,
+                          "uuid", h->uuid, "epoch", h->epoch, "hostname", h->host, "event_seq",
+                          (json_int_t)h->event_seq, "session", h->session[0] ? h->session : NULL);
 
     return o ? json_dumps(o, JSON_COMPACT) : NULL;
 }
@@ -30,20 +30,22 @@ static int copy(char *to, size_t size, const char *from)
 int hello_decode(const void *data, size_t size, struct hello *ret)
 {
     CLEANUP(json_decrefp) json_t *o = NULL;
-    const char *uuid, *epoch, *host;
+    const char *uuid, *epoch, *host, *session = "";
     json_int_t rank, instance_size, seq;
     struct hello h = { 0 };
 
     if (size == 0)
         return -EPROTO;
     o = jsonx_decode_object(data, text_size(data, size), NULL);
-    if (!o || json_unpack(o, "{s:[i,i] s:I s:I s:s s:s s:s s:I}", "version", &h.version_min,
-                          &h.version_max, "rank", &rank, "size", &instance_size, "uuid", &uuid,
-                          "epoch", &epoch, "hostname", &host, "event_seq", &seq) < 0)
+    if (!o ||
+        json_unpack(o, "{s:[i,i] s:I s:I s:s s:s s:s s:I s?s}", "version", &h.version_min,
+                    &h.version_max, "rank", &rank, "size", &instance_size, "uuid", &uuid, "epoch",
+                    &epoch, "hostname", &host, "event_seq", &seq, "session", &session) < 0)
         return -EPROTO;
     if (rank < 0 || rank > UINT32_MAX || instance_size < 1 || instance_size > UINT32_MAX ||
         seq < 0 || seq > UINT32_MAX || copy(h.uuid, sizeof(h.uuid), uuid) < 0 ||
-        copy(h.epoch, sizeof(h.epoch), epoch) < 0 || copy(h.host, sizeof(h.host), host) < 0)
+        copy(h.epoch, sizeof(h.epoch), epoch) < 0 || copy(h.host, sizeof(h.host), host) < 0 ||
+        copy(h.session, sizeof(h.session), session) < 0)
         return -EPROTO;
     h.rank = (uint32_t)rank;
     h.size = (uint32_t)instance_size;

@@ -8,9 +8,10 @@
 
 /* Versions of the protocol between routers that this one speaks. Two that overlap work together, by
  * the highest both know. */
-#define OVERLAY_VERSION_MIN 1
-#define OVERLAY_VERSION_MAX 1
-#define HELLO_UUID_SIZE     33
+#define OVERLAY_VERSION_MIN   1
+#define OVERLAY_VERSION_PAUSE 2 /* knows PAUSE, and sessions that go on */
+#define OVERLAY_VERSION_MAX   2
+#define HELLO_UUID_SIZE       33
 
 struct hello {
     int version_min, version_max;
@@ -19,6 +20,8 @@ struct hello {
     char epoch[HELLO_UUID_SIZE]; /* of rank 0's process, as far as it is known */
     char host[NODE_NAME_SIZE];
     uint32_t event_seq; /* of the last event that was seen */
+    char
+        session[NODE_SESSION_SIZE]; /* hello: that is to go on; welcome: that does; "": a new one */
 };
 
 /* NUL-terminated JSON text; malloc'd. */

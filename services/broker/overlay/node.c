@@ -10,29 +10,11 @@
 #include <sys/mman.h>
 
 #include "base/monotime.h"
-#include "broker/overlay/node.h"
+#include "broker/overlay/item.h"
 
 #define PIECES_A_TURN 16 /* 1 MiB: then others are looked at */
 #define ACK_PIECES    (NODE_WINDOW / 4)
 #define KEY_EVENTS    0
-
-struct node_item {
-    STAILQ_ENTRY(node_item) entry;
-    size_t cost;
-    int fd; /* payload of a large message, or -EBADF */
-    size_t fd_size, fd_done;
-    size_t frame_size; /* 0: was sent */
-    uint8_t key;       /* whose it is */
-    uint8_t frame[];
-};
-
-static struct node_item *item_free(struct node_item *item)
-{
-    if (item && item->fd >= 0)
-        (void)close(item->fd);
-    free(item);
-    return NULL;
-}
 
 int node_new(struct zsock *sock, uint32_t rank, const char *host, const uint8_t *id,
              struct node **ret)
@@ -71,7 +53,7 @@ static void drop_queue(struct node_queue *queue)
 
     while ((item = STAILQ_FIRST(queue))) {
         STAILQ_REMOVE_HEAD(queue, entry);
-        (void)item_free(item);
+        (void)node_item_free(item);
     }
 }
 
@@ -112,36 +94,10 @@ int node_send_stranger(struct zsock *sock, const uint8_t *id, enum node_control_
 
 int node_send_control(struct node *n, enum node_control_type type, const void *data, size_t size)
 {
+    if (n->held && type != NODE_GOODBYE)
+        return 0;
     n->tx_usec = monotime_usec();
-    return send_control(n->sock, id_of(n), type, data, size);
-}
-
-/* The frame as it will go out; of a large message the LARGE message that announces it. */
-static int item_new(const struct msg_pieces *p, size_t payload_size, struct node_item **ret)
-{
-    const size_t size = p->head_size + p->payload_size + p->tail_size;
-    struct node_item *item = malloc(sizeof(*item) + size);
-    uint8_t *to;
-
-    if (!item)
-        return -ENOMEM;
-    *item = (struct node_item){ .cost = sizeof(*item) + size, .fd = -EBADF, .frame_size = size };
-    to = item->frame;
-    memcpy(to, p->head, p->head_size);
-    if (p->payload_size)
-        memcpy(to + p->head_size, p->payload, p->payload_size);
-    memcpy(to + p->head_size + p->payload_size, p->tail, p->tail_size);
-    if (p->fd >= 0) {
-        item->fd = dup(p->fd);
-        if (item->fd < 0) {
-            free(item);
-            return -errno;
-        }
-        item->fd_size = payload_size;
-        item->cost += payload_size;
-    }
-    *ret = item;
-    return 0;
+    return n->sock ? send_control(n->sock, id_of(n), type, data, size) : -EHOSTUNREACH;
 }
 
 static int send_announcement(struct node *n, const struct node_item *item)
@@ -187,11 +143,11 @@ static int item_send(struct node *n, struct node_item *item)
 {
     int rc = 0;
 
-    if (item->frame_size > 0) {
+    if (!item->begun) {
         rc = send_frame(n, item);
         if (rc < 0)
             return rc;
-        item->frame_size = 0;
+        item->begun = true;
     }
     for (int i = 0; item->fd >= 0 && item->fd_done < item->fd_size && rc == 0; i++) {
         if (n->window == 0)
@@ -220,7 +176,7 @@ static int flush_queue(struct node *n, struct node_queue *queue)
         n->queued_bytes -= item->cost;
         n->queued_messages--;
         n->tx_messages++;
-        (void)item_free(item);
+        (void)node_item_free(item);
     }
     return 0;
 }
@@ -235,17 +191,46 @@ static int send_ack(struct node *n)
     return rc;
 }
 
+/* PAUSE first: it says that nothing but PAUSED follows. */
+static int send_due(struct node *n)
+{
+    static const struct {
+        uint8_t due;
+        enum node_control_type type;
+    } frames[] = { { NODE_DUE_PAUSE, NODE_PAUSE }, { NODE_DUE_PAUSED, NODE_PAUSED } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
+        int rc;
+
+        if (!(n->due & frames[i].due))
+            continue;
+        rc = n->sock ? send_control(n->sock, id_of(n), frames[i].type, NULL, 0) : 0;
+        if (rc < 0)
+            return rc;
+        n->due &= (uint8_t)~frames[i].due;
+    }
+    return 0;
+}
+
 int node_flush(struct node *n)
 {
-    int rc = 0;
+    int rc = send_due(n);
 
-    if (n->held)
+    if (n->held && rc == 0)
         return n->queued_messages == 0 ? 0 : -EAGAIN;
-    if (n->unacked >= ACK_PIECES)
+    if (rc == 0 && n->unacked >= ACK_PIECES)
         rc = send_ack(n);
     if (rc == 0)
         rc = flush_queue(n, &n->queue);
     return rc == 0 ? flush_queue(n, &n->bulk) : rc;
+}
+
+void node_queue_item(struct node *n, struct node_item *item, bool is_bulk)
+{
+    n->bulk_keys[item->key] += is_bulk;
+    STAILQ_INSERT_TAIL(is_bulk ? &n->bulk : &n->queue, item, entry);
+    n->queued_bytes += item->cost;
+    n->queued_messages++;
 }
 
 static int enqueue(struct node *n, const struct msg_pieces *p, size_t payload_size, uint8_t key)
@@ -256,14 +241,11 @@ static int enqueue(struct node *n, const struct msg_pieces *p, size_t payload_si
 
     if (n->queued_bytes >= NODE_QUEUE_BYTES || n->queued_messages >= NODE_QUEUE_MESSAGES)
         return -ENOBUFS;
-    rc = item_new(p, payload_size, &item);
+    rc = node_item_new(p, payload_size, &item);
     if (rc < 0)
         return rc;
     item->key = key;
-    n->bulk_keys[key] += is_bulk;
-    STAILQ_INSERT_TAIL(is_bulk ? &n->bulk : &n->queue, item, entry);
-    n->queued_bytes += item->cost;
-    n->queued_messages++;
+    node_queue_item(n, item, is_bulk);
     rc = node_flush(n);
     return rc == -EAGAIN ? 0 : rc;
 }
@@ -309,6 +291,65 @@ int node_queue_control(struct node *n, enum node_control_type type, const void *
                                   .fd = -EBADF };
 
     return enqueue(n, &p, 0, KEY_EVENTS);
+}
+
+/* --- a pause */
+
+/* Of a large message in part on its way the other side drops what it has. */
+static void hold(struct node *n)
+{
+    struct node_item *item;
+
+    n->held = true;
+    STAILQ_FOREACH(item, &n->bulk, entry)
+    {
+        item->begun = false;
+        item->fd_done = 0;
+    }
+}
+
+void node_pause(struct node *n)
+{
+    if (n->paused || n->pausing)
+        return;
+    hold(n);
+    n->pausing = true;
+    n->due |= NODE_DUE_PAUSE;
+    (void)node_flush(n);
+}
+
+void node_on_pause(struct node *n)
+{
+    if (!n->pausing)
+        hold(n);
+    drop_large(n);
+    n->paused = n->paused || !n->pausing;
+    n->due |= NODE_DUE_PAUSED;
+    (void)node_flush(n);
+}
+
+void node_on_paused(struct node *n)
+{
+    if (!n->pausing)
+        return;
+    drop_large(n);
+    n->paused = true;
+}
+
+bool node_is_paused(const struct node *n)
+{
+    return n->paused && n->due == 0;
+}
+
+void node_resume(struct node *n)
+{
+    drop_large(n);
+    n->held = n->pausing = n->paused = false;
+    n->due = 0;
+    n->window = NODE_WINDOW;
+    n->unacked = 0;
+    n->rx_usec = n->tx_usec = monotime_usec();
+    n->torpid = false;
 }
 
 /* --- in */
@@ -369,7 +410,7 @@ static int add_piece(struct node *n, const void *data, size_t size, flux_msg_t *
     }
     n->large_done += size;
     n->unacked++;
-    if (n->unacked >= ACK_PIECES && n->sock)
+    if (n->unacked >= ACK_PIECES && n->sock && !n->held)
         (void)send_ack(n); /* or node_flush() does */
     return n->large_done < n->large_size ? 0 : end_large(n, ret_msg);
 }

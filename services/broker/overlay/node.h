@@ -7,12 +7,14 @@
 #ifndef OVERLAY_NODE_H
 #define OVERLAY_NODE_H
 
+#include <jansson.h>
 #include "base/list.h"
 #include "broker/overlay/zsock.h"
 
 #define NODE_QUEUE_BYTES    (256u << 20)
 #define NODE_QUEUE_MESSAGES 262144u
 #define NODE_NAME_SIZE      254
+#define NODE_SESSION_SIZE   (2 * ZSOCK_ID_SIZE + 1)
 #define NODE_WINDOW         64u /* pieces that were not acknowledged: 4 MiB */
 #define NODE_KEYS           256u
 
@@ -33,10 +35,13 @@ enum node_control_type {
     NODE_EPOCH,     /* JSON, hello.h; parent to child: events are counted anew from here on */
     NODE_STATE,     /* one byte: the state of the instance; parent to child */
     NODE_ACK,       /* u32be: so many pieces more were received */
+    NODE_PAUSE,     /* the sender is about to be replaced, and says nothing more but PAUSED */
+    NODE_PAUSED,    /* the answer, after which the sender says nothing until the session goes on */
 };
 
 struct client;
 struct overlay;
+struct service;
 struct node_item;
 STAILQ_HEAD(node_queue, node_item);
 
@@ -48,8 +53,14 @@ struct node {
     struct zsock *sock;        /* lent */
     uint8_t id[ZSOCK_ID_SIZE]; /* of its session; a child's */
     bool is_parent;
-    bool held;        /* not welcomed yet: queue only */
-    const char *lost; /* it is to be dropped, at the next safe point: why */
+    int version;                     /* that both sides speak */
+    char session[NODE_SESSION_SIZE]; /* its name, "" as long as there is none */
+    bool held;                       /* not welcomed yet, or paused: queue only */
+    bool pausing;                    /* we have said PAUSE */
+    bool paused; /* all that the other side had to say has come: the session may be handed on */
+    uint8_t due; /* of NODE_DUE_*: is still to be said */
+    uint64_t resume_by_usec; /* of one that is paused: then it is lost */
+    const char *lost;        /* it is to be dropped, at the next safe point: why */
     struct node_queue queue;
     struct node_queue bulk;               /* large messages, and what must not overtake them */
     uint16_t bulk_keys[NODE_KEYS];        /* how many messages of whom are there, by hash */
@@ -72,7 +83,8 @@ DEFINE_CLEANUP(struct node *, node_free)
 /* Queue a message and send what can be sent. The message may be changed afterwards. 0; -ENOBUFS:
  * too much is waiting, nothing was queued; -EHOSTUNREACH: it is not connected any more. */
 int node_send(struct node *n, const flux_msg_t *msg);
-/* A control message, before all that waits. Payload lent. */
+/* A control message, before all that waits; of a node that is held only GOODBYE goes. Payload lent.
+ */
 int node_send_control(struct node *n, enum node_control_type type, const void *data, size_t size);
 /* One that keeps its place among the messages. Returns as node_send(). */
 int node_queue_control(struct node *n, enum node_control_type type, const void *data, size_t size);
@@ -81,6 +93,30 @@ int node_send_stranger(struct zsock *sock, const uint8_t *id, enum node_control_
                        const void *data, size_t size);
 /* 0: nothing waits any more; -EAGAIN; -EHOSTUNREACH. */
 int node_flush(struct node *n);
+
+/* A session that goes on with the next process of one of the two routers.
+ *
+ *   the one that ends       the other
+ *   node_pause()  --PAUSE-->  node_on_pause(), all was received
+ *   node_on_paused() <--PAUSED--   and that was all from here
+ *
+ * From then on each side queues what goes to the other; a large message of which a part was sent
+ * begins anew. node_resume(), over whichever connection, ends it on both sides. Both may pause at
+ * once. */
+void node_pause(struct node *n);
+void node_on_pause(struct node *n);
+void node_on_paused(struct node *n);
+void node_resume(struct node *n);
+/* Nothing is to be said or heard any more? */
+bool node_is_paused(const struct node *n);
+
+/* What waits, for the next process: a new array, and descriptors in the store. NULL: it cannot be
+ * handed on. */
+json_t *node_queue_encode(const struct node *n);
+/* It is not: its frames go off the budget. */
+bool node_queue_fits(const struct node *n, size_t *budget);
+/* 0 or -errno: then something is missing. */
+int node_queue_restore(struct node *n, struct service *svc, const json_t *queue);
 
 struct node_control {
     int type;         /* 0: none */

@@ -21,7 +21,8 @@
 void overlay_hello(const struct overlay *o, struct hello *ret)
 {
     *ret = (struct hello){ .version_min = OVERLAY_VERSION_MIN,
-                           .version_max = OVERLAY_VERSION_MAX,
+                           .version_max = o->conf.restart_timeout > 0 ? OVERLAY_VERSION_MAX
+                                                                      : OVERLAY_VERSION_PAUSE - 1,
                            .rank = o->conf.rank,
                            .size = o->conf.size,
                            .event_seq = history_last(&o->history) };
@@ -32,10 +33,10 @@ void overlay_hello(const struct overlay *o, struct hello *ret)
 
 /* --- sessions */
 
-int overlay_attach(struct overlay *o, struct node *n)
+int overlay_attach(struct overlay *o, struct node *n, const char *name)
 {
     n->overlay = o;
-    return clients_add_node(&o->router->clients, n, &n->client);
+    return clients_add_node(&o->router->clients, n, name, &n->client);
 }
 
 void overlay_detach(struct overlay *o, struct node *n)
@@ -52,6 +53,7 @@ void overlay_lose(struct overlay *o, struct node *n, const char *why)
         return;
     n->lost = why;
     flux_watcher_start(o->reap);
+    overlay_check_pause(o);
 }
 
 static void on_reap(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
@@ -252,7 +254,7 @@ void overlay_name_children(const struct overlay *o, char *buf, size_t size)
 
 /* --- who is there */
 
-static int sum_up(struct overlay *o)
+int overlay_sum_up(struct overlay *o)
 {
     struct idset *set = idset_create(0, IDSET_FLAG_AUTOGROW);
     int rc = set && idset_set(set, o->conf.rank) == 0 ? 0 : -ENOMEM;
@@ -284,7 +286,7 @@ static void on_tell(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg
     struct overlay *o = arg;
 
     flux_watcher_stop(w);
-    if (sum_up(o) < 0) {
+    if (overlay_sum_up(o) < 0) {
         log_err("out of memory: who is in the tree is not up to date");
         return;
     }
@@ -306,7 +308,8 @@ const struct idset *overlay_online(const struct overlay *o)
 
 bool overlay_is_connected(const struct overlay *o)
 {
-    return o->conf.rank == 0 || o->parent.state == PARENT_ONLINE;
+    return o->conf.rank == 0 || o->parent.state == PARENT_ONLINE ||
+           o->parent.state == PARENT_PAUSED;
 }
 
 size_t overlay_children_connected(const struct overlay *o)
@@ -379,6 +382,8 @@ static double tick_seconds(const struct overlay_config *conf)
 
     if (conf->torpid_max > 0 && conf->torpid_max / 2 < tick)
         tick = conf->torpid_max / 2;
+    if (conf->restart_timeout > 0 && conf->restart_timeout / 2 < tick)
+        tick = conf->restart_timeout / 2;
     return tick > TICK_SECONDS_MIN ? tick : TICK_SECONDS_MIN;
 }
 
@@ -400,7 +405,7 @@ static int init(struct overlay *o, flux_error_t *error)
     o->tick = flux_timer_watcher_create(o->reactor, tick, tick, on_tick, o);
     o->reap = flux_idle_watcher_create(o->reactor, on_reap, o);
     o->tell = flux_idle_watcher_create(o->reactor, on_tell, o);
-    if (!o->tick || !o->reap || !o->tell || sum_up(o) < 0)
+    if (!o->tick || !o->reap || !o->tell || overlay_sum_up(o) < 0)
         return -ENOMEM;
     if ((rc = zcontext_new(&o->zmq)) < 0 ||
         (o->conf.public_key && (rc = zap_new(o->zmq, o->reactor, on_key, o, &o->zap)) < 0) ||
@@ -465,6 +470,7 @@ struct overlay *overlay_free(struct overlay *o)
 {
     if (!o)
         return NULL;
+    overlay_pause_free(o);
     parent_deinit(&o->parent);
     children_deinit(&o->children);
     o->zap = zap_free(o->zap);

@@ -5,10 +5,15 @@
  *                      ^   | refused, ended      | ended, goodbye
  *                      |   v                     v
  *                      +- WAITING <--------------+
+ *                                                | too late, refused, another session
+ *   ONLINE --------> PAUSED -----------> ONLINE  |
+ *           paused     |  welcome again          |
+ *                      +-------------------------+
  *
  * Each attempt has a socket and an identity of its own, so that nothing of a former session can
  * reach the parent. What is sent before the first welcome waits for at most connect_timeout; once a
- * session was lost, nothing waits. */
+ * session was lost, nothing waits. While it is paused (node.h) all waits for restart_timeout; a
+ * restarted router begins there. */
 #include <sodium.h>
 #include <string.h>
 
@@ -20,12 +25,11 @@
 #define FRAMES_A_TURN 256
 #define DELAY_MIN     0.05
 #define DELAY_MAX     2.
+#define DELAY_PAUSED  0.02
 
 static const char *const state_names[] = {
-    [PARENT_NONE] = "none",
-    [PARENT_CONNECTING] = "connecting",
-    [PARENT_ONLINE] = "online",
-    [PARENT_WAITING] = "waiting",
+    [PARENT_NONE] = "none",     [PARENT_CONNECTING] = "connecting", [PARENT_ONLINE] = "online",
+    [PARENT_PAUSED] = "paused", [PARENT_WAITING] = "waiting",
 };
 
 const char *parent_state_name(enum parent_state state)
@@ -48,10 +52,16 @@ static void drop_node(struct parent *p)
         overlay_detach(p->overlay, n);
 }
 
+static void retry_in(struct parent *p, double seconds)
+{
+    flux_timer_watcher_reset(p->retry, seconds, 0.);
+    flux_watcher_start(p->retry);
+}
+
 /* The socket is closed later: this may be one of its callbacks. */
 static void give_up(struct parent *p, const char *why)
 {
-    const bool was_online = p->state == PARENT_ONLINE;
+    const bool was_online = p->state == PARENT_ONLINE || p->state == PARENT_PAUSED;
     const char *fields[] = { "MESSAGE_ID=" LOG_ID_NODE_LOST, NULL };
 
     if (p->state == PARENT_WAITING)
@@ -63,12 +73,12 @@ static void give_up(struct parent *p, const char *why)
         log_fields(overlay_is_ending(p->overlay) ? LOG_INFO : LOG_WARNING, fields,
                    "the parent %s (rank %u) is lost: %s", p->host, p->rank, p->error);
         p->delay = DELAY_MIN;
+        flux_watcher_stop(p->limit);
         drop_node(p);
         if (p->overlay->ops.on_parent)
             p->overlay->ops.on_parent(false, p->overlay->ops.arg);
     }
-    flux_timer_watcher_reset(p->retry, p->delay, 0.);
-    flux_watcher_start(p->retry);
+    retry_in(p, p->delay);
     p->delay = p->delay * 2 > DELAY_MAX ? DELAY_MAX : p->delay * 2;
 }
 
@@ -79,50 +89,96 @@ static void on_disconnect(struct zsock *s, bool failed, void *arg)
     struct parent *p = arg;
     static struct log_ratelimit limit;
 
-    if (failed && log_ratelimit(&limit, 10))
+    if (failed && p->state != PARENT_PAUSED && log_ratelimit(&limit, 10))
         log_warning("%s, which should be the parent %s (rank %u), does not accept our key or is no "
                     "router of this instance",
                     p->uri, p->host, p->rank);
     /* What came before the end may not have been read yet. */
     while (!failed && p->state == PARENT_ONLINE && on_ready(s, p))
         ;
-    give_up(p, failed ? "the key was not accepted" : "the connection ended");
+    if (p->state != PARENT_PAUSED) {
+        give_up(p, failed ? "the key was not accepted" : "the connection ended");
+        return;
+    }
+    p->dialling = false;                 /* also if it ended in the middle of a greeting */
+    if (!overlay_is_pausing(p->overlay)) /* else our own next process does */
+        retry_in(p, DELAY_PAUSED);
 }
 
 /* --- welcome or not */
 
-static void handle_welcome(struct parent *p, const void *data, size_t size)
+/* It is another session than the one that was to go on, if any was. */
+static int begin_session(struct parent *p, const struct hello *h)
 {
     struct overlay *o = p->overlay;
-    struct hello h;
 
-    if (p->state != PARENT_CONNECTING || hello_decode(data, size, &h) < 0)
-        return;
-    if (p->uuid[0] && strcmp(p->uuid, h.uuid) != 0)
-        log_notice("%s (rank %u) was started anew", h.host, p->rank);
-    (void)snprintf(p->uuid, sizeof(p->uuid), "%s", h.uuid);
-    (void)snprintf(p->host, sizeof(p->host), "%s", h.host);
-    overlay_take_epoch(o, &h);
-    flux_watcher_stop(p->limit);
-    if (!p->node) {
-        if (node_new(p->sock, p->rank, p->host, NULL, &p->node) < 0 ||
-            overlay_attach(o, p->node) < 0) {
-            p->node = node_free(p->node);
-            give_up(p, "out of memory");
-            return;
-        }
+    if (p->state == PARENT_PAUSED) {
+        drop_node(p);
+        if (o->ops.on_parent)
+            o->ops.on_parent(false, o->ops.arg);
     }
-    (void)snprintf(p->node->host, sizeof(p->node->host), "%s", h.host);
+    overlay_take_epoch(o, h);
+    if (!p->node && (node_new(p->sock, p->rank, p->host, NULL, &p->node) < 0 ||
+                     overlay_attach(o, p->node, NULL) < 0)) {
+        p->node = node_free(p->node);
+        return -ENOMEM;
+    }
     p->node->held = false;
+    (void)sodium_bin2hex(p->node->session, sizeof(p->node->session), p->id, sizeof(p->id));
+    return 0;
+}
+
+static bool is_resumed(const struct parent *p, const struct hello *h)
+{
+    return p->state == PARENT_PAUSED && h->session[0] && strcmp(h->session, p->node->session) == 0;
+}
+
+/* In a session that goes on the events do, too, as they were queued. */
+static void go_online(struct parent *p, const struct hello *h, bool resumed)
+{
+    struct overlay *o = p->overlay;
+    struct hello ours;
+
+    overlay_hello(o, &ours);
+    p->node->version = hello_version(&ours, h, NULL);
+    (void)snprintf(p->node->host, sizeof(p->node->host), "%s", h->host);
+    p->dialling = false;
     p->was_online = true;
     p->delay = DELAY_MIN;
     p->error[0] = '\0';
     set_state(p, PARENT_ONLINE);
-    log_info("connected to the parent %s (rank %u)", p->host, p->rank);
+    if (resumed)
+        log_info("the session with the parent %s (rank %u) goes on", p->host, p->rank);
+    else
+        log_info("connected to the parent %s (rank %u)", p->host, p->rank);
     (void)node_flush(p->node);
     overlay_changed(o);
-    if (o->ops.on_parent)
+    if (!resumed && o->ops.on_parent)
         o->ops.on_parent(true, o->ops.arg);
+    overlay_on_joined(o, p->node);
+}
+
+static void handle_welcome(struct parent *p, const void *data, size_t size)
+{
+    struct hello h;
+    bool resumed;
+
+    if ((p->state != PARENT_CONNECTING && p->state != PARENT_PAUSED) ||
+        hello_decode(data, size, &h) < 0)
+        return;
+    resumed = is_resumed(p, &h);
+    if (p->uuid[0] && strcmp(p->uuid, h.uuid) != 0)
+        log_notice("%s (rank %u) was started anew", h.host, p->rank);
+    (void)snprintf(p->uuid, sizeof(p->uuid), "%s", h.uuid);
+    (void)snprintf(p->host, sizeof(p->host), "%s", h.host);
+    flux_watcher_stop(p->limit);
+    if (resumed) {
+        node_resume(p->node);
+    } else if (begin_session(p, &h) < 0) {
+        give_up(p, "out of memory");
+        return;
+    }
+    go_online(p, &h, resumed);
 }
 
 static void handle_refusal(struct parent *p, const void *data, size_t size)
@@ -173,6 +229,11 @@ static const char *handle_control(struct parent *p, const struct node_control *c
         return "it ended the session";
     case NODE_STATE:
         handle_state(p, c->data, c->size);
+        return NULL;
+    case NODE_PAUSE:
+    case NODE_PAUSED:
+        if (p->state == PARENT_ONLINE)
+            overlay_handle_pause(p->overlay, p->node, c->type);
         return NULL;
     default:
         return NULL;
@@ -225,8 +286,7 @@ static int open_socket(struct parent *p)
 {
     static const struct zsock_ops ops = { .on_ready = on_ready, .on_disconnect = on_disconnect };
     const struct overlay_config *conf = &p->overlay->conf;
-    uint8_t id[ZSOCK_ID_SIZE];
-    const struct zsock_options opts = { .id = id,
+    const struct zsock_options opts = { .id = p->id,
                                         .public_key = p->key ? conf->public_key : NULL,
                                         .secret_key = conf->secret_key,
                                         .server_key = p->key,
@@ -238,8 +298,8 @@ static int open_socket(struct parent *p)
                                             (int)(conf->connect_timeout * 1000) };
     int rc;
 
-    randombytes_buf(id, sizeof(id));
-    id[0] |= 1; /* identities that begin with a zero byte are libzmq's own */
+    randombytes_buf(p->id, sizeof(p->id));
+    p->id[0] |= 1; /* identities that begin with a zero byte are libzmq's own */
     rc = zsock_new(p->overlay->zmq, p->overlay->reactor, &opts, &ops, p, &p->sock);
     return rc < 0 ? rc : zsock_connect(p->sock, p->uri);
 }
@@ -250,6 +310,8 @@ static int say_hello(struct parent *p)
     CLEANUP(freep) char *text = NULL;
 
     overlay_hello(p->overlay, &h);
+    if (p->state == PARENT_PAUSED)
+        (void)snprintf(h.session, sizeof(h.session), "%s", p->node->session);
     text = hello_encode(&h);
     return text ? node_send_stranger(p->sock, NULL, NODE_HELLO, text, strlen(text)) : -ENOMEM;
 }
@@ -265,7 +327,9 @@ static int attempt(struct parent *p)
     if (rc == 0) {
         if (p->node)
             p->node->sock = p->sock;
-        set_state(p, PARENT_CONNECTING);
+        p->dialling = true;
+        if (p->state != PARENT_PAUSED)
+            set_state(p, PARENT_CONNECTING);
     }
     return rc;
 }
@@ -277,7 +341,8 @@ static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
     const int rc = trusted ? attempt(p) : -EKEYREJECTED;
 
     if (rc < 0) {
-        p->state = PARENT_CONNECTING;
+        if (p->state == PARENT_WAITING)
+            p->state = PARENT_CONNECTING;
         give_up(p, trusted ? strerror(-rc) : "there is no good key of it in bootstrap.keydir");
     }
 }
@@ -286,31 +351,76 @@ static void on_limit(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 {
     struct parent *p = arg;
 
+    if (p->state == PARENT_PAUSED) {
+        give_up(p, OVERLAY_NOT_RESUMED);
+        return;
+    }
     log_warning("no connection to the parent %s (rank %u) at %s in %.0f s%s%s; still trying",
                 p->host, p->rank, p->uri, p->overlay->conf.connect_timeout, p->error[0] ? ": " : "",
                 p->error);
     drop_node(p);
 }
 
-int parent_connect(struct parent *p)
+static void limit_in(struct parent *p, double seconds)
 {
-    int rc;
+    flux_timer_watcher_reset(p->limit, seconds, 0.);
+    flux_watcher_start(p->limit);
+}
 
-    p->rank = topology_parent(p->overlay->conf.topo, p->overlay->conf.rank);
+static int new_node(struct parent *p)
+{
     if (!p->host[0])
         (void)snprintf(p->host, sizeof(p->host), "rank %u", p->rank);
     if (node_new(NULL, p->rank, p->host, NULL, &p->node) < 0 ||
-        overlay_attach(p->overlay, p->node) < 0) {
+        overlay_attach(p->overlay, p->node, NULL) < 0) {
         p->node = node_free(p->node);
         return -ENOMEM;
     }
     p->node->held = true;
-    rc = attempt(p);
+    return 0;
+}
+
+int parent_connect(struct parent *p)
+{
+    const struct overlay_config *conf = &p->overlay->conf;
+    int rc = 0;
+
+    p->rank = topology_parent(conf->topo, conf->rank);
+    if (!p->node)
+        rc = new_node(p);
+    if (rc == 0)
+        rc = attempt(p);
     if (rc < 0)
         return rc;
-    flux_timer_watcher_reset(p->limit, p->overlay->conf.connect_timeout, 0.);
-    flux_watcher_start(p->limit);
+    limit_in(p, p->state == PARENT_PAUSED ? conf->restart_timeout : conf->connect_timeout);
     return 0;
+}
+
+/* --- the session goes on with another process */
+
+void parent_on_paused(struct parent *p)
+{
+    set_state(p, PARENT_PAUSED);
+    limit_in(p, p->overlay->conf.restart_timeout);
+}
+
+void parent_adopt(struct parent *p, struct node *n, const struct hello *h)
+{
+    p->node = n;
+    p->was_online = true;
+    (void)snprintf(p->uuid, sizeof(p->uuid), "%s", h->uuid);
+    (void)snprintf(p->host, sizeof(p->host), "%s", h->host);
+    set_state(p, PARENT_PAUSED);
+}
+
+void parent_abandon(struct parent *p)
+{
+    flux_watcher_stop(p->retry);
+    flux_watcher_stop(p->limit);
+    if (p->node)
+        (void)node_send_control(p->node, NODE_GOODBYE, NULL, 0);
+    drop_node(p);
+    set_state(p, PARENT_NONE);
 }
 
 void parent_tick(struct parent *p, uint64_t now_usec)
@@ -337,7 +447,7 @@ void parent_set_key(struct parent *p, const char *key)
 
 void parent_leave(struct parent *p)
 {
-    if (p->state != PARENT_ONLINE)
+    if (p->state != PARENT_ONLINE && p->state != PARENT_PAUSED)
         return;
     (void)node_send_control(p->node, NODE_GOODBYE, NULL, 0);
     give_up(p, "the instance was shut down");
@@ -359,7 +469,7 @@ int parent_init(struct parent *p, struct overlay *o)
 
 void parent_deinit(struct parent *p)
 {
-    if (p->state == PARENT_ONLINE)
+    if (!p->overlay->handed_on && (p->state == PARENT_ONLINE || p->state == PARENT_PAUSED))
         (void)node_send_control(p->node, NODE_GOODBYE, NULL, 0);
     drop_node(p);
     flux_watcher_destroy(p->limit);

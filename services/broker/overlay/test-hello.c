@@ -36,6 +36,22 @@ static void what_is_said_is_understood(void **state)
     assert_string_equal(got.host, "node3");
     assert_string_equal(got.uuid, "u1");
     assert_string_equal(got.epoch, "e1");
+    assert_string_equal(got.session, "");
+}
+
+static void a_session_that_goes_on_is_named(void **state)
+{
+    struct hello h = make("node3", 1, 2), got;
+    CLEANUP(freep) char *text = NULL;
+    CLEANUP(freep) char *bad = NULL;
+
+    memset(h.session, 'a', sizeof(h.session) - 1);
+    text = hello_encode(&h);
+    assert_int_equal(hello_decode(text, strlen(text), &got), 0);
+    assert_string_equal(got.session, h.session);
+    assert_true(asprintf(&bad, "%.*s,\"session\":\"%s%s\"}", (int)strlen(text) - 1, text, h.session,
+                         "a") > 0);
+    assert_true(hello_decode(bad, strlen(bad), &got) < 0);
 }
 
 static void nonsense_is_refused(void **state)
@@ -95,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_is_understood),
+        cmocka_unit_test(a_session_that_goes_on_is_named),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(versions_that_overlap_work_together),
         cmocka_unit_test(of_others_the_one_too_old_is_named),
