@@ -87,10 +87,10 @@ static flux_future_t *follow_link(flux_t *h, const char *ns, flux_future_t *f, i
     return follow_link(h, ns, flux_kvs_lookup(h, ns, FLUX_KVS_TREEOBJ, target), followed + 1);
 }
 
-/* A value that is stored in pieces is printed piece by piece. *ret_status: whether that went well.
- * False: it is none. */
-static bool print_long(flux_t *h, const struct cmdline *c, const struct get *g, const char *key,
-                       int *ret_status)
+/* A value that is stored in pieces is printed piece by piece, a short one as it came. *ret_status:
+ * whether that went well. False: it is neither. */
+static bool print_stored(flux_t *h, const struct cmdline *c, const struct get *g, const char *key,
+                         int *ret_status)
 {
     CLEANUP(flux_future_destroyp)
     flux_future_t *f = look_up(h, c, g, g->flags | FLUX_KVS_TREEOBJ, key);
@@ -99,7 +99,13 @@ static bool print_long(flux_t *h, const struct cmdline *c, const struct get *g, 
 
     if (!g->at) /* the links of a snapshot stay in it */
         f = follow_link(h, kvs_option_namespace(c), f, 0);
-    if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0 || !kvs_value_is_long(h, treeobj))
+    if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0)
+        return false;
+    if (print_value(c, key, f) == 0) {
+        *ret_status = EXIT_SUCCESS;
+        return true;
+    }
+    if (!kvs_value_is_long(h, treeobj))
         return false;
     print_label(c, key);
     *ret_status = kvs_value_print(h, treeobj, &size);
@@ -115,7 +121,7 @@ static int get_one(flux_t *h, const struct cmdline *c, const struct get *g, cons
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
     int status;
 
-    if (!(g->flags & FLUX_KVS_TREEOBJ) && print_long(h, c, g, key, &status))
+    if (!(g->flags & FLUX_KVS_TREEOBJ) && print_stored(h, c, g, key, &status))
         return status;
     f = look_up(h, c, g, g->flags, key);
     return f && print_value(c, key, f) == 0 ? EXIT_SUCCESS : complain_key(f, c, key);
