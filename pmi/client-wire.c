@@ -87,9 +87,9 @@ static int receive_line(struct wire *w, uint64_t deadline, flux_error_t *error)
 
 /* Sends what is in w->out and waits for the answer, which must be called expected. 0, or positive
  * with a sentence if the answer is that it failed. */
-static int call(struct wire *w, int len, const char *expected, flux_error_t *error)
+static int call_until(struct wire *w, int len, const char *expected, uint64_t deadline,
+                      flux_error_t *error)
 {
-    const uint64_t deadline = monotime_usec() + TIMEOUT_USEC;
     const char *cmd, *why;
     int rc, status = 0;
 
@@ -108,6 +108,11 @@ static int call(struct wire *w, int len, const char *expected, flux_error_t *err
     if (status != 0)
         errorx_set(error, "the PMI server refuses: %.80s", why ? why : "it does not say why");
     return status != 0;
+}
+
+static int call(struct wire *w, int len, const char *expected, flux_error_t *error)
+{
+    return call_until(w, len, expected, monotime_usec() + TIMEOUT_USEC, error);
 }
 
 static int call_strictly(struct wire *w, int len, const char *expected, flux_error_t *error)
@@ -131,9 +136,14 @@ static int wire_put(void *impl, const char *key, const char *value, flux_error_t
 
 static int wire_barrier(void *impl, flux_error_t *error)
 {
+    const uint64_t deadline = monotime_usec() + PMI_BARRIER_SECONDS * 1000000ull;
     struct wire *w = impl;
+    const int rc = call_until(w, FORMAT(w, "cmd=barrier_in"), "barrier_out", deadline, error);
 
-    return call_strictly(w, FORMAT(w, "cmd=barrier_in"), "barrier_out", error);
+    if (rc == -ETIMEDOUT)
+        return errorx_fail(error, ETIMEDOUT, "not all processes have come within %d s",
+                           PMI_BARRIER_SECONDS);
+    return rc > 0 ? -EREMOTEIO : rc;
 }
 
 static int wire_get(void *impl, const char *key, char *buf, size_t size, flux_error_t *error)

@@ -11,6 +11,8 @@
 
 #include "base/cleanup.h"
 
+#define PMI_BARRIER_SECONDS 300
+
 struct pmi_client;
 
 /* Finds and initialises it. -ENOENT: nobody offers PMI, we are alone; any other error has a
@@ -31,7 +33,8 @@ size_t pmi_client_value_max(const struct pmi_client *c);
 /* value: visible ASCII characters. A key can be put once. -EMSGSIZE: too long; -EINVAL: a character
  * that PMI cannot carry; -EREMOTEIO: refused, the sentence says why. */
 int pmi_client_put(struct pmi_client *c, const char *key, const char *value, flux_error_t *error);
-/* All put before, by all, can be read after. */
+/* All put before, by all, can be read after. A server on PMI_FD may take PMI_BARRIER_SECONDS: batch
+ * systems start the processes of a large job over minutes. */
 int pmi_client_barrier(struct pmi_client *c, flux_error_t *error);
 /* -ENOENT: no such key, or the library says no more; -EMSGSIZE: buf is too small. */
 int pmi_client_get(struct pmi_client *c, const char *key, char *buf, size_t size,

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+from embedded import copy_units
 from test_hostile import build  # noqa: F401  (a fixture)
 
 SIZE = 3
@@ -80,6 +81,17 @@ def test_the_program_and_instances_and_jobs_in_it_are_no_tasks_of_the_step(build
     script = "$FLUX start $FLUX getattr size; for cmd in '' '$FLUX run' '$FLUX exec -r1'; do eval $cmd env | grep ^SLURM; done"
     out, err, status = launch(build, tmp_path, script, **slurm(library))[0]
     assert (out.split(), status) == (["1"] + ["SLURM_JOB_ID=7"] * 3, 0), err
+
+
+@pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
+def test_nodes_wait_for_one_that_is_started_late(build, library, tmp_path):  # noqa: F811
+    units = copy_units(build, tmp_path / "units", TimeoutStartSec="3s")
+    services = ":".join(str(p) for p in (build / "services").iterdir() if p.is_dir())
+    env = {**os.environ, "PMI_LIBRARY": str(library), "FAKE_PMI_DIR": str(tmp_path), "FAKE_PMI_SIZE": "2"}
+    script = '[ $FAKE_PMI_RANK = 0 ] || sleep 5; exec "$0" "$@"'
+    procs = [subprocess.Popen(["sh", "-c", script, build / "supervise" / "flux-supervise", f"--units={units}", f"--exec-path={services}", "--", "true"],
+                              env={**env, "FAKE_PMI_RANK": str(rank)}, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    assert [(p.communicate(timeout=60)[1], p.returncode) for p in procs] == [("", 0)] * 2
 
 
 @pytest.mark.parametrize("end,status", [("kill -9 $PPID; exec sleep 1000", -9), ("kill -9 $($FLUX getattr broker.pid); exit 5", 5)])

@@ -100,6 +100,11 @@ void notify_extend(struct notify *n)
     (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%u", EXTEND_SECONDS * 1000000u);
 }
 
+void notify_allow(struct notify *n, unsigned int seconds)
+{
+    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu", seconds * 1000000ull);
+}
+
 bool notify_has_status(const struct notify *n)
 {
     return n->status[0] != '\0';

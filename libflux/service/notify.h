@@ -17,6 +17,8 @@ void notify_ready(struct notify *n);
 /* A long start goes on: the service manager is to wait for another minute. Sent at most once a
  * second. */
 void notify_extend(struct notify *n);
+/* A single step of a start may take so long. */
+void notify_allow(struct notify *n, unsigned int seconds);
 void notify_stopping(struct notify *n);
 bool notify_has_status(const struct notify *n);
 void notify_status(struct notify *n, const char *text); /* sent only when it changes */

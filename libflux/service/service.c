@@ -390,6 +390,11 @@ void service_progress(struct service *svc)
     notify_extend(svc->notify);
 }
 
+void service_allow(struct service *svc, unsigned int seconds)
+{
+    notify_allow(svc->notify, seconds);
+}
+
 /* A daemon that wants to begin anew because another one went away may be the first to see that all
  * of them do: the router's goodbye is then waiting to be read. */
 static bool goodbye_waits(struct service *svc)

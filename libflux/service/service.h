@@ -111,6 +111,8 @@ void service_ready(struct service *svc);
  * start goes on, and TimeoutStartSec= begins anew. Without progress it ends the daemon, as it
  * should. Costs next to nothing. */
 void service_progress(struct service *svc);
+/* Before a step that blocks: it may take so long. */
+void service_allow(struct service *svc, unsigned int seconds);
 
 /* It was told to stop, or the router said that the instance ends now. */
 bool service_is_ending(const struct service *svc);

@@ -72,6 +72,9 @@ static void a_start_that_waits_for_others_asks_for_more_time_until_it_is_ready(v
     assert_string_equal(text, "EXTEND_TIMEOUT_USEC=60000000");
     service_ready(&svc);
     assert_int_equal(flux_reactor_run(svc.reactor, 0), 0); /* nothing is left to be waited for */
+    service_allow(&svc, 300);
+    assert_true(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) > 0);
+    assert_string_equal(text, "EXTEND_TIMEOUT_USEC=300000000");
     flux_watcher_destroy(svc.hold);
     (void)notify_free(svc.notify);
     flux_reactor_destroy(svc.reactor);

@@ -12,14 +12,16 @@
 #include "base/monotime.h"
 #include "base/number.h"
 #include "broker/handover.h"
+#include "pmi/client.h"
 #include "service/fdstore.h"
 #include "broker/manager.h"
 #include "rpc/direct.h"
 #include "service/log.h"
 #include "service/state.h"
 
-#define STOP_SECONDS  2.
-#define DRAIN_SECONDS 0.02
+#define PMI_SPARE_SECONDS 60 /* for the rest of it */
+#define STOP_SECONDS      2.
+#define DRAIN_SECONDS     0.02
 
 static const char *const own_services[] = { "attr",    "barrier",      "broker", "config",
                                             "event",   "groups",       "log",    "overlay",
@@ -369,6 +371,8 @@ static int join_tree(struct manager *m)
     if (m->boot.size > 1 && (rc = listen_in_tree(m, &error)) == 0)
         handover_restore_tree(m);
     uri = m->router.overlay ? overlay_uri(m->router.overlay) : NULL;
+    if (m->boot.pmi && m->boot.size > 1)
+        service_allow(m->svc, PMI_BARRIER_SECONDS + PMI_SPARE_SECONDS);
     if (rc == 0)
         rc = boot_finish(&m->boot, uri, service_rundir(m->svc), &error);
     if (rc == 0 && m->boot.rank > 0)
