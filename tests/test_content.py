@@ -205,7 +205,8 @@ def test_a_truncated_journal_is_named_and_the_rest_of_it_is_there(stored):
     os.truncate(path, path.stat().st_size // 2)
     instance.kill_daemon("content")
     assert 5 < len(loaded(client, blobs)) < 25
-    assert any("no whole commit" in r["MESSAGE"] for r in instance.log_records("content"))
+    (record,) = [r for r in instance.log_records("content") if "no whole commit" in r["MESSAGE"]]
+    assert record["MESSAGE_ID"] == "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7ea3"
 
 
 def test_a_missing_database_is_not_taken_for_a_new_one(stored):

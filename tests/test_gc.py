@@ -242,3 +242,32 @@ def test_followers_that_fell_behind_read_on(build, tmp_path):
         watch.kill()
         watch.communicate()
         assert t.say(2, "kvs", "get", *KEYS).split("\n") == [value(k, 3) for k in KEYS]
+
+
+def test_a_snapshot_that_is_older_than_a_collection_is_whole_or_a_clear_error(build, tmp_path):
+    """At any moment, on any rank, however it is asked for: never something else, and it does not hang."""
+    def ask(t, rank, what):
+        value_of = t.at(rank, "kvs", "get", "-a", what, "d.k7")
+        names = t.at(rank, "kvs", "dir", "-R", "-d", "-a", what, "d")
+        assert value_of.returncode != 0 or value_of.stdout.strip() == value("d.k7", 0)
+        assert names.returncode != 0 or names.stdout.count("\n") == 100
+        for r in (value_of, names):
+            assert r.returncode == 0 or (r.stderr.count("\n") == 1 and "older than the last collection" in r.stderr), r.stderr
+        return value_of.returncode
+
+    with Tree(build, tmp_path, size=2) as t:
+        for _ in range(2):
+            t.say(0, "kvs", "put", *(f"{k}={value(k, 0)}" for k in KEYS))
+            snapshots = [t.say(0, "kvs", "getroot", "-b"), t.say(0, "kvs", "getroot")]
+            t.say(0, "kvs", "put", *(f"{k}={value(k, 1)}" for k in KEYS))
+            assert [ask(t, rank, what) for rank in (0, 1) for what in snapshots] == [0] * 4
+            t.say(0, "kvs", "dropcache", "--all")
+            t.say(1, "content", "dropcache")
+            collection = t.popen("content", "gc", "--grace=0")
+            while collection.poll() is None:
+                ask(t, 1, snapshots[0])
+            assert collection.returncode == 0
+            for rank in (0, 1):
+                t.say(rank, "content", "dropcache")
+            t.say(0, "kvs", "dropcache", "--all")
+            assert [ask(t, rank, what) for rank in (0, 1) for what in snapshots] == [1] * 4

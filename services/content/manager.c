@@ -205,6 +205,7 @@ static void on_worker(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
 static void log_scan(const struct manager *m, const struct segment_scan *scan)
 {
     static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+    static const char *const cut[] = { "MESSAGE_ID=" LOG_ID_JOURNAL_CUT, NULL };
 
     if (scan->damaged > 0)
         log_fields(LOG_ERR, fields,
@@ -212,9 +213,10 @@ static void log_scan(const struct manager *m, const struct segment_scan *scan)
                    "restore it from a backup",
                    scan->damaged, m->path);
     if (scan->dropped > 0)
-        log_warning("%" PRIu64 " bytes at the end of the journal of %s are no whole commit and "
-                    "were never acknowledged as durable",
-                    scan->dropped, m->path);
+        log_fields(LOG_WARNING, cut,
+                   "%" PRIu64 " bytes at the end of the journal of %s are no whole commit and "
+                   "were never acknowledged as durable",
+                   scan->dropped, m->path);
 }
 
 static int open_journal(struct manager *m, struct store *st, struct journal **ret,

@@ -186,6 +186,7 @@ static void wait_finish(struct kvs *k, struct load_wait *w, int err, const void 
         pins_add(&g->pins, o);
     if (rc < 0 && g->err == 0)
         g->err = rc == -ENOENT ? -EIO : rc;
+    g->missing |= rc == -ENOENT;
     wait_free(w);
     if (TAILQ_EMPTY(&g->waits))
         g->done(g);

@@ -13,6 +13,7 @@ struct load_group {
     struct kvs *k;
     TAILQ_HEAD(, load_wait) waits;
     int err;          /* of the first load that failed; ENOENT reads EIO: the tree has a hole */
+    bool missing;     /* one of them is not in the store */
     struct pins pins; /* what arrived, kept until load_group_deinit() */
     /* When nothing is awaited any more. May deinit the group. */
     void (*done)(struct load_group *g);

@@ -337,3 +337,8 @@ bool lookup_run(struct lookup *lk)
     lk->err = rc;
     return true;
 }
+
+bool lookup_is_gone(const struct lookup *lk)
+{
+    return lk->loads.missing;
+}

@@ -19,6 +19,7 @@ struct lookup {
     /* Set by the caller after lookup_new(). */
     uint64_t offset; /* of a value, deliver only what lies behind */
     void *arg;
+    bool snapshot;           /* it is not about the present */
     LIST_ENTRY(lookup) link; /* in a list of the caller's */
     /* Results, valid when done. */
     int err;           /* 0 or -errno */
@@ -43,5 +44,7 @@ DEFINE_CLEANUP(struct lookup *, lookup_free)
 
 /* True: done at once. False: done() follows. */
 bool lookup_run(struct lookup *lk);
+/* Of one that ended with EIO: something is not in the content store, rather than damaged there. */
+bool lookup_is_gone(const struct lookup *lk);
 
 #endif

@@ -68,6 +68,19 @@ static bool relay_elsewhere(const struct lookup *lk)
     return m->follower && rank_0_knows_better(-lk->err) && relay_request(m, lk->arg) == 0;
 }
 
+static void explain_lookup(const struct lookup *lk)
+{
+    int errnum = lk->err < 0 ? -lk->err : ENOMEM;
+
+    if (errnum == EIO && lookup_is_gone(lk))
+        (void)request_fail(lk->arg, errnum, "part of it is not in the content store any more%s",
+                           lk->snapshot ? ": the snapshot is older than the last collection, see "
+                                          "gc-grace in flux-config-kvs(5)"
+                                        : "");
+    else
+        fail_lookup(lk->arg, errnum);
+}
+
 /* Answers and frees both. */
 static void on_lookup_done(struct lookup *lk)
 {
@@ -77,7 +90,7 @@ static void on_lookup_done(struct lookup *lk)
     if (text)
         (void)request_respond(req, text);
     else if (!relay_elsewhere(lk))
-        fail_lookup(req, lk->err < 0 ? -lk->err : ENOMEM);
+        explain_lookup(lk);
     drop_lookup(lk);
 }
 
@@ -121,6 +134,7 @@ int rpc_lookup(struct request *req, void *arg)
         return errnum_sentence(-rc) ? request_explain(req, -rc, "%s", errnum_sentence(-rc)) : rc;
     m->nlookups++;
     lk->arg = request_ref(req);
+    lk->snapshot = treeobj != NULL;
     LIST_INSERT_HEAD(&m->lookups, lk, link);
     if (lookup_run(lk))
         on_lookup_done(lk);
