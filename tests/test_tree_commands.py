@@ -66,7 +66,7 @@ def test_dmesg_merges_the_logs_of_nodes_by_time_and_names_them(tree):
 def test_dmesg_for_people_tells_how_much_time_passed(tree):
     for word in ("one", "two"):
         tree.say(2, "logger", "-s", "err", f"human {word}")
-    wait_until("both to be written", lambda: "human two" in tree.say(2, "dmesg"))
+        wait_until("it to be written", lambda: f"human {word}" in tree.say(2, "dmesg"))
     lines = tree.say(2, "dmesg", "-H", "-s", "logger", "-l", "err").splitlines()
     assert re.match(r"\[[A-Z][a-z]{2}[0-9]{2} [0-9]{2}:[0-9]{2}\] logger.err\[2\]: ", lines[0])
     assert re.match(r"\[ +\+[0-9]+\.[0-9]{6}\] logger.err\[2\]: human two$", lines[-1])

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 
 #include "base/cleanup.h"
 #include "base/monotime.h"
@@ -31,6 +32,7 @@ static struct {
     char field_service[FIELD_SIZE];
     char field_identifier[FIELD_SIZE];
     char field_rank[FIELD_SIZE]; /* empty: not known yet */
+    char field_unit[FIELD_SIZE]; /* empty: not one of a user's manager */
     struct log_file file;
 } state = { .level = LOG_INFO, .stderr_level = -1, .file = { .fd = -EBADF } };
 
@@ -41,6 +43,17 @@ static enum sink choose_sink(const char *service)
     if (dir && *dir && log_file_open(&state.file, dir, service) == 0)
         return SINK_FILE;
     return access(JOURNAL_PATH, F_OK) == 0 ? SINK_JOURNAL : SINK_STDERR;
+}
+
+/* Journald asks the kernel for the unit of who has written, and a daemon that could not start may
+ * be gone by then: what it said last would not be found by who asks for the messages of the unit.
+ * For a user's unit a field says it as well. */
+static void name_unit(void)
+{
+    CLEANUP(freep) char *unit = NULL;
+
+    if (sd_pid_get_user_unit(0, &unit) >= 0)
+        (void)snprintf(state.field_unit, FIELD_SIZE, "USER_UNIT=%s", unit);
 }
 
 static void read_level(const char *variable, int *level)
@@ -60,6 +73,8 @@ void log_open(const char *instance, const char *service)
     (void)snprintf(state.field_identifier, FIELD_SIZE, "SYSLOG_IDENTIFIER=flux-%s", service);
     read_level("FLUX_LOG_LEVEL", &state.level);
     state.sink = choose_sink(service);
+    if (state.sink == SINK_JOURNAL)
+        name_unit();
     if (state.sink == SINK_FILE)
         read_level("FLUX_LOG_STDERR_LEVEL", &state.stderr_level);
 }
@@ -121,6 +136,8 @@ static void log_record(int level, const char *const extra[], const char *fmt, va
     }
     if (state.field_rank[0])
         fields[n++] = state.field_rank;
+    if (state.field_unit[0])
+        fields[n++] = state.field_unit;
     for (; extra && *extra && n < RECORD_FIELDS; extra++)
         fields[n++] = *extra;
 
