@@ -374,6 +374,45 @@ def test_a_full_disk_refuses_writes_only_and_recovers_unaided(build, tmp_path):
         subprocess.run(["umount", "-l", state], check=True)
 
 
+PAGE = 4096
+
+
+def begin_on_a_disk_with(build, path, pages):
+    """A new instance whose state directory has room for so many pages; then there is more."""
+    path.mkdir()
+    state = path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", state], check=True)
+    try:
+        (state / "filler").write_bytes(bytes((1 << 20) - pages * PAGE))
+        with Instance(build, path, ["--statedir", state]) as instance:
+            for args in (["kvs", "put", "a=1"], ["kvs", "ls"], ["content", "store"]):
+                r = instance.run(*args, check=False, timeout=20, input="")
+                assert r.returncode == 0 or re.search("full|No space", r.stderr), r.stderr
+            (state / "filler").unlink()
+            wait_until("a commit", lambda: instance.run("kvs", "put", "b=1", check=False, timeout=20).returncode == 0)
+            assert instance.flux("kvs", "get", "b") == "1"
+            assert instance.run("content", "check").returncode == 0
+            wait_until("a job", lambda: instance.run("run", "true", check=False).returncode == 0)
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+
+
+@needs_root
+def test_an_instance_that_begins_on_a_full_disk_says_so_at_once_and_recovers_unaided(build, tmp_path):
+    begin_on_a_disk_with(build, tmp_path / "0", 0)
+
+
+@needs_root
+@pytest.mark.skipif("FLUX_LONG_TESTS" not in os.environ, reason="a long test: set FLUX_LONG_TESTS=1")
+def test_wherever_the_disk_is_full_when_an_instance_begins(build, tmp_path):
+    for pages in range(1, 32):
+        begin_on_a_disk_with(build, tmp_path / str(pages), pages)
+
+
 # --- other nodes
 
 @pytest.fixture

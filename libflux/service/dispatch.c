@@ -103,6 +103,11 @@ static int refuse_role(struct request *req, const struct rpc_method *def)
                         request_userid(req));
 }
 
+static bool is_builtin(const struct rpc_method *def)
+{
+    return def >= builtin_methods && def < builtin_methods + builtin_nmethods;
+}
+
 /* 1: go on; 0: answered. */
 static int check(struct request *req, const struct rpc_method *def)
 {
@@ -111,6 +116,8 @@ static int check(struct request *req, const struct rpc_method *def)
 
     if (!(msg_proto(req->msg)->rolemask & def->roles))
         return refuse_role(req, def);
+    if (req->svc->refuse_errnum && !(def->flags & RPC_METHOD_NORESPONSE) && !is_builtin(def))
+        return request_fail(req, req->svc->refuse_errnum, "%s", req->svc->refuse_why.text);
     if ((def->flags & RPC_METHOD_STREAMING) && !request_is_streaming(req))
         return request_fail(req, EPROTO, "%s is a streaming RPC: the request must say so",
                             request_topic(req));

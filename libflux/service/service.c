@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/errorx.h"
 #include "base/number.h"
 #include "config.h"
 #include "rpc/limit.h"
@@ -472,6 +473,12 @@ void service_begin_stop(struct service *svc, const char *why)
 }
 
 /* --- what it knows */
+
+void service_refuse(struct service *svc, int errnum, const char *why)
+{
+    svc->refuse_errnum = errnum;
+    errorx_set(&svc->refuse_why, "%s", why);
+}
 
 bool service_is_ending(const struct service *svc)
 {

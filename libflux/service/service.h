@@ -114,6 +114,11 @@ void service_progress(struct service *svc);
 /* Before a step that blocks: it may take so long. */
 void service_allow(struct service *svc, unsigned int seconds);
 
+/* From now on each request is answered with this error and sentence; not those that every service
+ * has, and those that are not answered. For a daemon that cannot do its work, and says why instead
+ * of ending only to be started again. */
+void service_refuse(struct service *svc, int errnum, const char *why);
+
 /* It was told to stop, or the router said that the instance ends now. */
 bool service_is_ending(const struct service *svc);
 flux_t *service_flux(struct service *svc); /* own connection to the router; NULL if standalone */

@@ -42,6 +42,8 @@ struct service {
     flux_watcher_t *signals[2];
     flux_watcher_t *deadline; /* of an orderly stop */
     flux_watcher_t *hold;     /* runs until service_ready(), if that was asked for */
+    int refuse_errnum;        /* 0: does not refuse */
+    flux_error_t refuse_why;
     bool running;
     bool not_ready; /* until service_ready() */
     bool stopping;

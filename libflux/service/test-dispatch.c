@@ -165,6 +165,22 @@ static int answer(const char **ret_text)
     return (int)msg_proto(fx.answers[0])->aux1;
 }
 
+static void who_refuses_says_why_to_all_but_what_every_service_has(void **state)
+{
+    const char *text;
+
+    service_refuse(&fx.svc, ENOSPC, "there is no room");
+    ask((struct ask){ .topic = "test.echo", .payload = "{\"text\":\"hi\"}" });
+    assert_int_equal(answer(&text), ENOSPC);
+    assert_string_equal(text, "there is no room");
+    drop_answers();
+    ask((struct ask){ .topic = "test.owner", .guest = true });
+    assert_int_equal(answer(NULL), EPERM);
+    drop_answers();
+    ask((struct ask){ .topic = "test.ping", .payload = "{}" });
+    assert_int_equal(answer(NULL), 0);
+}
+
 static void a_request_is_answered_to_its_client_with_its_matchtag(void **state)
 {
     const char *text;
@@ -434,6 +450,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(who_refuses_says_why_to_all_but_what_every_service_has),
         T(a_request_is_answered_to_its_client_with_its_matchtag),
         T(an_unknown_method_is_answered_enosys_with_its_name),
         T(a_guest_cannot_call_what_is_for_the_owner),

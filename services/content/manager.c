@@ -15,6 +15,8 @@
 #include "content/requests.h"
 #include "content/startattr.h"
 
+#define RETRY_SECONDS 0.5 /* until a file is opened again for which there was no room */
+
 static const struct rpc_method methods[] = {
     { .topic = "content.load",
       .roles = ROLE_OWNER,
@@ -258,6 +260,33 @@ static int open_store(struct manager *m, flux_error_t *error)
     return 0;
 }
 
+static int manager_open(struct manager *m);
+
+static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    flux_watcher_stop(w);
+    if (m->worker || m->repair_req || m->stopping)
+        return;
+    if (manager_open(m) < 0)
+        service_exit(m->svc, EXIT_FAILURE);
+}
+
+/* Without a timer the next process tries again. */
+static void retry_later(struct manager *m)
+{
+    if (!m->retry_timer)
+        m->retry_timer =
+            flux_timer_watcher_create(service_reactor(m->svc), RETRY_SECONDS, 0., on_retry, m);
+    if (!m->retry_timer) {
+        service_exit(m->svc, EXIT_FAILURE);
+        return;
+    }
+    flux_timer_watcher_reset(m->retry_timer, RETRY_SECONDS, 0.);
+    flux_watcher_start(m->retry_timer);
+}
+
 /* A file that cannot be used does not end the process: it would only be started again. Whoever asks
  * is told why, and it can be repaired. */
 static void refuse(struct manager *m, int errnum, const flux_error_t *error)
@@ -265,19 +294,26 @@ static void refuse(struct manager *m, int errnum, const flux_error_t *error)
     static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
     bool damaged = errnum == EBADMSG || errnum == ENOENT;
 
+    bool again = errnum == ENOSPC && m->refusal_errnum == ENOSPC;
+
     m->refusal_errnum = damaged ? EIO : errnum;
     if (errnum == EBADMSG)
         errorx_set(&m->refusal, "%.120s; see 'flux content repair'", error->text);
+    else if (errnum == ENOSPC)
+        errorx_set(&m->refusal, "%.120s: the disk is full, there is no room to begin", m->path);
     else
         m->refusal = *error;
-    log_fields(LOG_ERR, damaged ? fields : NULL, "%s", m->refusal.text);
+    if (!again)
+        log_fields(LOG_ERR, damaged ? fields : NULL, "%s", m->refusal.text);
     service_status(m->svc, "Refusing: %s", m->refusal.text);
+    if (errnum == ENOSPC)
+        retry_later(m);
 }
 
 /* Can somebody who reads the sentence do something about it? */
 static bool is_refusal(int rc)
 {
-    return rc == -EBADMSG || rc == -ENOENT || rc == -EPROTO || rc == -EINVAL;
+    return rc == -EBADMSG || rc == -ENOENT || rc == -EPROTO || rc == -EINVAL || rc == -ENOSPC;
 }
 
 static int manager_open(struct manager *m)
@@ -464,6 +500,7 @@ int manager_new(struct service *svc, struct manager **ret)
 struct manager *manager_free(struct manager *m)
 {
     if (m) {
+        flux_watcher_destroy(m->retry_timer);
         repair_free(m->repair);
         request_unref(m->repair_req);
         flux_watcher_destroy(m->watcher);

@@ -28,6 +28,7 @@ struct manager {
     /* While there is no worker: why not, for whoever asks. */
     int refusal_errnum;
     flux_error_t refusal;
+    flux_watcher_t *retry_timer; /* until there is room */
     struct repair *repair;
     struct request *repair_req; /* waits for it, or for the worker to be idle */
     LIST_HEAD(, pending) pendings;

@@ -309,6 +309,53 @@ static int manager_load(struct manager *m)
     return service_size(m->svc) > 1 ? followers_new(m, &m->followers) : 0;
 }
 
+/* --- a content store that refuses: whoever asks is told what it said, and nothing else is done
+ * until it takes something again. Then the next process begins. */
+
+#define PROBE_SECONDS 0.5
+
+static bool is_refusal(int rc)
+{
+    return rc == -ENOSPC || rc == -EIO || rc == -EPROTO || rc == -EINVAL || rc == -EAGAIN;
+}
+
+static void on_writable(void *arg)
+{
+    struct manager *m = arg;
+
+    log_notice("the content store takes commits again: starting anew");
+    service_exit(m->svc, EXIT_FAILURE);
+}
+
+static void on_probe_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct manager *m = arg;
+
+    remote_probe(m->remote, on_writable);
+}
+
+static int manager_refuse(struct manager *m, int errnum)
+{
+    const char *text = remote_refusal(m->remote);
+    const char *why = text[0] ? text : strerror(errnum);
+
+    m->probe_timer = flux_timer_watcher_create(service_reactor(m->svc), PROBE_SECONDS,
+                                               PROBE_SECONDS, on_probe_timer, m);
+    if (!m->probe_timer)
+        return -ENOMEM;
+    flux_watcher_start(m->probe_timer);
+    service_refuse(m->svc, errnum, why);
+    service_status(m->svc, "Refusing: %s", why);
+    return 0;
+}
+
+static int manager_lead(struct manager *m)
+{
+    int rc = manager_load(m);
+
+    return is_refusal(rc) ? manager_refuse(m, -rc) : rc;
+}
+
 static int manager_follow(struct manager *m)
 {
     int rc = relays_new(m, &m->relays);
@@ -345,7 +392,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if ((rc = kvs_new(&params, &m->kvs)) < 0)
         return rc;
     remote_set_kvs(m->remote, m->kvs);
-    if ((rc = service_rank(svc) > 0 ? manager_follow(m) : manager_load(m)) < 0)
+    if ((rc = service_rank(svc) > 0 ? manager_follow(m) : manager_lead(m)) < 0)
         return rc;
     if (flux_event_subscribe(service_flux(svc), DROPCACHE_TOPIC) < 0)
         return -errno;
@@ -359,6 +406,7 @@ int manager_new(struct service *svc, struct manager **ret)
 struct manager *manager_free(struct manager *m)
 {
     if (m) {
+        flux_watcher_destroy(m->probe_timer);
         flux_watcher_destroy(m->prepare);
         m->collector = collector_free(m->collector);
         followers_free(m->followers);

@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
+#include "base/errorx.h"
 #include "base/monotime.h"
 #include "kvs/digest-set.h"
 #include "kvs/gc.h"
@@ -23,7 +24,10 @@ struct remote {
     void (*on_announce)(const char *update, void *arg);
     void *arg;
     flux_future_t *commit; /* one at a time */
-    bool running;          /* the loop is about to run: answers come by continuation */
+    flux_error_t refusal;
+    flux_future_t *probe;
+    void (*on_writable)(void *arg);
+    bool running; /* the loop is about to run: answers come by continuation */
 };
 
 struct load_ctx {
@@ -49,6 +53,7 @@ int remote_new(struct service *svc, const struct remote_events *events, void *ar
 struct remote *remote_free(struct remote *r)
 {
     if (r) {
+        flux_future_destroy(r->probe);
         flux_future_destroy(r->commit);
         free(r);
     }
@@ -113,8 +118,10 @@ static void on_commit(flux_future_t *f, void *arg)
     struct remote *r = arg;
     int err = flux_future_get(f, NULL) < 0 ? -errno : 0;
 
-    if (err < 0)
+    if (err < 0) {
+        errorx_set(&r->refusal, "%s", flux_future_error_string(f));
         log_err("cannot store a commit: %s", flux_future_error_string(f));
+    }
     r->commit = NULL;
     kvs_stored(r->kvs, err);
     flux_future_destroy(f);
@@ -377,6 +384,8 @@ int remote_get_roots(struct remote *r, json_t **ret)
         flux_rpc_get_unpack(f, "{s:o}", "roots", &roots) < 0) {
         int errnum = errno ? errno : EPROTO;
 
+        if (f && flux_future_is_ready(f))
+            errorx_set(&r->refusal, "%s", flux_future_error_string(f));
         log_err("cannot get the roots from the content store: %s",
                 f && flux_future_is_ready(f) ? flux_future_error_string(f) : strerror(errnum));
         return -errnum;
@@ -398,4 +407,39 @@ int remote_wait_commit(struct remote *r)
     }
     on_commit(r->commit, r);
     return 0;
+}
+
+const char *remote_refusal(const struct remote *r)
+{
+    return r->refusal.text;
+}
+
+/* --- is there room? */
+
+#define PROBE_BYTES 16384 /* more than the first commit needs */
+
+static void on_probe(flux_future_t *f, void *arg)
+{
+    struct remote *r = arg;
+    bool ok = flux_future_get(f, NULL) == 0;
+
+    r->probe = NULL;
+    flux_future_destroy(f);
+    if (ok)
+        r->on_writable(r->arg);
+}
+
+void remote_probe(struct remote *r, void (*on_writable)(void *arg))
+{
+    static const char nothing[PROBE_BYTES];
+
+    if (r->probe)
+        return;
+    r->on_writable = on_writable;
+    r->probe = flux_rpc_raw(service_flux(r->svc), "content.store", nothing, sizeof(nothing),
+                            FLUX_NODEID_ANY, 0);
+    if (r->probe && flux_future_then(r->probe, -1., on_probe, r) < 0) {
+        flux_future_destroy(r->probe);
+        r->probe = NULL;
+    }
 }

@@ -35,4 +35,9 @@ int64_t remote_last_collection(struct remote *r);
 int remote_flush(struct remote *r, void (*done)(int err, const char *why, void *arg), void *arg);
 void remote_note_collection(struct remote *r, int64_t seq);
 
+/* What the content store said the last time that it refused something at the start; never NULL. */
+const char *remote_refusal(const struct remote *r);
+/* Asks whether the content store takes something; on_writable: it did. One at a time. */
+void remote_probe(struct remote *r, void (*on_writable)(void *arg));
+
 #endif

@@ -23,6 +23,7 @@ struct manager {
     struct remote *remote;
     struct kvs *kvs;
     flux_watcher_t *prepare;
+    flux_watcher_t *probe_timer; /* while everything is refused */
     LIST_HEAD(, lookup) lookups;
     TAILQ_HEAD(, txn) syncing; /* commits that wait for the database */
     struct watcher *watchers;  /* table by client and matchtag */
