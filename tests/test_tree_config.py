@@ -51,6 +51,17 @@ def test_the_hosts_array_gives_ranks_and_a_tree_of_its_own_shape(build, tmp_path
         assert t.say(3, "run", "-N4", "hostname").count("\n") == 3
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_node_whose_certificate_is_missing_does_not_start_alone(build, tmp_path, size):  # noqa: F811
+    (a,) = free_ports(1)
+    hosts = [f"a{i}" for i in range(size)]
+    conf = configure(build, tmp_path / "conf", f'{{ host = "a[0-1]", bind = "tcp://127.0.0.1:{a}", '
+                     f'connect = "tcp://127.0.0.1:{a}" }}')
+    (conf / "curve.cert").unlink()
+    done = start(build, conf, hosts, "true")
+    assert done.returncode != 0 and f"{conf}/curve.cert: No such file or directory" in done.stderr, done
+
+
 def test_a_host_that_is_not_in_the_array_is_told_so(build, tmp_path):  # noqa: F811
     (a,) = free_ports(1)
     conf = configure(build, tmp_path / "conf", f'{{ host = "a[0-1]", bind = "tcp://127.0.0.1:{a}", '

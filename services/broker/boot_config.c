@@ -138,13 +138,11 @@ static int find_uris(struct boot *b, const struct bootconf *c, flux_error_t *err
     return rc < 0 ? rc : need_key(b, b->parent.uri, error);
 }
 
-int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *error)
+static int configure(struct boot *b, const struct bootconf *c, const struct boot_options *opts,
+                     flux_error_t *error)
 {
-    CLEANUP(bootconf_freep) struct bootconf *c = NULL;
-    int rc = bootconf_new(opts->config, b->host, &c, error);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     b->method = "config";
     b->rank = c->rank;
     b->size = c->size;
@@ -157,4 +155,17 @@ int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *e
     if (rc == 0)
         rc = find_uris(b, c, error);
     return rc < 0 ? rc : load_neighbours(b, c, error);
+}
+
+/* -ENOENT means that there is no configuration, so that a node is alone. A file that is missing
+ * must not make it so. */
+int boot_config(struct boot *b, const struct boot_options *opts, flux_error_t *error)
+{
+    CLEANUP(bootconf_freep) struct bootconf *c = NULL;
+    int rc = bootconf_new(opts->config, b->host, &c, error);
+
+    if (rc < 0)
+        return rc;
+    rc = configure(b, c, opts, error);
+    return rc == -ENOENT ? -ENOKEY : rc;
 }
