@@ -13,6 +13,8 @@
 #include "base/jsonx.h"
 #include "base/number.h"
 
+#define ROUTER_SECONDS 5.
+
 static const char *command_name = "";
 
 void client_set_command(const char *name)
@@ -98,6 +100,21 @@ static void on_fatal(const char *text, void *arg)
     exit(EXIT_FAILURE);
 }
 
+/* The router's socket is there before the router is, and takes who connects. One that cannot start
+ * keeps him waiting, as it should; but he is told. */
+static void await_router(flux_t *h, const char *uri)
+{
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+
+    if (strncmp(uri, "local://", 8) != 0)
+        return;
+    f = flux_rpc(h, "broker.ping", "{}", FLUX_NODEID_ANY, 0);
+    if (f && flux_future_wait_for(f, ROUTER_SECONDS) < 0 && errno == ETIMEDOUT)
+        complain("the router at %s does not answer yet, waiting (its log says why: systemctl "
+                 "status flux-broker)",
+                 uri + 8);
+}
+
 flux_t *client_open(void)
 {
     const char *uri = getenv("FLUX_URI");
@@ -115,6 +132,8 @@ flux_t *client_open(void)
                  error.text[0] ? error.text : strerror(errno));
     else
         flux_fatal_set(h, on_fatal, NULL);
+    if (h)
+        await_router(h, uri);
     return h;
 }
 

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -425,3 +426,14 @@ def test_millions_of_commits_are_collected_and_leave_no_more_behind_than_the_fir
         instance.flux("content", "gc", "--grace=0")
         instance.flux("content", "gc", "--grace=0")
         assert figures()["size"] < 64 << 20, "what is not needed is gone"
+
+
+def test_who_waits_for_a_router_that_cannot_start_is_told(build, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.bind(str(tmp_path / "local"))
+        s.listen()
+        env = {**os.environ, "FLUX_URI": f"local://{tmp_path}/local"}
+        p = subprocess.Popen([build / "fluxctl" / "fluxctl", "uptime"], env=env, stderr=subprocess.PIPE, text=True)
+        assert p.stderr.readline().startswith(f"flux-uptime: the router at {tmp_path}/local does not answer yet, waiting")
+        p.kill()
+        p.communicate()
