@@ -42,6 +42,22 @@ def is_child_of_a_supervisor(pid):
     return os.path.basename(os.readlink(f"/proc/{ppid}/exe")) == "flux-supervise"
 
 
+def peak_of(args, env=None, **kw):
+    """Runs it; MiB of memory at its peak. Another process starts it, because the kernel counts for it what the process had that it
+    was forked from, and the one that runs the tests is large."""
+    code = ("import os, resource, subprocess, sys\n"
+            "status = subprocess.call(sys.argv[2:])\n"
+            "os.write(int(sys.argv[1]), str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss).encode())\n"
+            "sys.exit(status)\n")
+    r, w = os.pipe()
+    with open(r) as result:
+        try:
+            subprocess.run(["/usr/bin/python3", "-c", code, str(w), *map(str, args)], env=env, pass_fds=[w], check=True, **kw)
+        finally:
+            os.close(w)
+        return int(result.read()) / 1024
+
+
 class Instance:
     """units: a directory to use instead of the build's (flux-supervise is then run as fluxctl would). size: how many nodes."""
 

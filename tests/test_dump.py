@@ -8,6 +8,8 @@ import tarfile
 
 import pytest
 
+from embedded import peak_of
+
 
 @pytest.fixture
 def where(tmp_path):
@@ -76,15 +78,6 @@ def test_a_new_instance_takes_over_the_whole_store(build, tmp_path, where):
         i.flux("kvs", "put", "old=1")
         i.flux("restore", "-q", "--checkpoint", where("o.tar"))
         assert keys(i) == before
-
-
-def peak_of(args, env, **kw):
-    """Runs it; MiB of memory at its peak."""
-    p = subprocess.Popen(args, env=env, **kw)
-    _, status, usage = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
-    assert p.returncode == 0
-    return usage.ru_maxrss / 1024
 
 
 class Pieces:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 import pytest
+from embedded import peak_of
 from soak_checks import is_sanitized
 
 serial = itertools.count()
@@ -485,11 +486,7 @@ def test_a_long_value_passes_in_pieces(instance, dir, tmp_path):
     env, key = instance.environ(), f"{dir}.long"
 
     def peak(*args, **kw):
-        p = subprocess.Popen([instance.fluxctl, "kvs", *args], env=env, **kw)
-        _, status, usage = os.wait4(p.pid, 0)
-        p.returncode = os.waitstatus_to_exitcode(status)
-        assert p.returncode == 0
-        return usage.ru_maxrss / 1024
+        return peak_of([instance.fluxctl, "kvs", *args], env, **kw)
 
     def size_of(name):
         return max(int(re.search(r"VmHWM:\s*(\d+)", open(f"/proc/{p}/status").read()).group(1)) / 1024 for p in instance.daemon_pids(name))

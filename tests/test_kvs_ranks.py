@@ -338,7 +338,7 @@ def test_no_watch_of_any_kind_misses_anything_while_three_nodes_commit(calm):
         if how == APPEND:  # commits may have been merged, bytes are not lost
             assert "".join(w.seen) == "begin\n" + "".join(TEXTS), rank
         else:
-            assert w.seen == ["begin", *TEXTS], (rank, key, how)
+            assert w.seen == ["begin", *TEXTS], (rank, key, how, rank and stats(calm, rank), calm.say(rank, "overlay", "errors"))
 
 
 def test_a_fence_of_all_nodes_is_one_commit_in_each_namespace(calm):

@@ -204,15 +204,16 @@ def test_no_client_misses_an_event_because_routers_are_restarted_in_good_order(b
 
 def test_a_restart_of_rank_0s_kvs_in_good_order_ends_nothing_that_other_nodes_asked_it(tree):
     tree.say(5, "kvs", "put", "a=0")  # that node's flux-kvs follows rank 0 now, over the same connection
+    tree.say(0, "kvs", "namespace", "create", "quiet")  # nobody else commits there
     c = client_at(tree, 5)
-    seq = c.rpc("kvs.getroot", {"namespace": "primary", "flags": 0}, aux1=0).json["rootseq"]
-    c.send(topic="kvs.wait-version", payload=json.dumps({"namespace": "primary", "rootseq": seq + 1}).encode() + b"\0", aux1=0, aux2=9)
+    seq = c.rpc("kvs.getroot", {"namespace": "quiet", "flags": 0}, aux1=0).json["rootseq"]
+    c.send(topic="kvs.wait-version", payload=json.dumps({"namespace": "quiet", "rootseq": seq + 1}).encode() + b"\0", aux1=0, aux2=9)
     c.send(topic="kvs.ping", aux1=0, aux2=2)
     assert c.recv().matchtag == 2  # so that one has arrived, too
     (old,) = tree.daemon_pids("kvs")
     os.kill(old, signal.SIGTERM)
     wait_until("the next one", lambda: tree.daemon_pids("kvs") not in ([], [old]))
-    tree.say(0, "kvs", "put", "a=1")
+    tree.say(0, "kvs", "put", "-N", "quiet", "a=1")
     m = c.recv()
     assert (m.errnum, m.json.get("rootseq")) == (0, seq + 1)
     c.close()
