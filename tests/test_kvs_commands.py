@@ -371,6 +371,9 @@ def test_a_namespace_begins_with_what_a_root_contains(instance, ns, dir):
     kvs(instance, "put", f"{dir}.a=1")
     kvs(instance, "namespace", "create", "-r", kvs(instance, "getroot", "-b"), f"{ns}-twin")
     kvs(instance, "put", "-N", f"{ns}-twin", f"{dir}.b=2")
+    for ref in ("blake2b-" + "0" * 64, instance.flux("content", "store", input="no directory")):
+        assert f"'{ns}-bad'" in refused(instance, "namespace", "create", "-r", ref, f"{ns}-bad")
+    assert f"{ns}-bad" not in kvs(instance, "namespace", "list")
     assert kvs(instance, "get", "-N", f"{ns}-twin", f"{dir}.a", f"{dir}.b") == "1\n2" and kvs(instance, "ls", dir) == "a"
 
 

@@ -533,8 +533,9 @@ static int apply_commit(struct txn *t, struct effects *fx, struct namespace *ns)
 static int apply_create(struct txn *t, struct effects *fx)
 {
     CLEANUP(dir_unrefp) struct dir *empty = NULL;
+    CLEANUP(node_unrefp) struct node *root = NULL;
     struct namespace *ns;
-    struct node *root;
+    struct dir *d;
     int rc;
 
     if ((rc = namespace_add(fx->k->namespaces, t->ns, &ns)) < 0)
@@ -547,7 +548,9 @@ static int apply_create(struct txn *t, struct effects *fx)
         root = (empty = dir_new(0, 0)) ? node_new_dir("", 0, empty) : NULL;
     if (!root)
         return -ENOMEM;
-    ns->work.root = root;
+    if ((rc = need_dir(fx, dir_of_node(&fx->k->source, root, &d))) < 0)
+        return rc; /* what it begins with is not there, or not yet */
+    ns->work.root = TAKE(root);
     ns->work.exists = true;
     namespace_set_changed(fx->k->namespaces, ns);
     ns->work.owner = t->create.owner;
