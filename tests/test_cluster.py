@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The system instance on four booted nodes, joined by TCP with one certificate, as the administrator's guide sets it up."""
+import concurrent.futures
 import contextlib
 import subprocess
 import time
@@ -121,6 +122,25 @@ def test_restarting_a_node_disturbs_nobody_else(cluster):
     assert "cut off" not in cluster[3].run("journalctl", "-u", "flux-exec", "--no-pager", "-o", "cat").stdout  # by jobs that have ended
     flux(cluster[0], "cancel", job)
     flux(cluster[0], "job", "wait-event", "-t60", job, "clean")
+
+
+def test_a_restart_of_routers_is_noticed_by_nobody_on_any_node_and_a_stop_at_once(cluster):
+    wait_until("the tree", lambda: summary(cluster[0]) == "full", timeout=60)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        pings = [pool.submit(flux, cluster[a], "ping", "-c100", "-i0.01", f"-r{b}", "kvs", check=False) for a, b in ((3, 2), (0, 3), (2, 1))]
+        for rank in (1, 0, 3):  # node3 is below node1
+            pid = cluster[rank].main_pid("flux-broker")
+            cluster[rank].run("systemctl", "restart", "flux-broker")
+            assert cluster[rank].main_pid("flux-broker") not in (0, pid)
+        for p in pings:
+            assert (p.result().returncode, p.result().stderr) == (0, "")
+    assert "lost" not in flux(cluster[0], "overlay", "status").stdout
+    began = time.monotonic()
+    cluster[3].run("systemctl", "stop", "flux.target")
+    wait_until("it to be seen", lambda: "3 node3: offline (it was stopped)" in flux(cluster[0], "overlay", "status", "--no-pretty").stdout)
+    assert time.monotonic() - began < 9  # of ten
+    cluster[3].run("systemctl", "start", "flux.target")
+    wait_until("node3 to join again", lambda: summary(cluster[0]) == "full")
 
 
 def test_rank_0_may_restart_while_a_job_runs_on_the_others(cluster):
