@@ -16,7 +16,7 @@ import time
 import pytest
 
 from embedded import Instance, wait_until
-from rawclient import RESPONSE, Client, Message, encode
+from rawclient import RESPONSE, UPSTREAM, Client, Message, encode
 
 ECONNRESET, STALE = 104, 116
 
@@ -463,6 +463,22 @@ def test_a_digest_is_valid_if_the_blob_is_there(two_nodes):
     assert (m.errnum, m.payload) == (0, b"")
     assert rpc_raw(client, "content.validate", bytes(32)).errnum == errno.ENOENT
     assert rpc_raw(client, "content.validate", name[:31]).errnum == errno.EPROTO
+
+
+def test_the_node_above_is_asked_when_the_flag_says_so(two_nodes):
+    """CONTENT_FLAG_UPSTREAM: what this node has in memory does not count, nor does it keep what it passes on."""
+    instance, client = two_nodes
+
+    def upstream(topic, payload):
+        client.tag += 1
+        client.send(topic=topic, payload=payload, flags=UPSTREAM, aux1=1, aux2=client.tag)
+        return client.recv()
+
+    name = upstream("content.store", b"x" * 3000).payload
+    assert upstream("content.load", name).payload == b"x" * 3000
+    before = client.rpc("content.stats-get").json["loads"]
+    assert rpc_raw(client, "content.load", name).payload == b"x" * 3000
+    assert client.rpc("content.stats-get").json["loads"] > before, "it was not in the memory of this node"
 
 
 def asked_by(listener, client, request):
