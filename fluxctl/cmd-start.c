@@ -12,7 +12,9 @@
 #include "start.h"
 #include "supervise/brokerargs.h"
 
-#define UID_NOBODY 65534
+#define UID_NOBODY    65534
+
+#define TEST_SIZE_MAX 4096 /* of flux-supervise, too */
 
 static const struct option start_options[] = {
     { 'o', "broker-opts", "OPTS", "options for flux-broker, separated by commas", 0 },
@@ -245,8 +247,9 @@ static int check_size(const struct cmdline *c)
     const char *size = cmdline_string(c, "test-size", "1");
     int n;
 
-    if (number_parse_int(size, 1, 1000000, &n) < 0)
-        return complain("--test-size=%s: expected a number of nodes", size);
+    if (number_parse_int(size, 1, TEST_SIZE_MAX, &n) < 0)
+        return complain("--test-size=%s: expected a number of nodes, at most %d", size,
+                        TEST_SIZE_MAX);
     return EXIT_SUCCESS;
 }
 

@@ -116,7 +116,7 @@ static int handle_test_option(int c)
     switch (c) {
     case OPT_TEST_SIZE:
         if (number_parse_int(optarg, 1, TEST_SIZE_MAX, &n) < 0)
-            return bad_value("test-size", "a number of nodes");
+            return bad_value("test-size", "a number of nodes, at most 4096");
         cluster.size = (uint32_t)n;
         return 0;
     case OPT_TEST_HOSTS:

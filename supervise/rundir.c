@@ -11,8 +11,9 @@
 #include "base/errorx.h"
 #include "supervise/rundir.h"
 
-#define TMP_PATH_MAX 60 /* longer ones leave no room for the names of sockets */
-#define OPEN_DIRS    16
+#define TMP_PATH_MAX    60 /* longer ones leave no room for the names of sockets */
+#define PATH_LENGTH_MAX 88 /* sun_path less the longest of these names, /leader/job-manager */
+#define OPEN_DIRS       16
 
 static int check(const char *path, flux_error_t *error)
 {
@@ -77,6 +78,11 @@ int rundir_make(const char *path, char **ret_path, bool *ret_made, flux_error_t 
     if (path[0] != '/')
         return errorx_fail(error, EINVAL, "%s: the run-time directory must be an absolute path",
                            path);
+    if (strlen(path) > PATH_LENGTH_MAX)
+        return errorx_fail(error, ENAMETOOLONG,
+                           "the run-time directory %.40s... leaves no room for the names of "
+                           "sockets: at most %d bytes",
+                           path, PATH_LENGTH_MAX);
     made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
         return errorx_fail(error, errno, "cannot create %s: %s", path, strerror(errno));

@@ -162,6 +162,8 @@ def test_a_directory_for_a_test_is_kept_or_removed_as_told(build, tmp_path):
 
 
 @pytest.mark.parametrize("options,sentence", [
+    (["--rundir=/tmp/" + 90 * "x"], "leaves no room for the names of sockets: at most 88 bytes"),
+    (["--test-size=5000"], "expected a number of nodes, at most 4096"),
     (["--test-rundir=/nonexistent", "-s2"], "--test-rundir=/nonexistent: there is no such directory"),
     (["--test-rundir=/tmp"], "need --test-size"),
     (["--test-rundir-cleanup", "-s2"], "needs --test-rundir"),
