@@ -169,7 +169,7 @@ def restart_all(tree, size, ranks):
 
 def test_no_client_of_any_node_sees_that_routers_are_restarted_in_good_order(build, tmp_path):  # noqa: F811
     with Tree(build, tmp_path, size=4, args=["-Stbon.prefertcp=1"]) as tree:  # rank 3 is below rank 1
-        restart_all(tree, 4, [1, 0, 3])
+        restart_all(tree, 4, [1, 0])
 
 
 def enter(c, name, nprocs, tag):

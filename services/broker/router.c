@@ -71,7 +71,13 @@ __attribute__((format(printf, 5, 6))) static void reject(struct router *r, struc
 void router_lost_request(struct router *r, struct client *c, const flux_msg_t *request,
                          const char *service)
 {
-    reject(r, c, request, ECONNRESET, "flux-%s went away", daemonname(service));
+    const int len = (int)strcspn(service, "@"); /* a key of the registry: "kvs@3" is elsewhere */
+
+    if (service[len])
+        reject(r, c, request, EHOSTUNREACH, "the way to %.*s on another node was lost", len,
+               service);
+    else
+        reject(r, c, request, ECONNRESET, "flux-%s went away", daemonname(service));
 }
 
 int router_push_routes(flux_msg_t *msg, const char *routes)

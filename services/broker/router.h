@@ -82,8 +82,9 @@ void router_client_gone(struct router *r, struct client *c);
 /* At the end of everything: tell nobody. */
 void router_forget(struct router *r, struct client *c);
 /* For what happened while there was no router: a request that a former process sent to a service
- * which is gone is answered ECONNRESET; the service is told that a client left, by the client's own
- * route (routes before it, of one on another node) and credentials. */
+ * which is gone is answered ECONNRESET, EHOSTUNREACH if that was on another node; the service is
+ * told that a client left, by the client's own route (routes before it, of one on another node) and
+ * credentials. */
 void router_lost_request(struct router *r, struct client *c, const flux_msg_t *request,
                          const char *service);
 void router_notify_disconnect(struct router *r, const char *routes, const char *name,
