@@ -9,8 +9,7 @@
  * Standard input goes to all processes, no faster than the slowest takes it: each has credit, in
  * bytes (RFC 42), and nothing is read while one has none.
  *
- * Of their output so much is under way that nobody between drops us when we are slow to print it:
- * OUTPUT_MAX in all, shared out. */
+ * They wait, too, while their output is not printed (output-window.h). */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -24,16 +23,14 @@
 #include "env-rules.h"
 #include "families.h"
 #include "linelabel.h"
+#include "output-window.h"
 #include "ranks.h"
 
 #define WANT_STDOUT           1
 #define WANT_STDERR           2
 #define WANT_CREDIT           8
 #define CHUNK                 16384
-#define WINDOW                64 /* start requests in flight */
-#define OUTPUT_MAX            (24 << 20)
-#define OUTPUT_LEAST          4096 /* of a process */
-#define OUTPUT_MOST           (1 << 20)
+#define WINDOW                64      /* start requests in flight */
 #define HASTE_USEC            1000000 /* between two SIGINTs that mean "at once" */
 
 #define STATUS_NOT_EXECUTABLE 126 /* as shells say it */
@@ -47,7 +44,7 @@ struct process {
     int pid; /* 0: not started */
     bool answered, ended;
     size_t credit; /* bytes of input it takes */
-    size_t taken;  /* bytes of its output that it was not told of */
+    struct output_window window;
     struct linelabel out, err;
     flux_future_t *f;
 };
@@ -60,7 +57,6 @@ struct exec {
     struct hostlist *hosts; /* NULL: not asked for yet */
     struct process *processes;
     size_t count, asked, answered, running; /* running: or their turn is yet to come */
-    size_t window;                          /* of the output of each */
     flux_watcher_t *input;                  /* NULL: none, or it has ended */
     uint64_t interrupted_usec;              /* the last SIGINT; 0: none */
     bool failed;                            /* what they print cannot be printed */
@@ -160,18 +156,6 @@ static void end_process(struct process *p)
         pump_input(p->x);
 }
 
-/* It may send more. */
-static void tell_taken(struct process *p, size_t size)
-{
-    p->taken += size + IODATA_COST;
-    if (p->taken < p->x->window / 4)
-        return;
-    flux_future_destroy(
-        flux_rpc_pack(p->x->h, "rexec.read", p->rank, FLUX_RPC_NORESPONSE, "{s:I s:I}", "matchtag",
-                      (json_int_t)flux_rpc_get_matchtag(p->f), "bytes", (json_int_t)p->taken));
-    p->taken = 0;
-}
-
 /* Nobody can have what they print: what runs is killed with its stream. */
 static void give_up(struct exec *x)
 {
@@ -199,7 +183,7 @@ static void on_output(struct process *p, const json_t *o)
     if (f == stdout && (ferror(f) || fflush(f) != 0))
         give_up(p->x);
     else if (io.size > 0)
-        tell_taken(p, io.size);
+        output_window_take(&p->window, p->f, p->rank, io.size);
     iodata_deinit(&io);
 }
 
@@ -329,7 +313,7 @@ static void ask(struct process *p)
 
     p->f = flux_rpc_pack(x->h, "rexec.exec", p->rank, FLUX_RPC_STREAMING, "{s:O s:i s:I}", "cmd",
                          x->cmd, "flags", WANT_STDOUT | WANT_STDERR | WANT_CREDIT, "window",
-                         (json_int_t)x->window);
+                         (json_int_t)p->window.size);
     if (p->f && flux_future_then(p->f, -1., on_response, p) == 0)
         return;
     raise_status(x, EXIT_FAILURE);
@@ -354,10 +338,8 @@ static int start(struct exec *x, const struct idset *ranks)
          rank = idset_next(ranks, rank))
         x->processes[x->count++] = (struct process){ .x = x, .rank = rank };
     x->running = x->count;
-    x->window = OUTPUT_MAX / x->count;
-    x->window = x->window < OUTPUT_LEAST  ? OUTPUT_LEAST
-                : x->window > OUTPUT_MOST ? OUTPUT_MOST
-                                          : x->window;
+    for (size_t i = 0; i < x->count; i++)
+        output_window_init(&x->processes[i].window, x->count);
     start_more(x);
     return EXIT_SUCCESS;
 }

@@ -19,6 +19,7 @@
 #include "base/jsonx.h"
 #include "client.h"
 #include "env-rules.h"
+#include "output-window.h"
 
 #define WANT_STDOUT   1
 #define WANT_STDERR   2
@@ -33,6 +34,7 @@ struct log_node {
     uint32_t rank;
     const char *host;
     flux_future_t *f;
+    struct output_window window;
     int pid;            /* 0: not started */
     char *line;         /* that is not complete */
     char *errors;       /* what it wrote to stderr */
@@ -269,6 +271,8 @@ static int on_output(struct log_node *n, const json_t *o)
         handle_errors(n, io.data, io.size);
     else if (io.size > 0)
         rc = handle_output(n, io.data, io.size);
+    if (io.size > 0 && !n->ended)
+        output_window_take(&n->window, n->f, n->rank, io.size);
     iodata_deinit(&io);
     return rc;
 }
@@ -343,8 +347,10 @@ static void ask(struct log_node *n)
 
     n->asked = true;
     n->may_be_silent = false;
-    n->f = flux_rpc_pack(ln->q->h, "rexec.exec", n->rank, FLUX_RPC_STREAMING, "{s:O s:i}", "cmd",
-                         command, "flags", WANT_STDOUT | WANT_STDERR);
+    output_window_init(&n->window, ln->count);
+    n->f = flux_rpc_pack(ln->q->h, "rexec.exec", n->rank, FLUX_RPC_STREAMING, "{s:O s:i s:I}",
+                         "cmd", command, "flags", WANT_STDOUT | WANT_STDERR, "window",
+                         (json_int_t)n->window.size);
     if (!n->f || flux_future_then(n->f, ln->q->timeout, on_response, n) < 0)
         on_failure(n, errno);
 }
