@@ -58,6 +58,8 @@ static void retry_in(struct parent *p, double seconds)
     flux_watcher_start(p->retry);
 }
 
+static const char SHUT_DOWN[] = "the instance was shut down";
+
 /* The socket is closed later: this may be one of its callbacks. */
 static void give_up(struct parent *p, const char *why)
 {
@@ -70,8 +72,11 @@ static void give_up(struct parent *p, const char *why)
         (void)snprintf(p->error, sizeof(p->error), "%s", why);
     set_state(p, PARENT_WAITING);
     if (was_online) {
-        log_fields(overlay_is_ending(p->overlay) ? LOG_INFO : LOG_WARNING, fields,
-                   "the parent %s (rank %u) is lost: %s", p->host, p->rank, p->error);
+        if (why == SHUT_DOWN)
+            log_notice("the parent %s (rank %u) has left: %s", p->host, p->rank, p->error);
+        else
+            log_fields(overlay_is_ending(p->overlay) ? LOG_INFO : LOG_WARNING, fields,
+                       "the parent %s (rank %u) is lost: %s", p->host, p->rank, p->error);
         p->delay = DELAY_MIN;
         flux_watcher_stop(p->limit);
         drop_node(p);
@@ -450,7 +455,7 @@ void parent_leave(struct parent *p)
     if (p->state != PARENT_ONLINE && p->state != PARENT_PAUSED)
         return;
     (void)node_send_control(p->node, NODE_GOODBYE, NULL, 0);
-    give_up(p, "the instance was shut down");
+    give_up(p, SHUT_DOWN);
 }
 
 void parent_reap(struct parent *p)
