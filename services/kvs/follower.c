@@ -18,7 +18,7 @@
 
 #define RETRY_MIN     0.05 /* seconds */
 #define RETRY_MAX     2.
-#define EXPECT_WITHIN 1. /* seconds that an event may come after the answer of its commit */
+#define EXPECT_WITHIN 3. /* seconds that an event may come after the answer of its commit */
 
 struct held {
     TAILQ_ENTRY(held) link;
@@ -33,6 +33,7 @@ struct follower {
     flux_watcher_t *retry;
     flux_watcher_t *expect;
     bool expecting;
+    int64_t expected; /* the version that is to be known when the timer ends */
     double pause;
     bool lost; /* told the log */
     TAILQ_HEAD(, held) helds;
@@ -47,12 +48,17 @@ static void held_free(struct held *h)
     free(h);
 }
 
-static bool has_root(const struct follower *fw)
+int64_t follower_version(const struct follower *fw)
 {
     const struct namespace *ns =
         namespace_find(fw->manager->kvs->namespaces, KVS_PRIMARY_NAMESPACE);
 
-    return ns && ns->exists;
+    return ns && ns->exists ? ns->seq : -1;
+}
+
+static bool has_root(const struct follower *fw)
+{
+    return follower_version(fw) >= 0;
 }
 
 static void on_held_gone(struct request *req, void *arg)
@@ -183,16 +189,21 @@ static void on_retry(flux_reactor_t *r, flux_watcher_t *w, int revents, void *ar
 static void on_expect(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct follower *fw = arg;
+    int64_t version;
 
     fw->expecting = false;
-    relays_settle(fw->manager);
+    if (follower_version(fw) < fw->expected)
+        relays_settle(fw->manager);
+    else if (relays_waiting(fw->manager, &version)) /* for events of later commits */
+        follower_expect(fw, version);
 }
 
-void follower_expect(struct follower *fw)
+void follower_expect(struct follower *fw, int64_t version)
 {
     if (fw->expecting)
         return;
     fw->expecting = true;
+    fw->expected = version;
     flux_timer_watcher_reset(fw->expect, EXPECT_WITHIN, 0.);
     flux_watcher_start(fw->expect);
 }

@@ -19,8 +19,10 @@ bool follower_hold(struct follower *fw, struct request *req,
 void follower_on_event(struct follower *fw, const flux_msg_t *msg);
 /* An update (update.h), or an answer that names a root. */
 void follower_take(struct follower *fw, const json_t *update);
-/* A root was named that should be announced by now: if it is not soon, it is taken as it is. */
-void follower_expect(struct follower *fw);
+/* Of the primary namespace, as it is known here; -1: not yet. */
+int64_t follower_version(const struct follower *fw);
+/* A version was named that should be announced by now: if it is not soon, it is taken as it is. */
+void follower_expect(struct follower *fw, int64_t version);
 struct follower_stats follower_stats(const struct follower *fw);
 
 #endif

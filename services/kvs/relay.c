@@ -69,13 +69,6 @@ struct relays *relays_free(struct relays *rs)
     return NULL;
 }
 
-static int64_t known_seq(const struct manager *m)
-{
-    const struct namespace *ns = namespace_find(m->kvs->namespaces, KVS_PRIMARY_NAMESPACE);
-
-    return ns && ns->exists ? ns->seq : -1;
-}
-
 /* --- sending */
 
 static int encode(const struct request *req, const char *topic, const char *payload,
@@ -117,15 +110,15 @@ static void hold_or_answer(struct relay *r, const char *text)
     CLEANUP(json_decrefp) json_t *o = json_loads(text ? text : "", 0, NULL);
     struct manager *m = r->manager;
 
-    if (json_unpack(o, "{s:I}", "rootseq", &r->seq) < 0 || r->seq <= known_seq(m) ||
-        !(r->answer = strdup(text))) {
+    if (json_unpack(o, "{s:I}", "rootseq", &r->seq) < 0 ||
+        r->seq <= follower_version(m->follower) || !(r->answer = strdup(text))) {
         (void)request_respond(r->req, text);
         relay_free(r);
         return;
     }
     flux_future_destroy(r->f);
     r->f = NULL;
-    follower_expect(m->follower);
+    follower_expect(m->follower, r->seq);
 }
 
 static void on_relay(flux_future_t *f, void *arg)
@@ -241,7 +234,7 @@ bool relay_watch_cancel(struct manager *m, struct request *req, uint32_t matchta
 
 void relays_check(struct manager *m)
 {
-    const int64_t seq = known_seq(m);
+    const int64_t seq = follower_version(m->follower);
     struct relay *r, *tmp;
 
     TAILQ_FOREACH_SAFE (r, &m->relays->all, link, tmp) {
@@ -252,14 +245,21 @@ void relays_check(struct manager *m)
     }
 }
 
-void relays_settle(struct manager *m)
+static const struct relay *latest_waiting(const struct manager *m)
 {
     const struct relay *latest = NULL;
-    struct relay *r;
+    const struct relay *r;
 
     TAILQ_FOREACH (r, &m->relays->all, link)
         if (r->answer && (!latest || r->seq > latest->seq))
             latest = r;
+    return latest;
+}
+
+void relays_settle(struct manager *m)
+{
+    const struct relay *latest = latest_waiting(m);
+
     if (latest) {
         CLEANUP(json_decrefp) json_t *o = json_loads(latest->answer, 0, NULL);
 
@@ -268,14 +268,13 @@ void relays_settle(struct manager *m)
     }
 }
 
-bool relays_waiting(const struct manager *m)
+bool relays_waiting(const struct manager *m, int64_t *ret_version)
 {
-    const struct relay *r;
+    const struct relay *latest = latest_waiting(m);
 
-    TAILQ_FOREACH (r, &m->relays->all, link)
-        if (r->answer)
-            return true;
-    return false;
+    if (latest)
+        *ret_version = latest->seq;
+    return latest != NULL;
 }
 
 bool relays_idle(const struct manager *m)

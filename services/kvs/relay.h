@@ -27,9 +27,10 @@ bool relay_watch_cancel(struct manager *m, struct request *req, uint32_t matchta
 void relays_check(struct manager *m);
 /* The root of a commit will not be announced: takes it from the answers. */
 void relays_settle(struct manager *m);
-bool relays_waiting(const struct manager *m); /* commits, for their root */
-bool relays_idle(const struct manager *m);    /* but for streams */
-void relays_end(struct manager *m);           /* ECONNRESET to all */
+/* Are there commits whose root is not known here yet? The latest of these roots. */
+bool relays_waiting(const struct manager *m, int64_t *ret_version);
+bool relays_idle(const struct manager *m); /* but for streams */
+void relays_end(struct manager *m);        /* ECONNRESET to all */
 struct relays_stats relays_stats(const struct manager *m);
 
 #endif
