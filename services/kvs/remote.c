@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/queue.h>
 #include "base/errorx.h"
 #include "base/monotime.h"
 #include "kvs/digest-set.h"
@@ -17,8 +18,16 @@ DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
 
 #define COLLECTION_KEY "kvs-gc" /* checkpoint */
 
+/* A request under way that nobody else owns: it is destroyed when it is answered, or with the
+ * remote. */
+struct owned {
+    LIST_ENTRY(owned) link;
+    flux_future_t *f;
+};
+
 struct remote {
     struct service *svc;
+    LIST_HEAD(, owned) owned;
     struct kvs *kvs;
     void (*on_stored)(void *arg);
     void (*on_announce)(const char *update, void *arg);
@@ -42,6 +51,7 @@ int remote_new(struct service *svc, const struct remote_events *events, void *ar
 
     if (!r)
         return -ENOMEM;
+    LIST_INIT(&r->owned);
     r->svc = svc;
     r->on_stored = events->on_stored;
     r->on_announce = events->on_announce;
@@ -50,9 +60,37 @@ int remote_new(struct service *svc, const struct remote_events *events, void *ar
     return 0;
 }
 
+static void owned_free(void *arg)
+{
+    struct owned *o = arg;
+
+    LIST_REMOVE(o, link);
+    free(o);
+}
+
+/* cb destroys f. On failure f is the caller's still. */
+static int own(struct remote *r, flux_future_t *f, flux_continuation_f cb, void *arg)
+{
+    struct owned *o = calloc(1, sizeof(*o));
+
+    if (!o)
+        return -ENOMEM;
+    o->f = f;
+    LIST_INSERT_HEAD(&r->owned, o, link);
+    if (flux_future_aux_set(f, "kvs::owned", o, owned_free) < 0) {
+        owned_free(o);
+        return -ENOMEM;
+    }
+    return flux_future_then(f, -1., cb, arg) < 0 ? -errno : 0;
+}
+
 struct remote *remote_free(struct remote *r)
 {
+    struct owned *o;
+
     if (r) {
+        while ((o = LIST_FIRST(&r->owned)))
+            flux_future_destroy(o->f);
         flux_future_destroy(r->probe);
         flux_future_destroy(r->commit);
         free(r);
@@ -96,6 +134,7 @@ static int remote_load(const uint8_t digest[DIGEST_SIZE], void *arg)
     struct remote *r = arg;
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
     struct load_ctx *ctx = calloc(1, sizeof(*ctx));
+    int rc;
 
     if (!ctx)
         return -ENOMEM;
@@ -107,8 +146,8 @@ static int remote_load(const uint8_t digest[DIGEST_SIZE], void *arg)
         free(ctx);
         return -errno;
     }
-    if (flux_future_then(f, -1., on_load, ctx) < 0)
-        return -errno;
+    if ((rc = own(r, f, on_load, ctx)) < 0)
+        return rc;
     (void)TAKE(f);
     return 0;
 }
@@ -186,6 +225,7 @@ int remote_flush(struct remote *r, void (*done)(int err, const char *why, void *
     CLEANUP(flux_future_destroyp)
     flux_future_t *f = flux_rpc(service_flux(r->svc), "content.flush", NULL, FLUX_NODEID_ANY, 0);
     struct flush *fl = f ? calloc(1, sizeof(*fl)) : NULL;
+    int rc;
 
     if (!fl)
         return f ? -ENOMEM : -errno;
@@ -194,8 +234,8 @@ int remote_flush(struct remote *r, void (*done)(int err, const char *why, void *
         free(fl);
         return -errno;
     }
-    if (flux_future_then(f, -1., on_flushed, fl) < 0)
-        return -errno;
+    if ((rc = own(r, f, on_flushed, fl)) < 0)
+        return rc;
     (void)TAKE(f);
     return 0;
 }
@@ -274,13 +314,11 @@ static void on_sweep_step(flux_future_t *f, void *arg)
 
 static int then(struct remote *r, flux_future_t *f, flux_continuation_f cb)
 {
-    if (!f || flux_future_then(f, -1., cb, r) < 0) {
-        int errnum = errno;
+    int rc = f ? own(r, f, cb, r) : -errno;
 
+    if (rc < 0)
         flux_future_destroy(f);
-        return -errnum;
-    }
-    return 0;
+    return rc;
 }
 
 static int remote_sweep_begin(void *arg)
