@@ -423,6 +423,17 @@ static int parse_ranks(flux_t *h, const char *s, struct idset **ret)
     return EXIT_SUCCESS;
 }
 
+/* The exit status stands: one more signal does not change it. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int run_exec(const struct cmdline *c)
 {
     struct exec x = { .c = c };
@@ -447,6 +458,7 @@ static int run_exec(const struct cmdline *c)
         else
             status = x.status;
     }
+    block_signals();
     end_input(&x);
     flux_watcher_destroy(sigint);
     flux_watcher_destroy(sigterm);

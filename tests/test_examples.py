@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """What examples/ shows works, in a smaller size."""
+import os
 import pathlib
 import re
 import shutil
@@ -51,3 +52,16 @@ def test_the_tasks_of_a_benchmark_report_what_they_reach(instance):
 def test_each_example_has_its_line_in_the_readme():
     readme = (EXAMPLES / "README.md").read_text()
     assert all(f"({p.name}/run)" in readme for p in EXAMPLES.iterdir() if p.is_dir())
+
+
+def test_the_demo_of_the_readme_shows_what_it_promises(build):
+    r = subprocess.run(["tools/demo"], cwd=pathlib.Path(__file__).parent.parent, env={**os.environ, "FLUX_BUILD": str(build)},
+                       capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert all(f"{n}: task {n} of 4 on " in r.stdout for n in range(4)) and "The instance ends with this script." in r.stdout
+
+
+def test_what_is_started_uninstalled_finds_flux(build):
+    r = subprocess.run(["tools/flux", "start", "flux", "run", "fluxctl", "getattr", "size"], cwd=pathlib.Path(__file__).parent.parent,
+                       env={**os.environ, "FLUX_BUILD": str(build)}, capture_output=True, text=True, timeout=60)
+    assert (r.returncode, r.stdout) == (0, "1\n"), r.stderr
