@@ -76,11 +76,12 @@ def test_the_broker_remembers_the_daemons_over_its_own_restart(fresh_instance):
 
 @contextlib.contextmanager
 def waiting_client(i):
-    """A client with a request in flight that will not be answered."""
+    """A client with a request in flight that will not be answered. It is counted as a watch: nobody else has one,
+    while other daemons' requests come and go."""
     i.flux("kvs", "eventlog", "append", "log", "start")
-    inflight = stats(i, "kvs")["inflight"]
+    assert stats(i, "kvs")["watches"] == 0
     p = i.popen("kvs", "eventlog", "wait-event", "log", "never")
-    wait_until("the request is there", lambda: stats(i, "kvs")["inflight"] > inflight)
+    wait_until("the request is there", lambda: stats(i, "kvs")["watches"] == 1)
     yield p
     p.kill()
     p.wait()
@@ -99,10 +100,9 @@ def test_a_killed_service_fails_what_is_in_flight_and_answers_the_next_call(fres
 def test_a_client_that_leaves_takes_its_requests_along(fresh_instance):
     i = fresh_instance
     i.flux("kvs", "put", "a=1")
-    before = stats(i, "kvs")["inflight"]
     with waiting_client(i) as p:
         p.kill()
-        wait_until("its request is gone", lambda: stats(i, "kvs")["inflight"] == before)
+        wait_until("nothing is asked but this", lambda: (s := stats(i, "kvs"))["watches"] == 0 and s["inflight"] == 1)
 
 
 def test_a_removed_service_is_missed_by_the_router(fresh_instance):
