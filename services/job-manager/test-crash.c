@@ -13,8 +13,6 @@
 #define NJOBS     40
 #define SIMULATED "{\"attributes\":{\"system\":{\"exec\":{\"test\":{}}}}}"
 
-static const struct asker owner = { .userid = OWNER, .owner = true };
-
 static flux_jobid_t any_running(struct world *w)
 {
     struct world_job *j, *tmp;
@@ -58,8 +56,8 @@ static void raise_any(struct world *w, flux_jobid_t last)
     struct request *req = request_make();
     flux_error_t error;
 
-    (void)raise_job(&w->m, owner, 1 + (flux_jobid_t)random() % last, random() % 2, "cancel", "",
-                    req, &error);
+    (void)raise_job(&w->m, world_owner, 1 + (flux_jobid_t)random() % last, random() % 2, "cancel",
+                    "", req, &error);
     request_drop(req);
 }
 
@@ -216,7 +214,7 @@ static void wait_for_all(struct world *w)
         struct request *req = request_make();
         unsigned long id;
 
-        assert_int_equal(wait_job(&w->m, owner, FLUX_JOBID_ANY, req, &error), 0);
+        assert_int_equal(wait_job(&w->m, world_owner, FLUX_JOBID_ANY, req, &error), 0);
         assert_non_null(req->last);
         id = strtoul(req->last + strlen("{\"id\":"), NULL, 10);
         assert_in_range(id, 1, NJOBS);

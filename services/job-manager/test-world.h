@@ -99,5 +99,15 @@ void request_drop(struct request *req);
 
 #define OWNER 100
 #define GUEST 200
+extern const struct asker world_owner, world_guest;
+
+/* Shorthand of many tests. */
+#define WHOLE_LIFE "submit validate depend priority alloc start finish release free clean"
+void world_setup(struct world *w,
+                 size_t nslots); /* with a scheduler of that many slots, and exec */
+void world_assert_events(struct world *w, flux_jobid_t id, const char *expected);
+/* Allocates, runs and ends a job that was submitted; the other one submits it first. */
+void world_run_one(struct world *w, flux_jobid_t id, int status);
+void world_run_whole(struct world *w, flux_jobid_t id, int flags);
 
 #endif
