@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* For tests: a content store in memory that answers when it is told to, and shorthand for
- * transactions, lookups and watches. */
+/* For tests: a content store in memory that answers when it is told to, below a KVS of its own.
+ * What clients ask of that KVS: fake-client.h. */
 #ifndef KVS_FAKE_CONTENT_H
 #define KVS_FAKE_CONTENT_H
 
@@ -32,42 +32,6 @@ size_t fake_loads(const struct fake *f);
 /* Answers everything until nothing is under way. */
 void fake_run(struct fake *f);
 int fake_step(struct fake *f); /* one answer; 0: nothing was under way */
-
-/* A transaction under way. ops: JSON text of the array, with ' for ". Freed by fake_txn_end(). */
-struct result {
-    bool done;
-    int err;
-    int64_t seq;
-    char rootref[BLOBREF_STRING_SIZE];
-};
-struct result *fake_begin(struct fake *f, const char *ns, int flags, const char *ops);
-/* The same, run to its end. Returns 0 or -errno. */
-int fake_commit(struct fake *f, const char *ns, const char *ops);
-int fake_put(struct fake *f, const char *ns, const char *key, const char *value);
-int fake_append(struct fake *f, const char *ns, const char *key, const char *value);
-int fake_unlink(struct fake *f, const char *ns, const char *key);
-int fake_create(struct fake *f, const char *ns, uint32_t owner);
-int fake_remove(struct fake *f, const char *ns);
-
-/* Runs a lookup to its end. Value text (bytes with NUL), or the object's JSON if flags say so;
- * malloc'd. NULL: *ret_err is -errno. */
-char *fake_lookup(struct fake *f, const char *ns, int flags, const char *key, int *ret_err);
-char *fake_lookup_as(struct fake *f, uint32_t userid, const char *ns, int flags, const char *key,
-                     int *ret_err);
-
-/* What a watch said: values separated by "|", then "!ERRNO-NAME" at its end. */
-struct watching {
-    struct watch *watch;
-    struct strbuf said;
-    bool ended;
-    int flags;
-};
-struct watching *fake_watch(struct fake *f, const char *ns, int flags, const char *key);
-/* One that goes on where another process left it. */
-struct watching *fake_watch_on(struct fake *f, const char *ns, int flags, const char *key,
-                               const struct watch_progress *progress);
-const char *watching_said(struct watching *w);
-void watching_free(struct watching *w); /* cancels if it lives */
 
 /* A collection to its end, without grace. 0 or -errno. fake_run() takes it along too, once it was
  * begun by gc_start(). */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <flux/kvs.h>
 #include "kvs/digest-set.h"
-#include "kvs/fake-content.h"
+#include "kvs/fake-client.h"
 #include "kvs/key.h"
 
 #define CACHE (1u << 20)

@@ -8,10 +8,8 @@
 #include <errno.h>
 #include <string.h>
 #include <flux/kvs.h>
-#include "kvs/fake-content.h"
+#include "kvs/fake-client.h"
 #include "kvs/update.h"
-
-#define CACHE (4u << 20)
 
 struct world {
     struct fake *leader, *follower;
@@ -37,7 +35,7 @@ static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
 
-    w->leader = fake_new(CACHE);
+    w->leader = fake_new(FAKE_CACHE);
     w->follower = fake_new_follower(w->leader);
     fake_kvs(w->leader)->announcing = true;
     assert_int_equal(put(w, "first", "1"), UPDATE_GAP);

@@ -7,21 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <flux/kvs.h>
-#include "kvs/fake-content.h"
-
-#define CACHE (4u << 20)
-
-static int setup(void **state)
-{
-    *state = fake_new(CACHE);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fake_free(*state);
-    return 0;
-}
+#include "kvs/fake-client.h"
 
 static void assert_said(struct watching *w, const char *expected)
 {
@@ -441,7 +427,7 @@ static void test_wrong_flags_are_refused(void **state)
     assert_said(fake_watch(*state, "primary", FLUX_KVS_WATCH, ""), "!EINVAL");
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
 {
