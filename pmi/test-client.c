@@ -272,9 +272,33 @@ static void use_library(const char *path, const char *name, int rank, int size)
     pmi_client_free(c);
 }
 
+/* A file that the processes of fake-pmi1.c leave in their directory. */
+static void with_file(const char *dir, const char *name, bool leave)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    if (leave)
+        assert_int_equal(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    else
+        assert_int_equal(unlink(path), 0);
+}
+
 static void test_libraries_of_pmi_1_and_2_do(void **state)
 {
+    static const char *const names[] = { "barrier-1-0", "barrier-1-2", "barrier-1-1", "key" };
+    char dir[] = "/tmp/flux-test-pmi.XXXXXX";
+
+    assert_non_null(mkdtemp(dir));
+    setenv("FAKE_PMI_DIR", dir, 1);
+    set_number("FAKE_PMI_RANK", 1);
+    set_number("FAKE_PMI_SIZE", 3);
+    for (size_t i = 0; i < 2; i++)
+        with_file(dir, names[i], true); /* the two others are at the barrier */
     use_library(getenv("FAKE_PMI1"), "fake1", 1, 3);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        with_file(dir, names[i], false);
+    assert_int_equal(rmdir(dir), 0);
     use_library(getenv("FAKE_PMI2"), "fake2", 0, 2);
 }
 

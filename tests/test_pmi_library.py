@@ -24,7 +24,7 @@ int PMI2_Finalize(void) { return 0; }
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("lib") / "libpmi.so.0", pathlib.Path(__file__).parent / "fake-pmi.c")
+    return compiled(tmp_path_factory.mktemp("lib") / "libpmi.so.0", pathlib.Path(__file__).parents[1] / "pmi" / "fake-pmi1.c")
 
 
 def compiled(library, source, *options):
