@@ -317,6 +317,18 @@ static int check_user(void)
     return EXIT_SUCCESS;
 }
 
+/* What only an embedded instance can do, whose records are not in the journal. */
+static bool wants_log_of_files(char *const *broker_args)
+{
+    static const char *const names[] = { "log-stderr-level", "log-critical-level",
+                                         "log-forward-level", "log-filename" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (brokerargs_attr(broker_args, names[i]))
+            return true;
+    return false;
+}
+
 static int run_start(const struct cmdline *c)
 {
     const char *shell = getenv("SHELL");
@@ -336,7 +348,7 @@ static int run_start(const struct cmdline *c)
         return EXIT_FAILURE;
     if (collect_broker_args(c, &o.broker_args) < 0 || start_layout_find(&o.layout) < 0)
         return complain("out of memory");
-    o.user_manager = use_user_manager(c) && !brokerargs_attr(o.broker_args, "log-stderr-level");
+    o.user_manager = use_user_manager(c) && !wants_log_of_files(o.broker_args);
     return start(&o);
 }
 

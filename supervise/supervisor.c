@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/cleanup.h"
 #include "base/errorx.h"
 #include "service/log.h"
 #include "supervise/announce.h"
@@ -526,10 +527,39 @@ static int make_dirs(struct supervisor *s, flux_error_t *error)
                : errorx_fail(error, errno, "state directory %s: %s", o->statedir, strerror(errno));
 }
 
+/* What the router is told about the log at the start is for all daemons. */
+static int put_log_env(struct supervisor *s)
+{
+    static const struct {
+        const char *attr, *variable;
+    } levels[] = { { "log-level", "FLUX_LOG_LEVEL" },
+                   { "log-stderr-level", "FLUX_LOG_STDERR_LEVEL" },
+                   { "log-critical-level", "FLUX_LOG_CRITICAL_LEVEL" },
+                   { "log-forward-level", "FLUX_LOG_COPY_LEVEL" } };
+    const char *copy = brokerargs_attr(s->opts->broker_args, "log-filename");
+    CLEANUP(freep) char *here = NULL;
+    CLEANUP(freep) char *path = NULL;
+    int rc = put_env(&s->daemon_env, "FLUX_LOG_DIR", s->logdir);
+
+    for (size_t i = 0; i < ARRAY_SIZE(levels) && rc == 0; i++) {
+        const char *value = brokerargs_attr(s->opts->broker_args, levels[i].attr);
+
+        if (value)
+            rc = put_env(&s->daemon_env, levels[i].variable, value);
+    }
+    if (rc < 0 || !copy)
+        return rc;
+    if (*copy == '/')
+        return put_env(&s->daemon_env, "FLUX_LOG_COPY", copy);
+    if (!(here = getcwd(NULL, 0)))
+        return -errno;
+    rc = set_string(&path, "%s/%s", here, copy);
+    return rc < 0 ? rc : put_env(&s->daemon_env, "FLUX_LOG_COPY", path);
+}
+
 static int make_environments(struct supervisor *s)
 {
     const char *confdir = s->opts->confdir ? s->opts->confdir : getenv("FLUX_CONF_DIR");
-    const char *shown = brokerargs_attr(s->opts->broker_args, "log-stderr-level");
     char *uri;
     int rc;
 
@@ -538,9 +568,7 @@ static int make_environments(struct supervisor *s)
         confdir = "";
     if ((rc = put_env(&s->daemon_env, "FLUX_RUNDIR", s->rundir)) < 0 ||
         (s->statedir && (rc = put_env(&s->daemon_env, "STATE_DIRECTORY", s->statedir)) < 0) ||
-        (rc = put_env(&s->daemon_env, "FLUX_LOG_DIR", s->logdir)) < 0 ||
-        (shown && (rc = put_env(&s->daemon_env, "FLUX_LOG_STDERR_LEVEL", shown)) < 0) ||
-        (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", confdir)) < 0 ||
+        (rc = put_log_env(s)) < 0 || (rc = put_env(&s->daemon_env, "FLUX_CONF_DIR", confdir)) < 0 ||
         (rc = put_env(&s->daemon_env, "FLUX_EXEC_LAUNCH", "spawn")) < 0 ||
         (s->statedir && (rc = put_env(&s->daemon_env, "FLUX_STATEDIR", s->statedir)) < 0) ||
         (rc = set_string(&uri, "FLUX_URI=local://%s/%s", s->rundir, "local")) < 0 ||

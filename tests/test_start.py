@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """fluxctl start: options for the router, state that is kept and state that is not."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,6 +31,8 @@ def test_attributes_are_set_at_the_start(build, option):
     ("-o,word", "unexpected argument 'word'"),
     ("-Slog-stderr-level=8", "'8' is no number from 0 to 7"),
     ("-Slog-stderr-mode=leader", "each node shows its own records"),
+    ("-Slog-level=8", "expected a number from 0 to 7"),
+    ("-Slog-filename=/nonexistent/log", "cannot write '/nonexistent/log': No such file"),
 ])
 def test_what_the_router_cannot_take_is_told_by_the_command(build, option, sentence):
     r = start(build, option, "--", "true")
@@ -42,6 +45,21 @@ def test_what_the_daemons_of_all_nodes_log_is_shown_if_asked_for(build):
     for daemon in ("broker.info[0]", "broker.info[1]", "job-manager.info[0]"):
         assert f"\n{daemon}: " in r.stderr, r.stderr
     assert start(build, "--", "true").stderr == ""
+
+
+def test_what_the_daemons_of_all_nodes_log_is_copied_to_a_file_if_asked_for(build, tmp_path):
+    r = start(build, "-s2", f"-Slog-filename={tmp_path}/log", "-Slog-forward-level=6", "-Slog-critical-level=6", "--", "true")
+    assert r.returncode == 0 and "\nbroker.info[1]: " in r.stderr, r
+    lines = (tmp_path / "log").read_text().splitlines()
+    for daemon in ("broker.info[0]", "broker.info[1]", "job-manager.info[0]"):
+        assert any(re.match(rf"20\d\d-\d\d-\d\dT[0-9:.]+Z {re.escape(daemon)}: ", x) for x in lines), lines
+    assert not any(".debug[" in x for x in lines)
+
+
+def test_what_daemons_know_from_their_start_on_is_not_set_later(instance):
+    for name in ("log-filename", "log-forward-level", "log-critical-level"):
+        assert "cannot be changed; `flux start -S` sets it" in instance.run("setattr", name, "3", check=False).stderr
+    assert "log-level is a number from 0 to 7" in instance.run("setattr", "log-level", "8", check=False).stderr
 
 
 def test_an_instance_ends_with_any_node_and_with_the_highest_status(build):

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Log records of daemons: built once as a list of "FIELD=value" strings and given to one sink,
  * chosen when the log is opened: JSON lines ($FLUX_LOG_DIR), the journal, or standard error when
- * neither is there. Refuses to fail: a record that cannot be written is lost. Invariant: at most
+ * neither is there. Where they go to files, they may be shown and copied as lines of text as well.
+ * Refuses to fail: a record that cannot be written is lost. Invariant: at most
  * RECORD_FIELDS fields and MESSAGE_SIZE bytes of text a record, so that nothing from a peer makes
  * it grow. */
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 #include <systemd/sd-login.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/monotime.h"
@@ -27,6 +30,8 @@ static struct {
     enum sink sink;
     int level;
     int stderr_level; /* of those that are shown as well; -1: none */
+    int copy_level;   /* and of those that are copied; -1: none */
+    int copy_fd;      /* negative errno: could not be opened */
     char service[FIELD_SIZE];
     char field_instance[FIELD_SIZE];
     char field_service[FIELD_SIZE];
@@ -34,7 +39,11 @@ static struct {
     char field_rank[FIELD_SIZE]; /* empty: not known yet */
     char field_unit[FIELD_SIZE]; /* empty: not one of a user's manager */
     struct log_file file;
-} state = { .level = LOG_INFO, .stderr_level = -1, .file = { .fd = -EBADF } };
+} state = { .level = LOG_INFO,
+            .stderr_level = -1,
+            .copy_level = -1,
+            .copy_fd = -EBADF,
+            .file = { .fd = -EBADF } };
 
 static enum sink choose_sink(const char *service)
 {
@@ -64,9 +73,39 @@ static void read_level(const char *variable, int *level)
         (void)number_parse_int(value, LOG_EMERG, LOG_DEBUG, level);
 }
 
+static void open_copy(void)
+{
+    const char *path = getenv("FLUX_LOG_COPY");
+
+    if (!path || !*path)
+        return;
+    state.copy_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    if (state.copy_fd < 0) {
+        state.copy_fd = -errno;
+        return;
+    }
+    state.copy_level = LOG_DEBUG;
+    read_level("FLUX_LOG_COPY_LEVEL", &state.copy_level);
+}
+
+int log_copy_status(void)
+{
+    return state.copy_fd >= 0 || state.copy_fd == -EBADF ? 0 : state.copy_fd;
+}
+
+/* Of the two the one that shows more. */
+static void read_stderr_levels(void)
+{
+    int critical = -1;
+
+    read_level("FLUX_LOG_STDERR_LEVEL", &state.stderr_level);
+    read_level("FLUX_LOG_CRITICAL_LEVEL", &critical);
+    if (critical > state.stderr_level)
+        state.stderr_level = critical;
+}
+
 void log_open(const char *instance, const char *service)
 {
-
     (void)snprintf(state.service, sizeof(state.service), "%s", service);
     (void)snprintf(state.field_instance, FIELD_SIZE, "FLUX_INSTANCE=%s", instance);
     (void)snprintf(state.field_service, FIELD_SIZE, "FLUX_SERVICE=%s", service);
@@ -75,8 +114,10 @@ void log_open(const char *instance, const char *service)
     state.sink = choose_sink(service);
     if (state.sink == SINK_JOURNAL)
         name_unit();
-    if (state.sink == SINK_FILE)
-        read_level("FLUX_LOG_STDERR_LEVEL", &state.stderr_level);
+    if (state.sink == SINK_FILE) {
+        read_stderr_levels();
+        open_copy();
+    }
 }
 
 void log_set_rank(uint32_t rank)
@@ -98,15 +139,36 @@ static void write_journal(const char *const fields[], size_t nfields)
     (void)sd_journal_sendv(iov, (int)nfields);
 }
 
-/* "kvs.err[2]: text", as flux dmesg has it. */
-static void show(int level, const char *text)
+/* "kvs.err[2]: text", as flux dmesg has it, after a time or nothing. One write is one line, whoever
+ * else writes to the file. */
+static void write_text(int fd, const char *stamp, int level, const char *text)
 {
     static const char *const names[] = { "emerg",   "alert",  "crit", "err",
                                          "warning", "notice", "info", "debug" };
     const char *rank = strchr(state.field_rank, '=');
+    char line[MESSAGE_SIZE + 3 * FIELD_SIZE];
+    size_t len;
 
-    (void)fprintf(stderr, "%s.%s[%s]: %s\n", state.service, names[level & LOG_PRIMASK],
-                  rank ? rank + 1 : "?", text);
+    (void)snprintf(line, sizeof(line), "%s%s.%s[%s]: %s", stamp, state.service,
+                   names[level & LOG_PRIMASK], rank ? rank + 1 : "?", text);
+    len = strlen(line);
+    line[len] = '\n'; /* in place of the NUL */
+    (void)!write(fd, line, len + 1);
+}
+
+static void copy(int level, const char *text)
+{
+    const double now = walltime();
+    const time_t seconds = (time_t)now;
+    char stamp[48];
+    struct tm tm;
+    size_t n;
+
+    if (!gmtime_r(&seconds, &tm) || !(n = strftime(stamp, 32, "%Y-%m-%dT%H:%M:%S", &tm)))
+        return;
+    (void)snprintf(stamp + n, sizeof(stamp) - n, ".%06uZ ",
+                   (unsigned int)((now - (double)seconds) * 1e6));
+    write_text(state.copy_fd, stamp, level, text);
 }
 
 static bool has_field(const char *const fields[], const char *prefix)
@@ -142,9 +204,11 @@ static void log_record(int level, const char *const extra[], const char *fmt, va
         fields[n++] = *extra;
 
     if (level <= state.stderr_level)
-        show(level, message + skip);
+        write_text(STDERR_FILENO, "", level, message + skip);
+    if (level <= state.copy_level)
+        copy(level, message + skip);
     if (level > state.level)
-        ; /* to be seen only */
+        ; /* to be seen or copied only */
     else if (state.sink == SINK_FILE)
         log_file_write(&state.file, fields, n);
     else if (state.sink == SINK_JOURNAL)
@@ -156,7 +220,7 @@ static void log_record(int level, const char *const extra[], const char *fmt, va
 
 static bool is_wanted(int level)
 {
-    return level <= state.level || level <= state.stderr_level;
+    return level <= state.level || level <= state.stderr_level || level <= state.copy_level;
 }
 
 void log_msg(int level, const char *fmt, ...)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Logging of daemons: journald with fields, or JSON lines in $FLUX_LOG_DIR/SERVICE.log (embedded
- * mode; those up to $FLUX_LOG_STDERR_LEVEL are shown on standard error as well). Fields on every
- * record: FLUX_INSTANCE FLUX_RANK FLUX_SERVICE; MESSAGE_ID for conditions an administrator must act
- * on (units/flux.catalog explains them). Never blocks for long, never fails. */
+ * mode; there those up to $FLUX_LOG_STDERR_LEVEL or $FLUX_LOG_CRITICAL_LEVEL are shown on standard
+ * error as well, and those up to $FLUX_LOG_COPY_LEVEL added to the file $FLUX_LOG_COPY). Fields on
+ * every record: FLUX_INSTANCE FLUX_RANK FLUX_SERVICE; MESSAGE_ID for conditions an administrator
+ * must act on (units/flux.catalog explains them). Never blocks for long, never fails. */
 #ifndef SERVICE_LOG_H
 #define SERVICE_LOG_H
 
@@ -13,6 +14,8 @@
 void log_open(const char *instance, const char *service);
 void log_set_rank(uint32_t rank);
 void log_set_level(int level); /* records above it are dropped; default LOG_INFO, $FLUX_LOG_LEVEL */
+
+int log_copy_status(void); /* 0, or why $FLUX_LOG_COPY cannot be opened */
 
 void log_msg(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_debug(...)   log_msg(LOG_DEBUG, __VA_ARGS__)

@@ -16,10 +16,17 @@
 
 static const char *default_hash = "blake2b";
 
+/* Known to all daemons from their start on. */
+static const char *const log_options[] = { "log-stderr-level", "log-critical-level",
+                                           "log-forward-level", "log-filename" };
+
 static int on_set(const char *name, const char *value, void *arg)
 {
     int level;
 
+    for (size_t i = 0; i < ARRAY_SIZE(log_options); i++)
+        if (strcmp(name, log_options[i]) == 0)
+            return -EPERM;
     if (strcmp(name, "log-level") != 0)
         return 0;
     if (number_parse_int(value, LOG_EMERG, LOG_DEBUG, &level) < 0)
@@ -44,29 +51,46 @@ static const char *log_level(void)
     return level && number_parse_int(level, LOG_EMERG, LOG_DEBUG, &n) == 0 ? level : "6";
 }
 
-/* What is shown on standard error, where the log is kept in files; supervise/ tells all daemons. */
-static int add_shown(struct manager *m)
+/* What is shown on standard error or copied to a file, where the log is kept in files; supervise/
+ * tells all daemons. */
+static int check_log_option(const char *name, const char *value)
 {
-    const char *level = broker_options_value(&m->options, "log-stderr-level");
-    const char *mode = broker_options_value(&m->options, "log-stderr-mode");
+    const bool is_file = strcmp(name, "log-filename") == 0;
     int n;
+
+    if (!is_file && number_parse_int(value, LOG_EMERG, LOG_DEBUG, &n) < 0) {
+        log_err("%s: '%s' is no number from 0 to 7", name, value);
+        return -EINVAL;
+    }
+    if (!getenv("FLUX_LOG_DIR")) {
+        log_err("%s: the records of this instance are in the journal, and are shown by "
+                "journalctl(1) and flux-dmesg(1)",
+                name);
+        return -EINVAL;
+    }
+    if (is_file && (n = *value ? log_copy_status() : -ENOENT) < 0) {
+        log_err("log-filename: cannot write '%s': %s", value, strerror(-n));
+        return n;
+    }
+    return 0;
+}
+
+static int add_log(struct manager *m)
+{
+    const char *mode = broker_options_value(&m->options, "log-stderr-mode");
 
     if (mode && strcmp(mode, "local") != 0) {
         log_err("log-stderr-mode: '%s' is not offered: each node shows its own records (local)",
                 mode);
         return -EINVAL;
     }
-    if (level && number_parse_int(level, LOG_EMERG, LOG_DEBUG, &n) < 0) {
-        log_err("log-stderr-level: '%s' is no number from 0 to 7", level);
-        return -EINVAL;
+    for (size_t i = 0; i < ARRAY_SIZE(log_options); i++) {
+        const char *value = broker_options_value(&m->options, log_options[i]);
+        int rc = value ? check_log_option(log_options[i], value) : 0;
+
+        if (rc < 0 || (rc = attr_add(&m->attrs, log_options[i], value, ATTR_IMMUTABLE)) < 0)
+            return rc;
     }
-    if (level && !getenv("FLUX_LOG_DIR")) {
-        log_err("log-stderr-level: the records of this instance are in the journal, and are shown "
-                "by journalctl(1) and flux-dmesg(1)");
-        return -EINVAL;
-    }
-    if (level && (n = attr_add(&m->attrs, "log-stderr-level", level, ATTR_IMMUTABLE)) < 0)
-        return n;
     return attr_add(&m->attrs, "log-stderr-mode", "local", ATTR_IMMUTABLE);
 }
 
@@ -106,7 +130,7 @@ static int add_instance(struct manager *m)
                         (unsigned int)service_owner(m->svc))) < 0)
         return rc;
     rc = attr_add(a, "log-level", log_level(), 0);
-    return rc < 0 ? rc : add_shown(m);
+    return rc < 0 ? rc : add_log(m);
 }
 
 static int add_duration(struct attrs *a, const char *name, double seconds)

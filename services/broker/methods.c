@@ -34,9 +34,12 @@ static int rpc_attr_get(struct request *req, void *arg)
 static int answer_attr(struct request *req, const char *name, int rc)
 {
     if (rc == -EPERM)
-        return request_explain(req, EPERM, "attribute %s cannot be changed", name);
+        return request_explain(req, EPERM, "attribute %s cannot be changed%s", name,
+                               strncmp(name, "log-", 4) == 0 ? "; `flux start -S` sets it" : "");
     if (rc == -ENOENT)
         return request_explain(req, ENOENT, "no attribute %s", name);
+    if (rc == -EINVAL && strcmp(name, "log-level") == 0)
+        return request_explain(req, EINVAL, "log-level is a number from 0 to 7");
     if (rc == -EINVAL)
         return request_explain(req, EINVAL, "attribute %s: not a valid name or value", name);
     return rc < 0 ? rc : request_respond(req, NULL);

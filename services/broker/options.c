@@ -92,7 +92,10 @@ static int apply(struct attrs *attrs, const char *assignment, flux_error_t *erro
         return errorx_fail(error, EPERM, "--setattr=%s: attribute %s cannot be set", assignment,
                            name);
     if (rc < 0)
-        return errorx_fail(error, -rc, "--setattr=%s: %s", assignment, strerror(-rc));
+        return errorx_fail(error, -rc, "--setattr=%s: %s", assignment,
+                           rc == -EINVAL && strcmp(name, "log-level") == 0
+                               ? "expected a number from 0 to 7"
+                               : strerror(-rc));
     return 0;
 }
 
@@ -111,7 +114,8 @@ static bool is_asked_early(const char *assignment)
     static const char *const names[] = { "broker.quorum=",           "broker.quorum-warn=",
                                          "broker.orphan-timeout=",   "broker.cleanup-timeout=",
                                          "broker.shutdown-timeout=", "log-stderr-level=",
-                                         "log-stderr-mode=" };
+                                         "log-stderr-mode=",         "log-critical-level=",
+                                         "log-forward-level=",       "log-filename=" };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (strncmp(assignment, names[i], strlen(names[i])) == 0)

@@ -147,8 +147,11 @@ void alloc_lost(struct manager *m)
     freed_clear(m);
     m->alloc.greeted = false;
     if (m->alloc.ready) {
-        log_notice("scheduler went away, %zu requests wait for the next one",
-                   m->alloc.outstanding.n);
+        if (m->alloc.outstanding.n > 0)
+            log_notice("the scheduler went away; requests that wait for the next one: %zu",
+                       m->alloc.outstanding.n);
+        else
+            log_info("the scheduler went away");
         m->ops->fail(m->arg, m->alloc.ready, ECONNRESET, "begin again with sched-hello");
         m->ops->unref(m->arg, m->alloc.ready);
         m->alloc.ready = NULL;

@@ -45,7 +45,11 @@ void start_lost(struct manager *m)
         return;
     text_deinit(&m->start.out);
     m->start.nout = 0;
-    log_notice("execution service went away, %zu jobs wait for the next one", m->start.npending);
+    if (m->start.npending > 0)
+        log_notice("the execution service went away; jobs that wait for the next one: %zu",
+                   m->start.npending);
+    else
+        log_info("the execution service went away");
     m->ops->fail(m->arg, m->start.hello, ECONNRESET, "begin again with exec-hello");
     m->ops->unref(m->arg, m->start.hello);
     m->start.hello = NULL;
