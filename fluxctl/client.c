@@ -12,6 +12,7 @@
 #include "base/fsd.h"
 #include "base/jsonx.h"
 #include "base/number.h"
+#include "plain-text.h"
 
 #define ROUTER_SECONDS 5.
 
@@ -26,12 +27,16 @@ void client_set_command(const char *name)
 static void print_message(FILE *f, const char *fmt, va_list ap, const char *why)
 {
     CLEANUP(freep) char *text = NULL;
+    CLEANUP(freep) char *line = NULL;
 
     (void)fflush(stdout);
     if (vasprintf(&text, fmt, ap) < 0)
         text = NULL;
-    fprintf(f, "flux%s%.*s: %s%s%s\n", command_name[0] ? "-" : "", (int)strcspn(command_name, " "),
-            command_name, text ? text : "out of memory", why ? ": " : "", why ? why : "");
+    if (asprintf(&line, "%s%s%s", text ? text : "out of memory", why ? ": " : "", why ? why : "") <
+        0)
+        line = NULL;
+    fprintf(f, "flux%s%.*s: %s\n", command_name[0] ? "-" : "", (int)strcspn(command_name, " "),
+            command_name, line ? plain_text(line, "\n\t") : "out of memory");
 }
 
 /* What went wrong before this flush is not known any more. */

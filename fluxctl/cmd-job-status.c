@@ -13,6 +13,7 @@
 #include "families.h"
 #include "job-open.h"
 #include "watch.h"
+#include "plain-text.h"
 
 #define STATUS_WINDOW 256
 
@@ -80,10 +81,13 @@ static void print_verbose(const struct ending *e)
 {
     if (e->failure)
         return;
-    if (e->exception)
-        printf("%s: exception type=%s%s%s\n", jobid_text(e->id), exception_text(e, "type"),
-               exception_text(e, "note")[0] ? ": " : "", exception_text(e, "note"));
-    else if (e->status >= 0 && WIFSIGNALED(e->status))
+    if (e->exception) {
+        printf("%s: exception type=", jobid_text(e->id));
+        plain_puts(stdout, exception_text(e, "type"));
+        fputs(exception_text(e, "note")[0] ? ": " : "", stdout);
+        plain_puts(stdout, exception_text(e, "note"));
+        putchar('\n');
+    } else if (e->status >= 0 && WIFSIGNALED(e->status))
         printf("%s: killed by signal %d (%s)\n", jobid_text(e->id), WTERMSIG(e->status),
                strsignal(WTERMSIG(e->status)));
     else

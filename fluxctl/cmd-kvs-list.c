@@ -8,6 +8,7 @@
 #include "client.h"
 #include "families.h"
 #include "kvs-common.h"
+#include "plain-text.h"
 
 struct listing {
     flux_t *h;
@@ -68,6 +69,13 @@ static flux_future_t *lookup_dir(const struct listing *l, const char *key)
     return flux_kvs_lookup(l->h, kvs_option_namespace(l->c), FLUX_KVS_READDIR, key);
 }
 
+/* Whoever may write below a key chooses names there. */
+static void print_key(const char *key, const char *end)
+{
+    plain_puts(stdout, key);
+    fputs(end, stdout);
+}
+
 /* --- ls --- */
 
 static const char *suffix_of(const struct listing *l, const flux_kvsdir_t *dir, const char *name)
@@ -98,7 +106,8 @@ static void print_columns(const struct listing *l, const flux_kvsdir_t *dir, con
             const char *suffix = suffix_of(l, dir, n->names[i]);
             bool last = i + rows >= n->count;
 
-            printf("%s%s%*s", n->names[i], suffix,
+            plain_puts(stdout, n->names[i]);
+            printf("%s%*s", suffix,
                    last ? 0 : (int)(longest + 2 - strlen(n->names[i]) - strlen(suffix)), "");
         }
         putchar('\n');
@@ -116,7 +125,7 @@ static bool is_link(const struct listing *l, const char *key)
 /* A link that is not to be followed, or that leads nowhere: by its name, as ls does. */
 static int ls_link(const struct listing *l, const char *key)
 {
-    printf("%s%s\n", key, cmdline_has(l->c, "classify") ? "@" : "");
+    print_key(key, cmdline_has(l->c, "classify") ? "@\n" : "\n");
     return EXIT_SUCCESS;
 }
 
@@ -132,7 +141,7 @@ static int ls_dir(const struct listing *l, const char *key, bool title)
     f = lookup_dir(l, key);
     if (!f || flux_kvs_lookup_get_dir(f, &dir) < 0) {
         if (f && errno == ENOTDIR) {
-            puts(key); /* a value is listed by its name, as ls does with files */
+            print_key(key, "\n"); /* a value is listed by its name, as ls does with files */
             return EXIT_SUCCESS;
         }
         if (f && (errno == ENOENT || errno == ENOTSUP || errno == ELOOP)) {
@@ -145,13 +154,13 @@ static int ls_dir(const struct listing *l, const char *key, bool title)
         return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     }
     if (cmdline_has(l->c, "directory")) {
-        printf("%s%s\n", key, cmdline_has(l->c, "classify") && strcmp(key, ".") != 0 ? "." : "");
+        print_key(key, cmdline_has(l->c, "classify") && strcmp(key, ".") != 0 ? ".\n" : "\n");
         return EXIT_SUCCESS;
     }
     if (names_read(&n, dir) < 0)
         return complain("out of memory");
     if (title)
-        printf("%s:\n", key);
+        print_key(key, ":\n");
     print_columns(l, dir, &n);
     for (size_t i = 0; cmdline_has(l->c, "recursive") && i < n.count; i++) {
         CLEANUP(freep) char *sub = NULL;
@@ -183,17 +192,17 @@ static int run_ls(const struct cmdline *c)
 
 /* --- dir --- */
 
-/* KEY = VALUE, cut at the width; bytes that would disturb a terminal become dots. */
+/* KEY = VALUE, cut at the width. */
 static void print_value(const struct listing *l, const char *key, const char *data, int len)
 {
     int room = l->width ? l->width - (int)strlen(key) - 3 : len;
     bool cut = room < len;
 
-    printf("%s = ", key);
+    print_key(key, " = ");
     if (cut)
         room -= 3;
-    for (int i = 0; i < len && i < room; i++)
-        putchar((unsigned char)data[i] < 0x20 || data[i] == 0x7f ? '.' : data[i]);
+    if (room > 0)
+        plain_write(stdout, data, (size_t)(cut ? room : len));
     puts(cut ? "..." : "");
 }
 
@@ -221,7 +230,9 @@ static int dir_symlink(const struct listing *l, const char *key)
 
     if (!f || flux_kvs_lookup_get_symlink(f, &ns, &target) < 0)
         return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
-    printf("%s -> %s%s%s\n", key, ns ? ns : "", ns ? "::" : "", target);
+    print_key(key, " -> ");
+    print_key(ns ? ns : "", ns ? "::" : "");
+    print_key(target, "\n");
     return EXIT_SUCCESS;
 }
 
@@ -238,12 +249,12 @@ static int dir_entry(const struct listing *l, const flux_kvsdir_t *dir, const ch
     if (flux_kvsdir_isdir(dir, name)) {
         if (cmdline_has(l->c, "recursive"))
             return dir_below(l, key);
-        printf("%s.\n", key);
+        print_key(key, ".\n");
         return EXIT_SUCCESS;
     }
     if (!cmdline_has(l->c, "directory"))
         return dir_key(l, key);
-    puts(key);
+    print_key(key, "\n");
     return EXIT_SUCCESS;
 }
 

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/eventlog.h"
 #include "client.h"
+#include "plain-text.h"
 
 #define COLOR_TIME "\033[32m"
 #define COLOR_NAME "\033[33m"
@@ -110,16 +111,17 @@ void eventlog_print(struct eventlog_printer *p, const json_t *entry)
     paint(p, COLOR_END);
     putchar(' ');
     paint(p, strcmp(name, "exception") == 0 ? COLOR_BAD : COLOR_NAME);
-    fputs(name, stdout);
+    plain_puts(stdout, name);
     paint(p, COLOR_END);
     json_object_foreach (context, key, value) {
         CLEANUP(freep) char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 
         putchar(' ');
         paint(p, COLOR_KEY);
-        fputs(key, stdout);
+        plain_puts(stdout, key);
         paint(p, COLOR_END);
-        printf("=%s", text ? text : "?");
+        putchar('=');
+        plain_puts(stdout, text ? text : "?");
     }
     putchar('\n');
 }

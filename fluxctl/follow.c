@@ -19,6 +19,7 @@
 #include "output-print.h"
 #include "terminal.h"
 #include "watch.h"
+#include "plain-text.h"
 
 #define OUTPUT_GRACE 10.0
 
@@ -93,7 +94,7 @@ static void print_event(const struct follow *fo, const char *prefix, const char 
     CLEANUP(freep) char *text = context ? json_dumps(context, JSON_COMPACT) : NULL;
 
     fprintf(fo->options.err, "%.3fs: %s.%s%s%s\n", timestamp - fo->t_submit, prefix, name,
-            text ? " " : "", text ? text : "");
+            text ? " " : "", text ? plain_text(text, "") : "");
 }
 
 /* An exception in words. Severity 0 ends the job; others are remarks. */

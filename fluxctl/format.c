@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/errorx.h"
 #include "real-text.h"
+#include "plain-text.h"
 
 #define WIDTH_MAX  4096
 #define TIME_LIMIT 253402300800. /* the year 10000 */
@@ -389,7 +390,7 @@ static void put_padded(FILE *file, const struct spec *spec, const char *s, bool 
         size--;
     }
     put_fill(file, fill, left);
-    fwrite(s, 1, size, file);
+    plain_write(file, s, size);
     put_fill(file, fill, pad - left);
 }
 
@@ -407,7 +408,7 @@ static void print_field(const struct piece *p, struct value v, FILE *file)
     const char *s = value_text(buf, sizeof(buf), p, &v);
 
     if (p->conversion == 'd') {
-        fputs(s, file);
+        plain_puts(file, s);
         return;
     }
     if (p->spec.hyphen && is_nothing(s)) {

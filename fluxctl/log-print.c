@@ -3,7 +3,6 @@
  * must not drive the terminal. */
 #include "log-print.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "color.h"
+#include "plain-text.h"
 
 #define SAME_USEC 60000000 /* after so long without a record the time is shown again */
 
@@ -59,8 +59,7 @@ static void print_line(const struct log_printer *p, const struct log_record *r, 
         fprintf(f, "%s ", r->host);
     fprintf(f, "%s%s.%s[%s]%s: %s", p->colors ? COLOR_YELLOW : "", r->service,
             log_level_name(r->level), r->rank, p->colors ? COLOR_END : "", color);
-    for (const char *s = r->message; *s; s++)
-        fputc(iscntrl((unsigned char)*s) ? '.' : *s, f);
+    plain_puts(f, r->message);
     fprintf(f, "%s\n", color[0] ? COLOR_END : "");
 }
 
