@@ -12,7 +12,7 @@ from embedded import wait_until
 from rawclient import NORESPONSE, STREAMING, Client
 
 STDOUT, STDERR, CREDIT, WAITABLE = 1, 2, 8, 16
-ENODATA, ENOENT, EINVAL, EPROTO = 61, 2, 22, 71
+ENODATA, ENOENT, EBUSY, EINVAL, EPROTO = 61, 2, 16, 22, 71
 
 
 @pytest.fixture
@@ -188,6 +188,30 @@ def test_a_waitable_background_process_can_be_waited_for_by_its_label(instance, 
     m = client.rpc("rexec.wait", {"pid": -1, "label": "five"})
     assert m.errnum == 0 and m.json["status"] == 5 << 8
     assert client.rpc("rexec.wait", {"pid": -1, "label": "five"}).errnum == ENOENT
+
+
+def test_a_waiter_that_leaves_makes_room_for_another(instance, client):
+    start(client, "sleep", "300", flags=WAITABLE, streaming=False, label="awaited")
+    pid = started_pid(client)
+    first, other = (Client(os.path.join(instance.rundir, "local")) for _ in range(2))
+
+    def waits(c):
+        """Has its request been taken? Else somebody else waits."""
+        c.tag += 2
+        c.send(topic="rexec.wait", payload=b'{"pid":-1,"label":"awaited"}\0', aux2=c.tag - 1)
+        c.send(topic="rexec.ping", payload=b"{}\0", aux2=c.tag)
+        m = c.recv()
+        if m.matchtag == c.tag:
+            return True
+        assert m.errnum == EBUSY and c.recv().matchtag == c.tag
+        return False
+
+    assert waits(first) and not waits(client)
+    first.close()
+    wait_until("room for another waiter", lambda: waits(client))
+    assert other.rpc("rexec.kill", {"pid": pid, "signum": signal.SIGTERM}).errnum == 0
+    assert client.recv().json["status"] == signal.SIGTERM
+    other.close()
 
 
 def test_wait_refuses_a_process_that_is_not_waitable(client):

@@ -32,6 +32,8 @@ static struct rexec *rexec_free(struct rexec *x)
     if (x) {
         if (x->req)
             request_on_gone(x->req, NULL, NULL);
+        if (x->waiter)
+            request_on_gone(x->waiter, NULL, NULL);
         request_unref(x->waiter);
         request_unref(x->req);
         free(x);
@@ -76,6 +78,7 @@ static void on_credit(struct subprocess *sp, size_t bytes)
 
 static void answer_waiter(struct rexec *x)
 {
+    request_on_gone(x->waiter, NULL, NULL);
     (void)request_respond_pack(x->waiter, "{s:i}", "status", x->status);
     x->waiter = request_unref(x->waiter);
     x->waitable = false;
@@ -358,6 +361,14 @@ int rpc_rexec_kill(struct request *req, void *arg)
     return request_respond(req, NULL);
 }
 
+/* Another may wait. */
+static void on_waiter_gone(struct request *req, void *arg)
+{
+    struct rexec *x = arg;
+
+    x->waiter = request_unref(x->waiter);
+}
+
 int rpc_rexec_wait(struct request *req, void *arg)
 {
     struct manager *m = arg;
@@ -375,6 +386,7 @@ int rpc_rexec_wait(struct request *req, void *arg)
     if (x->waiter)
         return request_explain(req, EBUSY, "somebody waits for it already");
     x->waiter = request_ref(req);
+    request_on_gone(req, on_waiter_gone, x);
     if (x->exited) {
         answer_waiter(x);
         if (!x->req)
