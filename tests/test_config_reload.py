@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """flux config reload: who of the services takes the new configuration, and who does not."""
 import json
+import os
 
 import pytest
-from embedded import Instance
+from embedded import Instance, wait_until
 
 BAD = {
     "content": ('sync = "soon"', "content: content.sync: use off, normal or full"),
@@ -48,3 +49,35 @@ def test_who_takes_the_new_configuration_goes_on_with_it_and_who_does_not_with_w
     assert r.returncode == 1 and "larger than the limit of 1048576" in r.stderr
     assert reload("") == (0, "")
     i.run("content", "store", input="x" * 1500000)
+
+
+def waits(i, daemon):
+    """A process of the daemon is there and stays: one a second old."""
+    pids = i.daemon_pids(daemon)
+    with open("/proc/uptime") as f:
+        now = float(f.read().split()[0])
+    try:
+        with open(f"/proc/{pids[0]}/stat") as f:
+            started = int(f.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
+    except (IndexError, FileNotFoundError):
+        return False
+    return now - started > 1
+
+
+@pytest.mark.parametrize("daemon", ["exec", "broker"])
+def test_a_daemon_that_cannot_start_with_its_configuration_says_so_once_and_starts_when_it_is_mended(configured, daemon):
+    i, reload = configured
+    conf = i.workdir / "conf" / "a.toml"
+    text, sentence = ('[exec]\nkill-timeout = "x"\n', "exec.kill-timeout: must be a duration") if daemon == "exec" else ("x = \n", "a.toml:1")
+    if daemon == "exec":
+        assert reload(text)[0] == 1
+    conf.write_text(text)
+    told = [r for r in i.log_records(daemon) if sentence in r["MESSAGE"]]
+    i.kill_daemon(daemon)
+    wait_until("the daemon waits", lambda: waits(i, daemon))
+    after = [r for r in i.log_records(daemon) if sentence in r["MESSAGE"]]
+    assert len(after) == len(told) + 1, after
+    conf.write_text("")
+    if daemon == "exec":
+        assert reload("") == (0, "")
+    wait_until("jobs run", lambda: i.run("run", "true", check=False).returncode == 0)

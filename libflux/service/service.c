@@ -462,7 +462,7 @@ void service_begin_stop(struct service *svc, const char *why)
     notify_stopping(svc->notify);
     listeners_stop(svc->listeners);
     peers_stop_reading(svc->peers);
-    if (!svc->desc->on_stop) {
+    if (!svc->running || !svc->desc->on_stop) {
         service_exit(svc, EXIT_SUCCESS);
         return;
     }

@@ -119,6 +119,14 @@ void service_allow(struct service *svc, unsigned int seconds);
  * of ending only to be started again. */
 void service_refuse(struct service *svc, int errnum, const char *why);
 
+/* Before service_run(): the daemon cannot begin with its configuration, and is about to end. The
+ * sentence is logged, and is the status of the unit. If the process before this one ended for the
+ * same reason nothing is logged, and this does not return: it waits until the router has another
+ * configuration (is_mended: until that says so, asked once a second), and ends then, to be started
+ * again. */
+void service_misconfigured(struct service *svc, const char *sentence, bool (*is_mended)(void *arg),
+                           void *arg);
+
 /* It was told to stop, or the router said that the instance ends now. */
 bool service_is_ending(const struct service *svc);
 flux_t *service_flux(struct service *svc); /* own connection to the router; NULL if standalone */

@@ -5,6 +5,7 @@
  * Stop: under a service manager the connections are handed to the next process (handover.c).
  * Without one: no new connections, no new requests; what services still answer is passed on for
  * STOP_SECONDS at most (streams never end by themselves and are not waited for). */
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 
@@ -252,18 +253,42 @@ static void publish(struct manager *m)
         log_warning("cannot write %s/" DIRECT_FILE ": %s", service_rundir(m->svc), strerror(-rc));
 }
 
+/* As it was when it was found bad. */
+struct bad_config {
+    struct manager *m;
+    flux_error_t why;
+};
+
+static int read_config(const struct manager *m, struct broker_config *c, flux_error_t *error)
+{
+    const int rc = broker_config_load(c, m->options.config_path, service_rundir(m->svc), error);
+
+    if (rc < 0 && !error->text[0])
+        (void)snprintf(error->text, sizeof(error->text), "%s", strerror(-rc));
+    return rc;
+}
+
+static bool is_mended(void *arg)
+{
+    struct bad_config *bad = arg;
+    struct broker_config c = { 0 };
+    flux_error_t error = { .text = "" };
+    const int rc = read_config(bad->m, &c, &error);
+
+    broker_config_deinit(&c);
+    return rc == 0 || strcmp(error.text, bad->why.text) != 0;
+}
+
 static int load_config(struct manager *m)
 {
-    flux_error_t error = { .text = "" };
-    const int rc =
-        broker_config_load(&m->config, m->options.config_path, service_rundir(m->svc), &error);
+    struct bad_config bad = { .m = m };
+    char sentence[sizeof(bad.why.text) + PATH_MAX];
+    const int rc = read_config(m, &m->config, &bad.why);
 
     if (rc < 0) {
-        const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
-
-        log_fields(LOG_ERR, fields, "cannot read the configuration in %s: %s",
-                   m->config.path ? m->config.path : "memory",
-                   error.text[0] ? error.text : strerror(-rc));
+        (void)snprintf(sentence, sizeof(sentence), "cannot read the configuration in %s: %s",
+                       m->config.path ? m->config.path : "memory", bad.why.text);
+        service_misconfigured(m->svc, sentence, is_mended, &bad);
     }
     return rc;
 }
@@ -313,19 +338,52 @@ static int set_attributes(struct manager *m)
     return rc;
 }
 
-static int find_place(struct manager *m)
+static int place(struct manager *m, const json_t *config, struct tbonconf *tbon, struct boot *boot,
+                 flux_error_t *error)
 {
-    const struct boot_options opts = { .config = m->config.o,
+    const struct boot_options opts = { .config = config,
                                        .rundir = service_rundir(m->svc),
-                                       .tbon = &m->tbon };
-    flux_error_t error = { .text = "" };
-    int rc = tbonconf_read(&m->tbon, m->config.o, &m->options, &error);
+                                       .tbon = tbon };
+    int rc = tbonconf_read(tbon, config, &m->options, error);
 
     if (rc == 0)
-        rc = boot_begin(&m->boot, &opts, &error);
-    if (rc < 0)
-        log_err("cannot find out the place of this node in the instance: %s",
-                error.text[0] ? error.text : strerror(-rc));
+        rc = boot_begin(boot, &opts, error);
+    if (rc < 0 && !error->text[0])
+        (void)snprintf(error->text, sizeof(error->text), "%s", strerror(-rc));
+    return rc;
+}
+
+/* The files, a certificate, or this host's name may be others now. */
+static bool is_placed(void *arg)
+{
+    struct bad_config *bad = arg;
+    struct broker_config c = { 0 };
+    struct tbonconf tbon = { 0 };
+    struct boot boot = { 0 };
+    flux_error_t error = { .text = "" };
+    int rc = read_config(bad->m, &c, &error);
+
+    if (rc == 0)
+        rc = place(bad->m, c.o, &tbon, &boot, &error);
+    boot_deinit(&boot);
+    broker_config_deinit(&c);
+    return rc == 0 || strcmp(error.text, bad->why.text) != 0;
+}
+
+static int find_place(struct manager *m)
+{
+    struct bad_config bad = { .m = m };
+    char sentence[sizeof(bad.why.text) + 64];
+    const int rc = place(m, m->config.o, &m->tbon, &m->boot, &bad.why);
+
+    if (rc < 0) {
+        (void)snprintf(sentence, sizeof(sentence),
+                       "cannot find out the place of this node in the instance: %s", bad.why.text);
+        if (json_object_get(m->config.o, "bootstrap"))
+            service_misconfigured(m->svc, sentence, is_placed, &bad);
+        else
+            log_err("%s", sentence);
+    }
     log_set_rank(m->boot.rank);
     m->svc->rank = m->boot.rank;
     m->svc->size = m->boot.size;

@@ -486,7 +486,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if ((rc = settings_parse(service_config_get(svc, "content"), service_statedir(svc) != NULL,
                              &m->settings, &error)) < 0 ||
         (rc = startattr_take(service_flux(m->svc), &m->settings, &error)) < 0) {
-        log_err("%s", error.text);
+        service_misconfigured(svc, error.text, NULL, NULL);
         return rc;
     }
     if ((rc = open_cache(m)) < 0)

@@ -169,7 +169,7 @@ int manager_new(struct service *svc, struct manager **ret)
     m->leader = service_rank(svc) == 0;
     rc = manager_on_config(service_config(svc), m, &error);
     if (rc < 0) {
-        log_err("bad configuration: %s", error.text);
+        service_misconfigured(svc, error.text, NULL, NULL);
         return rc;
     }
     if (cputopo_new("/sys/devices/system/cpu", NULL, &m->topo) < 0)

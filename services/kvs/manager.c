@@ -32,7 +32,7 @@ static int get_hash(struct service *svc, enum digest_algorithm *ret)
 
     *ret = DIGEST_BLAKE2B;
     if (o && digest_algorithm_parse(json_string_value(o), ret) < 0) {
-        log_err("content.hash: use blake2b or sha256");
+        service_misconfigured(svc, "content.hash: use blake2b or sha256", NULL, NULL);
         return -EINVAL;
     }
     return 0;

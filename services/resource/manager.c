@@ -657,13 +657,16 @@ static int start_discovery(struct manager *m)
 
 static int start_leader(struct manager *m)
 {
-    const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
     flux_error_t error = { .text = "" };
     int rc = stock_init(&m->stock, service_config(m->svc), &error);
 
     m->leader = true;
     if (rc < 0) {
-        log_fields(LOG_ERR, fields, "no resources: %s", error.text[0] ? error.text : strerror(-rc));
+        char sentence[sizeof(error.text) + 32];
+
+        (void)snprintf(sentence, sizeof(sentence), "no resources: %s",
+                       error.text[0] ? error.text : strerror(-rc));
+        service_misconfigured(m->svc, sentence, NULL, NULL);
         return rc;
     }
     if ((rc = census_new(m->svc, on_summary, m, &m->census)) < 0 || (rc = watch_news(m)) < 0 ||
