@@ -15,7 +15,7 @@ from test_tree import Tree
 pytestmark = needs_root
 TOP = pathlib.Path(__file__).resolve().parent.parent
 SIZE = 3
-EPERM, ENOSYS = 1, 38
+EPERM, ENOENT, ENOSYS = 1, 2, 38
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +161,16 @@ def test_a_guest_who_floods_from_a_follower_does_not_stop_the_owner_there(tree):
     assert guest_at(tree, 1).rpc("broker.ping", aux1=0).errnum == 0
     c.close()
     server.close()
+
+
+def test_a_guest_who_asks_for_jobs_that_do_not_exist_keeps_nobody_else_waiting_in_vain(tree):
+    flood, owner = guest_at(tree, 0), Client(f"{tree.node(0)}/local")
+    for i in range(1, 1100):  # each waits a while: it might be a job that is not known yet
+        flood.send(topic="job-list.list-id", payload=b'{"id":%d}\0' % i, aux2=i)
+    flood.send(topic="job-list.ping", payload=b"{}\0", aux2=5000)
+    while flood.recv().matchtag != 5000:
+        pass
+    m = owner.rpc("job-list.list-id", {"id": 12345})
+    assert m.errnum == ENOENT, m.text
+    flood.close()
+    owner.close()

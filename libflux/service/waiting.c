@@ -34,12 +34,30 @@ void waiting_deinit(struct waiting *w)
         request_unref(take_first(w, &fn));
 }
 
+bool waiting_has_place(const struct request *req, size_t count, size_t nguests, size_t nown)
+{
+    return count < WAITING_MAX &&
+           (request_is_owner(req) || (nguests < WAITING_GUESTS && nown < WAITING_PER_GUEST));
+}
+
+static bool is_full(const struct waiting *w, const struct request *req)
+{
+    size_t nguests = 0, nown = 0;
+    const struct waiter *other;
+
+    TAILQ_FOREACH (other, &w->list, entry) {
+        nguests += !request_is_owner(other->req);
+        nown += request_userid(other->req) == request_userid(req);
+    }
+    return !waiting_has_place(req, w->count, nguests, nown);
+}
+
 int waiting_add(struct waiting *w, struct request *req, int (*fn)(struct request *req, void *arg),
                 const char *full)
 {
     struct waiter *new;
 
-    if (w->count >= WAITING_MAX)
+    if (is_full(w, req))
         return request_explain(req, EAGAIN, "%s", full);
     new = calloc(1, sizeof(*new));
     if (!new)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* A list in order of arrival, which is the order of their deadlines, and one timer for the first.
- * The list is searched by key: it is short, MAX at most. */
+ * The list is searched by key and by user: it is short, WAITING_MAX at most. */
 #include "base/list.h"
 #include "base/monotime.h"
 #include "job-list/waiters.h"
-
-#define MAX 1024
+#include "service/waiting.h"
 
 struct waiter {
     struct request *req;
@@ -96,11 +95,23 @@ struct waiters *waiters_free(struct waiters *ws)
     return NULL;
 }
 
+static bool is_full(const struct waiters *ws, const struct request *req)
+{
+    size_t nguests = 0, nown = 0;
+    const struct waiter *w;
+
+    TAILQ_FOREACH (w, &ws->list, entry) {
+        nguests += !request_is_owner(w->req);
+        nown += request_userid(w->req) == request_userid(req);
+    }
+    return !waiting_has_place(req, ws->count, nguests, nown);
+}
+
 int waiters_add(struct waiters *ws, struct request *req, uint64_t key)
 {
     struct waiter *w;
 
-    if (ws->count >= MAX)
+    if (is_full(ws, req))
         return -EAGAIN;
     w = calloc(1, sizeof(*w));
     if (!w)

@@ -17,7 +17,8 @@ int waiters_new(flux_reactor_t *r, double seconds, waiters_answer_f fn, void *ar
 struct waiters *waiters_free(struct waiters *ws);
 DEFINE_CLEANUP(struct waiters *, waiters_free)
 
-/* key: what wakes it. Keeps a reference. 0, -EAGAIN (too many wait), -ENOMEM. */
+/* key: what wakes it. Keeps a reference. 0, -EAGAIN (too many wait, see
+ * waiting.h), -ENOMEM. */
 int waiters_add(struct waiters *ws, struct request *req, uint64_t key);
 void waiters_wake(struct waiters *ws, uint64_t key);
 void waiters_wake_before(struct waiters *ws, uint64_t key); /* those with smaller keys */
