@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/monotime.h"
@@ -111,12 +112,17 @@ static void on_record(const struct log_record *r, void *arg)
         print_record(v, r);
 }
 
-/* RUNDIR/log of the instance FLUX_URI names. */
-static void log_dir(char *buf, size_t size)
+/* The socket of the instance FLUX_URI names, and RUNDIR/log beside it. */
+static const char *socket_path(void)
 {
     const char *uri = getenv("FLUX_URI");
-    const char *path = uri && strncmp(uri, "local://", 8) == 0 ? uri + 8 : "/run/flux/local";
-    const char *slash = strrchr(path, '/');
+
+    return uri && strncmp(uri, "local://", 8) == 0 ? uri + 8 : "/run/flux/local";
+}
+
+static void log_dir(char *buf, size_t size)
+{
+    const char *path = socket_path(), *slash = strrchr(path, '/');
 
     snprintf(buf, size, "%.*s/log", slash ? (int)(slash - path) : 0, path);
 }
@@ -167,26 +173,58 @@ static int clear_seen(flux_t *h, const struct idset *ranks, const struct view *v
 
 /* --- reading --- */
 
+/* Of a router that does not admit us, or is not there, the socket's owner. */
 static bool is_owner(flux_t *h)
 {
+    const char *owner = attribute(h, "security.owner", NULL);
+    struct stat st;
     char uid[16];
 
+    if (!owner)
+        return stat(socket_path(), &st) == 0 && st.st_uid == geteuid();
     snprintf(uid, sizeof(uid), "%u", (unsigned int)geteuid());
-    return strcmp(attribute(h, "security.owner", uid), uid) == 0;
+    return strcmp(owner, uid) == 0;
+}
+
+static int complain_hidden(void)
+{
+    return complain("the journal shows nothing of this instance to user %u: the instance owner, "
+                    "root and the group systemd-journal may read it",
+                    (unsigned int)geteuid());
+}
+
+static void note_any(const struct log_record *r, void *arg)
+{
+    bool *any = arg;
+
+    *any = *any || r;
+}
+
+/* Who follows is told at once; who reads, when there was nothing. */
+static bool is_hidden(const char *instance)
+{
+    bool any = false;
+
+    return log_journal_read(instance, 0, note_any, &any) == 0 && !any;
 }
 
 static int read_here(flux_t *h, bool follow, struct view *v)
 {
+    const char *instance = attribute(h, "instance-name", "flux");
     char dir[PATH_MAX];
     int rc;
 
     log_dir(dir, sizeof(dir));
+    if (access(dir, R_OK) < 0 && errno == EACCES)
+        return complain("the log of this instance, in %s, is readable for its owner only", dir);
     if (access(dir, R_OK) == 0) {
         rc = log_files_read(dir, follow, on_record, v);
         return rc < 0 ? complain("cannot read the log in %s: %s", dir, strerror(-rc))
                       : EXIT_SUCCESS;
     }
-    rc = log_journal_read(attribute(h, "instance-name", "flux"), follow, on_record, v);
+    if (follow && !is_owner(h) && is_hidden(instance))
+        return complain_hidden();
+    rc = log_journal_read(instance, follow, on_record, v);
     if (rc == -ENOSYS)
         return complain("there is no log in %s, and libsystemd, which could read the journal, is "
                         "not installed",
@@ -194,10 +232,7 @@ static int read_here(flux_t *h, bool follow, struct view *v)
     if (rc < 0)
         return complain("cannot read the journal: %s", strerror(-rc));
     if (!v->any && !is_owner(h))
-        return complain(
-            "the journal shows nothing of this instance to user %u: the instance owner, "
-            "root and the group systemd-journal may read it",
-            (unsigned int)geteuid());
+        return complain_hidden();
     return EXIT_SUCCESS;
 }
 

@@ -2,10 +2,12 @@
 #include "resource-rows.h"
 
 #include <errno.h>
+#include <flux/hostlist.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+DEFINE_CLEANUP(struct hostlist *, hostlist_destroy)
 DEFINE_CLEANUP(struct idset *, idset_destroy)
 DEFINE_CLEANUP(struct rset *, rset_free)
 
@@ -125,9 +127,15 @@ static struct value get_ranks(struct row_reader *rd)
     return owned(rd, ranks ? idset_encode(ranks, IDSET_FLAG_RANGE) : NULL);
 }
 
+/* Each host once, however many nodes it has (flux start --test-size). */
 static struct value get_nodelist(struct row_reader *rd)
 {
-    return owned(rd, rset_nodelist(rd->row->r));
+    CLEANUP(freep) char *all = rset_nodelist(rd->row->r);
+    CLEANUP(hostlist_destroyp) struct hostlist *hosts = all ? hostlist_decode(all) : NULL;
+
+    if (hosts)
+        hostlist_uniq(hosts);
+    return owned(rd, hosts ? hostlist_encode(hosts) : NULL);
 }
 
 static struct value get_rlist(struct row_reader *rd)

@@ -70,6 +70,8 @@ def test_every_node_says_what_it_has(nodes):
     assert nodes.flux("resource", "info") == f"{SIZE} Nodes, {SIZE * CORES} Cores, 0 GPUs"
     assert nodes.flux("resource", "list", "-s", "free", "-no", "{rlist}").startswith("rank[0-3]/core")
     assert nodes.flux("resource", "status", "-no", "{state} {ranks}") == "avail 0-3"
+    for what in ("list", "status", "list --json", "status --json"):  # a host is named once, however many nodes it has
+        assert nodes.flux("resource", *what.split()).count(os.uname().nodename) == 1
 
 
 def test_the_resources_are_shown_from_every_node(nodes):

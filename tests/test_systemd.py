@@ -97,6 +97,9 @@ def test_root_may_use_the_instance_only_if_configured(started):
 def test_an_ordinary_user_is_refused_with_a_sentence(started):
     r = flux(started, "jobs", user="ada", check=False)
     assert r.returncode != 0 and r.stderr.strip()
+    for args in ([], ["-f"]):
+        r = flux(started, "dmesg", *args, user="ada", check=False)
+        assert r.returncode == 1 and "journal shows nothing of this instance to user" in r.stderr, r
 
 
 def test_dmesg_of_the_instance_owner_shows_what_the_daemons_say(started):

@@ -296,6 +296,13 @@ def test_dmesg_follow_goes_on_with_new_records(instance):
     timer.cancel()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+@pytest.mark.parametrize("option", [[], ["-f"], ["-n"]])
+def test_who_may_not_read_the_log_is_told_so(instance, option):
+    r = instance.run("dmesg", *option, user=1, check=False)
+    assert r.returncode == 1 and r.stdout == "" and "readable for its owner only" in r.stderr, r
+
+
 def test_a_cleared_log_shows_what_comes_after(fresh_instance):
     i = fresh_instance
 
