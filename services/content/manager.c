@@ -155,7 +155,7 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
     m->settings.purge_old_entry = s.purge_old_entry;
     m->settings.loose_age = s.loose_age;
     cache_set_limit(m->cache, s.purge_target_size);
-    cache_set_old_entry(m->cache, s.purge_old_entry);
+    purge_age_changed(m);
     return 0;
 }
 
@@ -447,6 +447,15 @@ static void on_excess(void *arg)
         return;
     flux_timer_watcher_reset(m->purge_timer, purge_interval(m), 0);
     flux_watcher_start(m->purge_timer);
+}
+
+void purge_age_changed(struct manager *m)
+{
+    cache_set_old_entry(m->cache, m->settings.purge_old_entry);
+    if (flux_watcher_is_active(m->purge_timer)) { /* it waits as long as was told before */
+        flux_watcher_stop(m->purge_timer);
+        on_excess(m);
+    }
 }
 
 static void on_purge(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)

@@ -100,7 +100,7 @@ static int set_old_entry(struct manager *m, const char *value)
     if (end == value || *end || !(seconds >= 0 && seconds < 1e9))
         return -EINVAL;
     m->settings.purge_old_entry = seconds;
-    cache_set_old_entry(m->cache, seconds);
+    purge_age_changed(m);
     return 0;
 }
 

@@ -39,6 +39,9 @@ struct manager {
     struct log_ratelimit fold_limit;
 };
 
+/* settings.purge_old_entry has another value. */
+void purge_age_changed(struct manager *m);
+
 /* One request under way. */
 struct pending {
     struct work work;
