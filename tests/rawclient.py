@@ -17,6 +17,8 @@ ANY = 0xFFFFFFFF
 MAGIC = b"\xff\xee\x00\x12"
 F_ADD_SEALS, ALL_SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8
 
+PATIENCE = 60  # seconds, for what comes at once: on a busy machine that may be long
+
 BAD_PEER = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e91"
 SERVICE_LOST = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e93"
 SLOW_CLIENT = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e94"
@@ -87,7 +89,7 @@ class Client:
     def __init__(self, path):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.s.connect(path)  # blocking: waits for room in the listener's queue
-        self.s.settimeout(20)
+        self.s.settimeout(PATIENCE)
         self.tag = 0
 
     def close(self):
@@ -176,14 +178,14 @@ class Broker:
     def stop(self):
         """SIGTERM. The exit status and what was written to stderr (sanitizers write there)."""
         self.proc.terminate()
-        _, err = self.proc.communicate(timeout=20)
+        _, err = self.proc.communicate(timeout=PATIENCE)
         return self.proc.returncode, err.decode()
 
     def __exit__(self, *exc):
         if self.proc.poll() is None:
             self.proc.terminate()
             try:
-                self.proc.wait(timeout=10)
+                self.proc.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 self.proc.kill()
                 self.proc.wait()
@@ -197,7 +199,7 @@ class Broker:
 
     def log(self):
         f = self.dir / "log" / "broker.log"
-        return [json.loads(line) for line in f.read_text().splitlines()] if f.exists() else []
+        return [json.loads(line) for line in f.read_text().splitlines(True) if line.endswith("\n")] if f.exists() else []
 
     def logged(self, message_id):
         return [r["MESSAGE"] for r in self.log() if r.get("MESSAGE_ID") == message_id]

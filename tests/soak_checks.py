@@ -9,10 +9,9 @@ import json
 import os
 import re
 
-from embedded import wait_until
+from embedded import NCORES, wait_until
 from rawclient import STREAMING, Client
 
-NCORES = len(os.sched_getaffinity(0))
 ONCE = ("submit", "start", "finish", "free", "clean")  # events of which each job has exactly one
 WATCH_APPENDED = 4 | 8 | 512  # WATCH, WAITCREATE, WATCH_APPEND of <flux/kvs.h>
 SMALL = 1 << 20  # a difference in memory that means nothing

@@ -132,7 +132,7 @@ class Node:
         return None
 
     def _booted(self):
-        r = self.run("systemctl", "is-system-running", check=False, timeout=20)
+        r = self.run("systemctl", "is-system-running", check=False, timeout=60)
         state = r.stdout.strip()
         return state if state in ("running", "degraded") else None
 
@@ -153,7 +153,7 @@ class Node:
     def cut_power(self):
         """No orderly shutdown: every process of the node dies at once."""
         os.kill(int(self.leader), signal.SIGKILL)
-        self.proc.wait(timeout=30)
+        self.proc.wait(timeout=60)
         self.boot()
 
     def run(self, *args, user=None, check=True, timeout=120, input=None, env=None):

@@ -14,11 +14,10 @@ import signal
 import socket
 
 import pytest
-from embedded import EVERYWHERE, Instance, wait_until
+from embedded import EVERYWHERE, NCORES, Instance, wait_until
 from rawclient import ALL_SEALS, ANY, BAD_PEER, CONTROL, EVENT, NORESPONSE, REQUEST, RESPONSE, STREAMING, Client, encode, memfd
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-NCORES = len(os.sched_getaffinity(0))
 GUEST = 54321
 BUILTIN = ["ping", "stats-get", "rusage", "config-reload", "disconnect"]
 # Whoever may say these takes a part in the instance from somebody: tried apart, below.
@@ -77,7 +76,7 @@ def unharmed(instance):
     with same_daemons(instance):
         yield
         cores = NCORES * instance.size
-        assert instance.flux("run", "-n", cores, "echo", "alive", timeout=30).split() == ["alive"] * cores
+        assert instance.flux("run", "-n", cores, "echo", "alive", timeout=60).split() == ["alive"] * cores
     wait_until("all cores to be free", lambda: instance.free_cores() == cores)
 
 
@@ -160,7 +159,7 @@ def test_who_is_dropped_is_logged_with_a_reason_and_a_flood_of_them_is_counted(b
                 c = Client(path)
                 c.send(b"garbage")
                 assert c.is_dropped(), path
-                assert len(drops(live, daemon)) == before + 1, path
+                wait_until("the record", lambda: len(drops(live, daemon)) == before + 1)
                 assert f"process {os.getpid()} " in drops(live, daemon)[-1] or f"pid {os.getpid()} " in drops(live, daemon)[-1]
             for path in (sockets(live)[-1], service_sockets(live)[0]):
                 daemon = "broker" if path.endswith("/local") else daemon_of(live, path)
@@ -232,6 +231,7 @@ def test_another_user_is_not_let_in_by_a_service(live):
 def test_a_flood_of_memfds_towards_a_service_that_stands_still_is_bounded(build, tmp_path):
     """The router neither runs out of descriptors nor spins, others are served, and it recovers."""
     with Instance(build, tmp_path) as live:
+        live.run("run", "true")  # so that all daemons are connected
         live.run("kvs", "put", "a=1")
         router = live.all_pids()["broker"]
         before = len(os.listdir(f"/proc/{router}/fd"))
@@ -428,9 +428,9 @@ def test_a_client_that_poses_as_scheduler_or_executor_does_not_stop_the_jobs(liv
         asker.ask(topic, pack(payload), STREAMING)
         asker.ask("sched.alloc", pack({"id": 1, "priority": 16, "userid": 0, "t_submit": 1.0, "jobspec": {}}))
         asker.ask("job-exec.start", pack({"id": 1, "userid": os.geteuid(), "R": {}}))
-        assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=30).split() == ["alive"] * NCORES
+        assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=60).split() == ["alive"] * NCORES
         asker.close()
-        assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=30).split() == ["alive"] * NCORES
+        assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=60).split() == ["alive"] * NCORES
     wait_until("all cores to be free", lambda: live.run("resource", "list", check=False).returncode == 0
                and live.free_cores() == NCORES)
 
@@ -470,7 +470,7 @@ def test_a_guest_gets_nothing_of_the_owners_by_any_method(build, tmp_path):
         assert live.flux("jobs", "-n", "-o", "{state}", job) == "RUN"
         assert live.flux("kvs", "get", "mine") == SECRET
         live.run("cancel", job)
-        assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=30).split() == ["alive"] * NCORES
+        assert live.flux("run", "-n", NCORES, "echo", "alive", timeout=60).split() == ["alive"] * NCORES
 
 
 def ask_as_guest(live, topic, id, rank=0, nodeid=ANY):
@@ -537,4 +537,4 @@ def test_a_guest_of_another_node_gets_nothing_of_the_owners_by_any_method(build,
         assert live.flux("overlay", "status").count("full") == 3
         live.run("cancel", job)
         cores = NCORES * 3
-        assert live.flux("run", "-n", cores, "echo", "alive", timeout=30).split() == ["alive"] * cores
+        assert live.flux("run", "-n", cores, "echo", "alive", timeout=60).split() == ["alive"] * cores

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from embedded import Instance, wait_until
+from embedded import Instance, wait_until, with_enough_time
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
 
@@ -203,9 +203,15 @@ def test_a_canceled_instance_leaves_no_process_and_no_directory(tree, nodes, dea
 
 
 def test_a_signal_before_the_time_limit_reaches_the_script_and_the_limit_ends_it(outer):
-    script = outer.script("#!/bin/bash\ntrap 'echo warned' USR1\nwhile :; do sleep 0.1; done\n")
-    job, out = outer.batch("-n1", "-t1.5s", "--signal=USR1@1s", script, status=143)
-    assert out == "warned\n"
+    def warned_after(seconds):
+        ready = outer.work / f"ready-{seconds}"
+        script = outer.script(f"#!/bin/bash\ntrap 'echo warned' USR1\n: >{ready}\nwhile :; do sleep 0.1; done\n")
+        job = outer.say("batch", "--output=out.{{id}}", "-n1", f"-t{seconds + 1}s", "--signal=USR1@1s", script)
+        status = outer.flux("job", "attach", job).returncode
+        return (job, status) if ready.exists() else None
+
+    job, status = with_enough_time(warned_after)
+    assert status == 143 and (outer.work / f"out.{job}").read_text() == "warned\n"
     assert outer.say("jobs", "-no", "{status}", job) == "TIMEOUT"
 
 

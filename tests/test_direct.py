@@ -117,6 +117,7 @@ def test_a_removed_service_is_missed_by_the_router(fresh_instance):
 
 def test_many_clients_at_one_service_and_none_left_behind(instance):
     path = f"{instance.rundir}/node/kvs"
+    instance.flux("run", "true")  # so that all daemons have theirs
     before = stats(instance, "kvs")["connections"]
     clients = [Client(path) for _ in range(300)]
     for n, c in enumerate(clients):

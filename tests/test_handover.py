@@ -170,7 +170,7 @@ def test_an_offender_among_those_taken_up_is_still_dropped(broker):
     broker.restart()
     c.send(b"garbage")
     assert c.is_dropped()
-    assert len(broker.logged(BAD_PEER)) == 1
+    wait_until("the record", lambda: len(broker.logged(BAD_PEER)) == 1)
     assert good.rpc("broker.ping").errnum == 0
 
 

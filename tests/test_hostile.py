@@ -67,7 +67,7 @@ def as_user(uid):
 def assert_dropped(broker, client, reason):
     """Dropped, and exactly one record says why."""
     assert client.is_dropped()
-    (record,) = broker.logged(BAD_PEER)
+    (record,) = wait_until("the record", lambda: broker.logged(BAD_PEER))
     assert reason in record and f"pid {os.getpid()}" in record and f"user {os.geteuid()}" in record
 
 
@@ -172,7 +172,7 @@ def test_descriptors_that_are_no_memfd_end_the_connection(broker, witness):
         c.send(**large([fd]))
         os.close(fd)
         assert c.is_dropped(), what
-        assert len(broker.logged(BAD_PEER)) == n, what
+        wait_until(f"the record of {what}", lambda: len(broker.logged(BAD_PEER)) == n)
 
 
 def open_fds(broker):
@@ -392,7 +392,7 @@ def test_a_client_that_does_not_read_events_is_dropped_and_others_get_them_all(b
     reader.join(60)
     assert got == list(range(1, 3001))
     assert slow.is_dropped()
-    (record,) = broker.logged(SLOW_CLIENT)
+    (record,) = wait_until("the record", lambda: broker.logged(SLOW_CLIENT))
     assert "does not read" in record and f"pid {os.getpid()}" in record and f"user {os.geteuid()}" in record
 
 
@@ -403,13 +403,12 @@ def test_a_client_that_does_not_read_answers_is_dropped(broker, witness):
         for i in range(1, 5000):
             c.send(topic="broker.ping", payload=payload, aux2=i)
     assert c.is_dropped()
-    assert len(broker.logged(SLOW_CLIENT)) == 1
+    wait_until("the record", lambda: len(broker.logged(SLOW_CLIENT)) == 1)
 
 
 def test_a_service_that_does_not_read_costs_its_callers_eagain_and_nobody_else(broker, witness):
     service = registered(broker)
     c = broker.client()
-    c.s.settimeout(20)
     payload = b"x" * 60_000
     for i in range(1, 1500):
         c.send(topic="echo.x", payload=payload, aux2=i)
@@ -478,7 +477,7 @@ def test_a_service_socket_is_dialled_and_its_loss_is_answered_and_logged(broker,
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(broker.dir / "node" / "toy"))
     listener.listen(5)
-    listener.settimeout(20)
+    listener.settimeout(60)
     assert {"name": "toy", "state": "idle", "messages": 0} in witness.rpc("broker.service-list").json["services"]
     c = broker.client()
     c.send(topic="toy.x", aux2=9)
@@ -492,7 +491,7 @@ def test_a_service_socket_is_dialled_and_its_loss_is_answered_and_logged(broker,
     conn.close()
     m = c.recv()
     assert (m.matchtag, m.errnum, m.text) == (10, 104, "flux-toy went away")
-    assert len(broker.logged(SERVICE_LOST)) == 1
+    wait_until("the record", lambda: len(broker.logged(SERVICE_LOST)) == 1)
     listener.close()
     assert c.rpc("toy.x").errnum == 38  # refused: as if it were not there
 
@@ -507,7 +506,7 @@ def test_a_dialled_service_that_sends_requests_is_dropped(broker, witness):
     conn.recv(1 << 18)
     conn.send(encode(topic="attr.set", payload=b'{"name":"x","value":"y"}\0'))
     assert c.recv().errnum == 104
-    assert "something other than a response" in broker.logged(BAD_PEER)[0]
+    assert "something other than a response" in wait_until("the record", lambda: broker.logged(BAD_PEER))[0]
     listener.close()
 
 
@@ -519,7 +518,7 @@ def test_a_bad_file_keeps_the_old_configuration_and_is_named(broker, witness):
     m = witness.rpc("config.reload")
     assert m.errnum == 22 and "b.toml:2" in m.text
     assert witness.rpc("config.get").json == {"kvs": {"x": 1}}
-    assert len(broker.logged(CONFIG_BAD)) == 1
+    wait_until("the record", lambda: len(broker.logged(CONFIG_BAD)) == 1)
     (broker.conf / "b.toml").write_text("[access]\nallow-guest-user = \"yes\"\n")
     assert "allow-guest-user" in witness.rpc("config.reload").text
     (broker.conf / "b.toml").write_text("[kvs]\ny = 2\n")
@@ -532,7 +531,7 @@ def test_log_lines_end_in_the_log_with_the_userid(broker, witness):
     witness.send(topic="log.append", payload=line, flags=NORESPONSE, aux2=0)
     witness.send(topic="log.append", payload=b"no syslog", flags=NORESPONSE, aux2=0)
     assert witness.rpc("broker.ping").errnum == 0
-    (r,) = [r for r in broker.log() if r["MESSAGE"] == "a line"]
+    (r,) = wait_until("the record", lambda: [r for r in broker.log() if r["MESSAGE"] == "a line"])
     assert r["PRIORITY"] == "4" and r["FLUX_USERID"] == str(os.geteuid()) and r["SYSLOG_IDENTIFIER"] == "my-tool"
 
 
@@ -545,15 +544,15 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_status_0(build):
         wait_until("stopping", lambda: any("stopping" in r["MESSAGE"] for r in b.log()))
         answer(service, m)
         assert c.recv().errnum == 0
-        assert b.proc.wait(20) == 0
+        assert b.proc.wait(60) == 0
 
 
 def test_it_does_not_start_without_a_socket_or_with_a_bad_configuration(build):
     with Broker(build, config="a = ") as b:
-        assert b.proc.wait(20) == 1
+        assert b.proc.wait(60) == 1
         assert "test.toml:1" in b.logged(CONFIG_BAD)[0]
     with Broker(build, env={"LISTEN_FDS": "0"}) as b:
-        assert b.proc.wait(20) == 1
+        assert b.proc.wait(60) == 1
         assert any("LISTEN_FDS" in r["MESSAGE"] for r in b.log())
 
 
@@ -570,8 +569,7 @@ def test_a_guest_is_refused_at_the_door(broker, witness):
     assert (m.type, m.topic, m.errnum, m.matchtag) == (RESPONSE, "broker.refuse", 1, 0)
     assert m.text == "this instance belongs to user root and admits its owner only (access.allow-guest-user is not set)"
     assert c.is_dropped()
-    wait_until("the record", lambda: broker.logged(BAD_PEER))
-    (record,) = broker.logged(BAD_PEER)
+    (record,) = wait_until("the record", lambda: broker.logged(BAD_PEER))
     assert str(GUEST) in record and "allow-guest-user" in record
 
 
@@ -581,7 +579,7 @@ def test_a_command_of_a_refused_user_says_who_is_admitted(broker, build):
     fluxctl = str(build / "fluxctl" / "fluxctl")
     for args in (["jobs"], ["getattr", "rank"], ["ping", "broker"], ["submit", "true"], ["kvs", "get", "x"], ["run", "true"]):
         r = subprocess.run([fluxctl, *args], env={"FLUX_URI": uri, "PATH": "/usr/bin:/bin"}, user=GUEST, group=GUEST,
-                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
         assert r.returncode != 0 and "belongs to user root and admits its owner only" in r.stderr, (args, r)
 
 

@@ -81,19 +81,19 @@ def test_a_node_that_hangs_holds_the_shutdown_up_no_longer_than_its_limit_and_is
         os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
         done = t.run("shutdown", "--quiet")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         assert re.fullmatch(r"flux-shutdown: not waiting any longer for nodes: \S+ \(rank 2\)\n", done.stderr)
 
 
 def test_a_job_that_does_not_end_holds_the_shutdown_up_no_longer_than_its_limit_and_is_named(build, tmp_path):  # noqa: F811
     with Instance(build, tmp_path, args=["-Sbroker.cleanup-timeout=0.3s"]) as i:
-        job = i.flux("submit", "sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
+        job = i.flux("submit", "sh", "-c", f"trap '' TERM; echo deaf; while :; do sleep 0.1; : {tmp_path}; done")
         out = i.flux("job", "id", "--to=kvs", job) + ".guest.output"
         wait_until("it to be deaf", lambda: "deaf" in i.run("kvs", "eventlog", "get", "-u", out, check=False).stdout)
         done = i.run("shutdown")
         assert f"waiting for 1 job to end: {job}" in done.stderr
         assert f"not waiting any longer for jobs: {job}" in done.stderr
-    left = subprocess.run(["pgrep", "-f", "trap '' TERM; echo deaf"], capture_output=True, text=True).stdout
+    left = subprocess.run(["pgrep", "-f", f"while :; do sleep 0.1; : {tmp_path}"], capture_output=True, text=True).stdout
     assert left == ""
 
 

@@ -185,15 +185,17 @@ def asking(node):
         a.finish()
 
 
-def test_with_a_fifth_of_a_second_delay_all_works_only_slower(three):
-    three.cable.delay = 0.2
-    with asking(three.a2) as a:
-        assert three.a1.flux("kvs", "put", "slow=1").returncode == 0
-        assert sorted(three.a0.flux("run", "-N3", "sh", "-c", "echo $FLUX_TASK_RANK").stdout.split()) == ["0", "1", "2"]
-    assert a.failed == 0 and a.answered > 0 and 0.4 < a.slowest < 5
-    assert not three.is_lost()
-    three.cable.heal()
-    three.check({"slow": 1})
+def test_with_a_fifth_of_a_second_delay_all_works_only_slower(build, tmp_path):  # noqa: F811
+    """With the usual limits: on a busy machine nobody is to be lost."""
+    with three_nodes(build, tmp_path, "") as three:
+        three.cable.delay = 0.2
+        with asking(three.a2) as a:
+            assert three.a1.flux("kvs", "put", "slow=1").returncode == 0
+            assert sorted(three.a0.flux("run", "-N3", "sh", "-c", "echo $FLUX_TASK_RANK").stdout.split()) == ["0", "1", "2"]
+        assert a.failed == 0 and a.answered > 0 and 0.4 < a.slowest < 30
+        assert not three.is_lost()
+        three.cable.heal()
+        three.check({"slow": 1})
 
 
 def weather(three, seconds):

@@ -46,7 +46,7 @@ class Supervise:
         return [self.exe, f"--units={self.units}", f"--rundir={self.rundir}", *opts, "--", *program]
 
     def run(self, *program, opts=(), **kw):
-        return subprocess.run(self.command(*program, opts=opts), capture_output=True, text=True, timeout=30, **kw)
+        return subprocess.run(self.command(*program, opts=opts), capture_output=True, text=True, timeout=60, **kw)
 
     def start(self):
         self.proc = subprocess.Popen(self.command("sh", "-c", "echo $FLUX_URI; read x"), stdin=subprocess.PIPE,
@@ -56,11 +56,11 @@ class Supervise:
     def stop(self):
         if self.proc and self.proc.poll() is None:
             self.proc.stdin.close()
-            assert self.proc.wait(timeout=30) == 1  # read at end of file
+            assert self.proc.wait(timeout=60) == 1  # read at end of file
 
     def connect(self, name):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        s.settimeout(20)
+        s.settimeout(60)
         s.connect(str(self.rundir / name))
         return s
 
@@ -198,7 +198,7 @@ def test_restart_always_starts_again_after_a_good_end(sup):
 
 
 def test_the_watchdog_replaces_a_daemon_that_hangs(sup):
-    sup.daemon("first", WatchdogSec="200ms")
+    sup.daemon("first", WatchdogSec="1s")
     sup.start()
     with sup.connect("node/first") as s:
         pid = sup.say(s, "pid")
@@ -218,11 +218,11 @@ def test_the_watchdog_replaces_a_daemon_that_was_stopped(sup):
 
 
 def test_a_daemon_that_shows_signs_of_life_is_left_alone(sup):
-    sup.daemon("first", WatchdogSec="150ms")
+    sup.daemon("first", WatchdogSec="2s")
     sup.start()
     pid = sup.ask("node/first", "pid")
-    end = time.monotonic() + 0.6
-    while time.monotonic() < end:  # four periods
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:  # longer than the period, which itself is long: it may have to wait for a CPU
         assert sup.ask("node/first", "pid") == pid
         time.sleep(0.05)
     sup.stop()
@@ -263,15 +263,12 @@ def test_a_stored_connection_ends_when_its_daemon_ends_for_good(sup):
 
 def test_a_daemon_that_is_just_being_started_is_stopped_at_once(sup):
     """A signal that falls between fork and exec must not be lost: it cost the whole TimeoutStopSec=."""
-    sup.daemon("first")
-    for i in range(8):
-        sup.daemon(f"other{i}")
+    for name in ("first", *(f"other{i}" for i in range(8))):
+        sup.daemon(name, TimeoutStopSec="1h")
     touch = "import socket,sys\nfor i in range(8):\n s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET);" \
             "s.connect(f'{sys.argv[1]}/node/other{i}')"
-    begin = time.monotonic()
     for _ in range(10):
         assert sup.run("/usr/bin/python3", "-c", touch, str(sup.rundir)).returncode == 0
-    assert time.monotonic() - begin < 9
 
 
 def test_a_daemon_that_fails_at_start_ends_the_attempt_with_a_reason(sup):
@@ -332,7 +329,7 @@ def test_sigterm_ends_the_program_and_then_the_instance(sup):
     sup.start()
     pid = sup.ask("node/first", "pid")
     sup.proc.terminate()
-    assert sup.proc.wait(timeout=20) == 143
+    assert sup.proc.wait(timeout=60) == 143
     assert not alive(pid) and not sup.rundir.exists()
 
 
@@ -342,13 +339,16 @@ def test_a_daemon_that_ignores_sigterm_is_killed_in_bounded_time(sup):
     f.write_text(f.read_text().replace(f"{sup.toy} ", "/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'"))
     begin = time.monotonic()
     assert sup.run("true").returncode == 0
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 def test_start_and_stop_are_quick(sup):
-    """Not a measurement: only that no timer is waited for on the ordinary path."""
+    """Not a measurement: only that no timer is waited for on the ordinary path. On a busy machine one of many tells."""
     sup.daemon("first")
-    begin = time.monotonic()
-    for _ in range(5):
+
+    def once():
+        begin = time.monotonic()
         assert sup.run("true").returncode == 0
-    assert time.monotonic() - begin < 2.5
+        return time.monotonic() - begin < 0.5
+
+    wait_until("a quick one", once)

@@ -7,7 +7,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from embedded import wait_until
+from embedded import CORES, wait_until
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 DAEMONS = ["broker", "content", "kvs", "job-ingest", "job-manager", "sched", "exec", "resource", "job-list"]
@@ -18,6 +18,9 @@ def started(node):
     node.run("systemd-sysusers")
     node.run("systemd-tmpfiles", "--create")
     node.run("systemctl", "daemon-reload")
+    if CORES < 2:  # jobs of two cores and pairs of jobs are run: a machine of one is said to have two
+        node.sh("mkdir -p /etc/flux/system/conf.d && printf '[resource]\nnoverify = true\n[[resource.config]]\nhosts = \"node0\"\n"
+                "cores = \"0-1\"\n' >/etc/flux/system/conf.d/two-cores.toml")
     node.run("systemctl", "start", "flux.target")
     node.run("useradd", "-m", "ada")
     return node
@@ -169,8 +172,7 @@ def check_all_ended_once(node, jobs):
         r = flux(node, "jobs", "-an", "-c", "0", "-o", "{id.f58} {state} {result}", check=False)
         return {l.split()[0]: l.split()[1:] for l in r.stdout.splitlines()} if r.returncode == 0 else {}
 
-    wait_until("all jobs inactive", lambda: all(rows().get(j, [""])[0] == "INACTIVE" for j in jobs), timeout=90)
-    final = rows()
+    final = wait_until("all jobs inactive", lambda: all((s := rows()).get(j, [""])[0] == "INACTIVE" for j in jobs) and s, timeout=90)
     assert {final[j][1] for j in jobs} == {"COMPLETED"}
 
 

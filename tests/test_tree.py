@@ -109,8 +109,9 @@ def test_a_hundred_megabytes_cross_the_tree_while_others_talk(build, tree):
             began = time.monotonic()
             assert c.rpc("broker.ping", {}, aux1=4).errnum == 0  # through rank 1, as the large one
             slowest, count = max(slowest, time.monotonic() - began), count + 1
-        print(f"{sender.stdout.read().strip()} s there and back; slowest of {count} requests of others {slowest * 1000:.0f} ms")
-        assert sender.returncode == 0 and count > 5 and slowest < 2
+        seconds = float(sender.stdout.read())
+        print(f"{seconds} s there and back; slowest of {count} requests of others {slowest * 1000:.0f} ms")
+        assert sender.returncode == 0 and count > 5 and slowest < max(2, seconds / 2)
         assert is_sanitized(tree) or all(peak(r) < b + 32 * 1024 for r, b in zip((0, 1, 3), before))
         c.close()
         sender.stdout.close()
@@ -142,7 +143,7 @@ def test_a_lost_node_fails_what_is_in_flight_through_it_at_once_and_comes_back(t
     assert pings.stdout.readline()
     old = tree.pid(1)
     os.kill(old, signal.SIGKILL)
-    out, err = pings.communicate(timeout=30)
+    out, err = pings.communicate(timeout=60)
     assert pings.returncode != 0 and ("rank" in err or "lost" in err), err
     # its node starts it again; those below find their way back, and so do new requests
     wait_until("the router to be back", lambda: tree.at(3, "ping", "-c1", "-r", 6, "broker").returncode == 0)
@@ -224,7 +225,7 @@ def test_a_node_that_was_stopped_is_offline_and_not_lost(build, tmp_path):  # no
         host = os.uname().nodename
         os.kill(int(open(f"/proc/{t.pid(1)}/stat").read().rsplit(")", 1)[1].split()[1]), signal.SIGTERM)
         wait_until("it to leave", lambda: t.say(0, "overlay", "status", "-s") != "full")
-        assert t.say(0, "overlay", "status", "--no-pretty").splitlines() == [f"0 {host}: partial", f"  1 {host}: offline (it was stopped)"]
+        assert t.say(0, "overlay", "status", "-t60s", "--no-pretty").splitlines() == [f"0 {host}: partial", f"  1 {host}: offline (it was stopped)"]
         assert re.search(r"rank 1 left \d+ s ago: it was stopped", t.at(0, "ping", "-c1", "1").stderr)
 
 
@@ -250,12 +251,12 @@ def test_the_status_is_that_of_the_program_and_nothing_is_left(build, tmp_path):
 
 def test_overlay_shows_the_tree_and_what_is_missing(tree):
     host = tree.say(0, "overlay", "lookup", 4)
-    assert tree.say(5, "overlay", "status", "--no-pretty").splitlines() == [
+    assert tree.say(5, "overlay", "status", "-t60s", "--no-pretty").splitlines() == [
         f"{indent}{rank} {host}: full" for indent, rank in (("", 0), ("  ", 1), ("    ", 3), ("    ", 4), ("  ", 2),
                                                             ("    ", 5), ("    ", 6))]
-    assert tree.say(5, "overlay", "status", "-r1", "-H", "3-4").splitlines() == [
+    assert tree.say(5, "overlay", "status", "-t60s", "-r1", "-H", "3-4").splitlines() == [
         f"1 {host}: full", f"├─ <<3 {host}>>: full", f"└─ <<4 {host}>>: full"]
-    assert tree.say(5, "overlay", "status", "-r2", "-d", "--color=always", "-H2") == f"\033[7m2 {host}\033[0m: full"
+    assert tree.say(5, "overlay", "status", "-t60s", "-r2", "-d", "--color=always", "-H2") == f"\033[7m2 {host}\033[0m: full"
     assert tree.say(3, "overlay", "parentof", 6) == "2"
     assert tree.at(3, "overlay", "parentof", 7).stderr.strip().endswith("there is no rank 7: this instance has 7 nodes")
     assert tree.say(2, "overlay", "lookup", host) == "0-6"
@@ -271,18 +272,18 @@ def test_what_is_behind_a_node_that_is_not_there_is_shown_as_that_is(tree):
         # It is connected still, but says nothing: nobody waits for it for long.
         assert f"├─ 1 {host}: degraded (it does not answer in time)" in tree.say(0, "overlay", "status", "-t0.1s")
         tree.say(0, "overlay", "disconnect", 1)
-        assert tree.say(0, "overlay", "status", "-d", "--no-pretty").splitlines() == [
+        assert tree.say(0, "overlay", "status", "-t60s", "-d", "--no-pretty").splitlines() == [
             f"0 {host}: degraded", f"  1 {host}: lost (an administrator has disconnected it)", f"    3 {host}: lost",
             f"    4 {host}: lost"]
-        assert len(tree.say(0, "overlay", "status", "-d", "--no-ghost").splitlines()) == 2
-        assert " for " in tree.say(0, "overlay", "status", "-d", "-v").splitlines()[1]
-        assert tree.say(0, "overlay", "status", "-s", "-r1") == "lost"
+        assert len(tree.say(0, "overlay", "status", "-t60s", "-d", "--no-ghost").splitlines()) == 2
+        assert " for " in tree.say(0, "overlay", "status", "-t60s", "-d", "-v").splitlines()[1]
+        assert tree.say(0, "overlay", "status", "-t60s", "-s", "-r1") == "lost"
         assert tree.say(0, "overlay", "errors") == f"{host} (rank 1): an administrator has disconnected it"
         waited = tree.at(0, "overlay", "status", "-s", "--wait=full", "-t0.1s")
         assert waited.returncode != 0 and "rank 0 is not full within 0.1 s, but degraded" in waited.stderr
     finally:
         os.kill(stopped, signal.SIGCONT)
-    assert tree.say(0, "overlay", "status", "-s", "--wait=full", "-t30s") == "full"
+    assert tree.say(0, "overlay", "status", "-s", "--wait=full", "-t60s") == "full"
     assert tree.say(0, "overlay", "errors") == ""
 
 

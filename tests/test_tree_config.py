@@ -11,14 +11,18 @@ from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
 
 
+reserved = []
+
+
 def free_ports(n):
+    """Ours to the end: the kernel gives nobody else a port that somebody is bound to, and a router may share it (both say
+    SO_REUSEADDR, and we do not listen)."""
     socks = [socket.socket() for _ in range(n)]
     for s in socks:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
-    return ports
+    reserved.extend(socks)
+    return [s.getsockname()[1] for s in socks]
 
 
 def configure(build, path, hosts, cert=None, extra=""):  # noqa: F811

@@ -38,14 +38,7 @@ def tasks(tree, what):
 
 
 def daemon(tree, name, rank):
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == f"flux-{name}" and \
-               f"FLUX_RUNDIR={tree.node(rank)}".encode() in open(f"/proc/{pid}/environ", "rb").read().split(b"\0"):
-                return int(pid)
-        except OSError:
-            continue
-    return None
+    return next(iter(tree.daemon_pids(name, rank)), None)
 
 
 SLEEP = [b"sleep", b"1000"]

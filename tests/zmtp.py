@@ -28,7 +28,7 @@ class Neighbour:
     def __init__(self, path):
         self.id = b"\x01" + os.urandom(15)
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(20)
+        self.s.settimeout(60)
         self.s.connect(path)
         self.s.sendall(greeting())
         self.read(64)
