@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Gathering fences. The operations of those who came are kept in order of arrival; the last one's
  * arrival makes one transaction of all. Participants who left still count: the others wait for a
- * number, not for persons. Fences of different users are different, also by the same name.
+ * number, not for persons. Fences of different users are different, also by the same name. What
+ * incomplete ones hold is charged to their user, whoever of them is still there.
  *
  * A name is used once: it is remembered when its fence was stored, so that one participant too many
  * is told and does not wait for others who never come. Of these the latest FENCES_DONE_MAX are
@@ -13,6 +14,7 @@
 #include "base/hash.h"
 #include "kvs/commit.h"
 #include "kvs/fence.h"
+#include "service/quota.h"
 
 TAILQ_HEAD(participants, txn);
 
@@ -21,6 +23,10 @@ struct fence {
     TAILQ_ENTRY(fence) done_entry;
     struct fences *fences;
     char *key; /* userid and name */
+    uint32_t userid;
+    bool of_owner;
+    size_t charged_bytes;
+    int ncharged; /* participants */
     int nprocs;
     int count;
     struct participants txns;
@@ -33,7 +39,16 @@ struct fences {
     struct fence *table;
     struct fence_list done; /* oldest first */
     size_t ndone;
+    struct quota *quota;
 };
+
+static void fence_release(struct fence *f)
+{
+    for (; f->ncharged > 0; f->ncharged--) {
+        quota_release(f->fences->quota, f->userid, f->charged_bytes);
+        f->charged_bytes = 0;
+    }
+}
 
 static void fence_free(struct fence *f)
 {
@@ -43,6 +58,7 @@ static void fence_free(struct fence *f)
         TAILQ_REMOVE(&f->txns, t, link);
         txn_free(t);
     }
+    fence_release(f);
     txn_free(f->merged);
     free(f->key);
     free(f);
@@ -56,6 +72,10 @@ int fences_new(struct kvs *k, struct fences **ret)
         return -ENOMEM;
     fs->k = k;
     TAILQ_INIT(&fs->done);
+    if (quota_new(k->params.owner, &quota_limits_owner, &quota_limits_guest, &fs->quota) < 0) {
+        free(fs);
+        return -ENOMEM;
+    }
     *ret = fs;
     return 0;
 }
@@ -69,17 +89,38 @@ struct fences *fences_free(struct fences *fs)
             HASH_DEL(fs->table, f);
             fence_free(f);
         }
+        quota_free(fs->quota);
         free(fs);
     }
     return NULL;
 }
 
-static int fence_get(struct fences *fs, uint32_t userid, const char *name, struct fence **ret)
+/* One more of this user: no guest keeps others out, nor do all guests the owner. */
+static bool has_place(const struct fences *fs, const struct caller *who)
+{
+    size_t nguests = 0, nown = 0;
+    const struct fence *f, *tmp;
+
+    if (HASH_COUNT(fs->table) - fs->ndone >= FENCES_MAX)
+        return false;
+    if (who->is_owner)
+        return true;
+    HASH_ITER (hh, fs->table, f, tmp) {
+        const bool open = f->count < f->nprocs && !f->of_owner;
+
+        nguests += open;
+        nown += open && f->userid == who->userid;
+    }
+    return nguests < FENCES_GUESTS && nown < FENCES_PER_GUEST;
+}
+
+static int fence_get(struct fences *fs, const struct caller *who, const char *name,
+                     struct fence **ret)
 {
     struct fence *f;
     char *key;
 
-    if (asprintf(&key, "%u %s", userid, name) < 0)
+    if (asprintf(&key, "%u %s", who->userid, name) < 0)
         return -ENOMEM;
     HASH_FIND_STR(fs->table, key, f);
     if (f) {
@@ -87,12 +128,15 @@ static int fence_get(struct fences *fs, uint32_t userid, const char *name, struc
         *ret = f;
         return 0;
     }
-    if (HASH_COUNT(fs->table) - fs->ndone >= FENCES_MAX || !(f = calloc(1, sizeof(*f)))) {
+    f = has_place(fs, who) ? calloc(1, sizeof(*f)) : NULL;
+    if (!f) {
         free(key);
-        return HASH_COUNT(fs->table) - fs->ndone >= FENCES_MAX ? -EAGAIN : -ENOMEM;
+        return has_place(fs, who) ? -ENOMEM : -EAGAIN;
     }
     f->fences = fs;
     f->key = key;
+    f->userid = who->is_owner ? fs->k->params.owner : who->userid;
+    f->of_owner = who->is_owner;
     TAILQ_INIT(&f->txns);
     HASH_ADD_KEYPTR(hh, fs->table, f->key, strlen(f->key), f);
     if (!f->hh.tbl) {
@@ -129,6 +173,7 @@ static void on_merged_done(struct txn *merged, void *arg)
     struct fence *f = arg;
     struct txn *t;
 
+    fence_release(f);
     while ((t = TAILQ_FIRST(&f->txns))) {
         TAILQ_REMOVE(&f->txns, t, link);
         t->err = merged->err;
@@ -176,36 +221,56 @@ static int fence_check(const struct fence *f, int nprocs, const struct txn *t, f
     return 0;
 }
 
-static int fence_add(struct fence *f, int nprocs, struct txn *t, flux_error_t *error)
+static int fence_charge(struct fence *f, size_t size, flux_error_t *error)
+{
+    const int rc = quota_charge(f->fences->quota, f->userid, size, NULL);
+
+    if (rc == -EAGAIN)
+        return errorx_fail(error, EAGAIN,
+                           "user %u has as much in incomplete fences as he may: complete them",
+                           f->userid);
+    if (rc == 0) {
+        f->ncharged++;
+        f->charged_bytes += size;
+    }
+    return rc;
+}
+
+static int fence_add(struct fence *f, const struct fence_args *args, struct txn *t,
+                     flux_error_t *error)
 {
     CLEANUP(json_decrefp) json_t *none = json_array();
     int rc;
 
-    if ((rc = fence_check(f, nprocs, t, error)) < 0)
+    if ((rc = fence_check(f, args->nprocs, t, error)) < 0 ||
+        (rc = fence_charge(f, args->size_bytes, error)) < 0)
         return rc;
     if (!f->merged &&
         (rc = txn_new_commit(f->fences->k, t->ns, t->flags, none, &t->who, &f->merged, error)) < 0)
         return rc;
     if ((rc = move_ops(f->merged, t)) < 0)
         return rc;
-    f->nprocs = nprocs;
+    f->nprocs = args->nprocs;
     f->count++;
     TAILQ_INSERT_TAIL(&f->txns, t, link);
     return 0;
 }
 
-int fence_submit(struct kvs *k, const char *name, int nprocs, struct txn *t, flux_error_t *error)
+int fence_submit(struct kvs *k, const struct fence_args *args, struct txn *t, flux_error_t *error)
 {
     struct fences *fs = k->fences;
     struct fence *f;
     int rc;
 
     errorx_set(error, "out of memory");
-    if (nprocs <= 0 || !*name)
+    if (args->nprocs <= 0 || !*args->name)
         return errorx_fail(error, EINVAL, "a fence needs a name and a positive nprocs");
-    if ((rc = fence_get(fs, t->who.userid, name, &f)) < 0)
+    if (strlen(args->name) > FENCE_NAME_MAX)
+        return errorx_fail(error, EINVAL, "the name of a fence has at most %d bytes",
+                           FENCE_NAME_MAX);
+    if ((rc = fence_get(fs, &t->who, args->name, &f)) < 0)
         return rc == -EAGAIN ? errorx_fail(error, EAGAIN, "too many incomplete fences") : rc;
-    if ((rc = fence_add(f, nprocs, t, error)) < 0) {
+    if ((rc = fence_add(f, args, t, error)) < 0) {
         if (f->count == 0)
             fence_forget(f);
         return rc;

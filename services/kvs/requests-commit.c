@@ -9,6 +9,7 @@
 #include "kvs/fence.h"
 #include "kvs/relay.h"
 #include "kvs/requests.h"
+#include "wire/message.h"
 
 /* A transaction and who asked for it. */
 struct asker {
@@ -133,25 +134,27 @@ int rpc_fence(struct request *req, void *arg)
     struct manager *m = arg;
     struct caller who = caller_of(req);
     CLEANUP(txn_freep) struct txn *t = NULL;
-    const char *ns, *name;
+    struct fence_args args;
+    const char *ns;
     flux_error_t error;
     struct namespace *found;
     json_t *ops;
-    int flags, nprocs;
+    int flags;
     int rc;
 
     if (m->follower)
         return relay_commit(m, req);
     if ((rc = request_unpack(req, "{s:s s:i s:s s:i s:o}", "namespace", &ns, "flags", &flags,
-                             "name", &name, "nprocs", &nprocs, "ops", &ops)) < 0)
+                             "name", &args.name, "nprocs", &args.nprocs, "ops", &ops)) < 0)
         return rc;
+    args.size_bytes = msg_payload_size(request_msg(req));
     if ((rc = kvs_access(m->kvs, ns, &who, &found)) < 0)
         return request_explain(req, -rc, "%s: %s", ns, errnum_sentence(-rc));
     if ((rc = txn_new_commit(m->kvs, ns, flags, ops, &who, &t, &error)) < 0)
         return request_explain(req, -rc, "%s", error.text);
     if ((rc = txn_attach(m, t, req, on_txn_done)) < 0)
         return rc;
-    if ((rc = fence_submit(m->kvs, name, nprocs, t, &error)) < 0)
+    if ((rc = fence_submit(m->kvs, &args, t, &error)) < 0)
         return request_explain(req, -rc, "%s", error.text);
     (void)TAKE(t);
     return 0;
