@@ -24,6 +24,7 @@
 #include "base/errorx.h"
 #include "base/number.h"
 #include "content/journal.h"
+#include "content/order.h"
 
 TAILQ_HEAD(segment_list, segment);
 
@@ -36,7 +37,8 @@ struct journal {
     struct segment *current;      /* the last of them, or NULL */
     uint32_t nsegments;
     uint64_t next_number;
-    uint32_t fold_pos; /* entries of the oldest that are in the store */
+    uint32_t fold_pos;    /* entries of the oldest that are in the store, */
+    uint32_t *fold_order; /* in this order; NULL: not begun, or no memory for it */
     struct journal_stats stats;
 };
 
@@ -177,6 +179,7 @@ struct journal *journal_close(struct journal *j)
         }
         (void)pthread_mutex_destroy(&j->mutex);
         (void)pthread_mutex_destroy(&j->appending);
+        free(j->fold_order);
         free(j->path);
         free(j);
     }
@@ -533,8 +536,11 @@ static int put_some(struct journal *j, struct store *st, const struct segment *s
     int rc = 0;
 
     while (rc == 0 && *pos < s->count && n++ < JOURNAL_FOLD_BLOBS && bytes < JOURNAL_FOLD_BYTES) {
-        bytes += s->entries[*pos].size;
-        rc = put_blob(st, s, &s->entries[(*pos)++]);
+        const struct segment_entry *e = &s->entries[j->fold_order ? j->fold_order[*pos] : *pos];
+
+        bytes += e->size;
+        rc = put_blob(st, s, e);
+        ++*pos;
     }
     return rc == 0 && *pos == s->count ? put_names(st, s) : rc;
 }
@@ -546,6 +552,7 @@ static void segment_done(struct journal *j, struct segment *s)
     j->nsegments--;
     j->stats.folded += s->count;
     j->fold_pos = 0;
+    free(TAKE(j->fold_order));
     (void)pthread_mutex_unlock(&j->mutex);
     (void)j->params.io->unlink(s->path);
     segment_close(s);
@@ -559,8 +566,10 @@ int journal_fold(struct journal *j, struct store *st)
 
     if (!s)
         return 0;
-    rc = store_begin_lazily(
-        st); /* it is on the disk when it is settled; until then the file stays */
+    if (pos == 0 && !j->fold_order)
+        j->fold_order = order_by_digest(s->entries, s->count);
+    /* It is on the disk when it is settled; until then the file stays. */
+    rc = store_begin_lazily(st);
     if (rc == 0)
         rc = put_some(j, st, s, &pos);
     if (rc == 0)

@@ -14,8 +14,10 @@
 #define JOURNAL_SEGMENT_BYTES (64u << 20)
 #define JOURNAL_SEGMENTS_MAX  4 /* with more, folding comes before appending */
 #define JOURNAL_SEGMENTS_SOON 2 /* with more, folding does not wait for a quiet moment */
-#define JOURNAL_FOLD_BLOBS    2048
-#define JOURNAL_FOLD_BYTES    (4u << 20)
+/* A step: some milliseconds, in which reads wait. They go through a file in the order of the index
+ * of the store, so smaller ones hardly cost more. */
+#define JOURNAL_FOLD_BLOBS 256
+#define JOURNAL_FOLD_BYTES (1u << 20)
 
 struct journal_params {
     const char *path; /* of the store; the files are PATH-journal.N */

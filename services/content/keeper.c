@@ -8,7 +8,7 @@
 #include "content/keeper.h"
 
 #define PIECE_MARKS 64
-#define PIECE_ROWS  32
+#define PIECE_ROWS  128
 
 void keeper_read(struct keeper *k, struct work *w)
 {

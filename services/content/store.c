@@ -24,10 +24,13 @@
 #include "content/store.h"
 
 /* 1 knew no journal beside the file, 2 none whose files have a head, 3 no ages of blobs. */
-#define STORE_VERSION        4
-#define STORE_BUSY_MSEC      5000
-#define STORE_PAGE           4096
-#define STORE_WAL_CHECKPOINT 4000 /* pages */
+#define STORE_VERSION   4
+#define STORE_BUSY_MSEC 5000
+#define STORE_PAGE      4096
+/* Pages of SQLite's log after which a commit moves it into the file. When that waits for the disk,
+ * seldom; else it should not take long. */
+#define STORE_WAL_CHECKPOINT_SYNC 4000
+#define STORE_WAL_CHECKPOINT_OFF  1000
 /* The index of the digests is touched all over by each commit: what of it does not fit here is read
  * and parsed again. 16 MiB hold the index of 300,000 blobs; it is taken as needed. */
 #define STORE_CACHE_KIB 16384
@@ -214,7 +217,9 @@ static int store_configure(struct store *st, const struct store_params *params)
         (rc = store_execf(st, "PRAGMA cache_size=-%d", STORE_CACHE_KIB)) < 0 ||
         (rc = store_exec(st, "PRAGMA journal_mode=WAL")) < 0 ||
         (rc = store_execf(st, "PRAGMA synchronous=%d", params->sync)) < 0 ||
-        (rc = store_execf(st, "PRAGMA wal_autocheckpoint=%d", STORE_WAL_CHECKPOINT)) < 0)
+        (rc = store_execf(st, "PRAGMA wal_autocheckpoint=%d",
+                          params->sync == STORE_SYNC_OFF ? STORE_WAL_CHECKPOINT_OFF
+                                                         : STORE_WAL_CHECKPOINT_SYNC)) < 0)
         return rc;
     return params->max_pages ? store_execf(st, "PRAGMA max_page_count=%d", params->max_pages) : 0;
 }

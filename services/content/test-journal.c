@@ -287,6 +287,30 @@ static void test_what_was_appended_is_there_before_and_after_it_is_moved(void **
     }
 }
 
+static void test_a_file_is_moved_in_the_order_of_the_index(void **state)
+{
+    struct fixture *fx = *state;
+    struct store_row row = { 0 };
+    unsigned int last = 0;
+    char text[16];
+    int n = 0;
+
+    reopen(fx);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(text, sizeof(text), "blob %d", i);
+        put(fx, text);
+    }
+    fold_all(fx);
+    while (store_next_row(fx->st, row.number, &row) == 0) {
+        unsigned int prefix = (unsigned int)row.digest[0] << 8 | row.digest[1];
+
+        assert_true(prefix >= last);
+        last = prefix;
+        n++;
+    }
+    assert_int_equal(n, 1000);
+}
+
 static void test_the_newest_root_counts(void **state)
 {
     struct fixture *fx = *state;
@@ -619,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_well_formed_commits_are_accepted),
         cmocka_unit_test(test_malformed_commits_are_refused),
         T(test_what_was_appended_is_there_before_and_after_it_is_moved),
+        T(test_a_file_is_moved_in_the_order_of_the_index),
         T(test_the_newest_root_counts),
         T(test_a_file_is_not_applied_twice),
         T(test_files_are_bounded_and_moved_in_steps),

@@ -303,6 +303,40 @@ static void test_a_long_journal_is_moved_into_the_store(void **state)
     assert_int_equal(journal_stats(worker_journal(fx->wk)).segments, 0);
 }
 
+static void on_chore(struct work *w, void *arg)
+{
+    struct fixture *fx = arg;
+
+    assert_int_equal(w->err, -ESTALE);
+    fx->done++;
+    if (journal_stats(worker_journal(fx->wk)).folded == 0 && fx->done < 3000000)
+        assert_int_equal(worker_submit(fx->wk, w), WORKER_QUEUED);
+}
+
+static void test_a_long_journal_is_moved_while_there_are_always_chores(void **state)
+{
+    struct fixture *fx = *state;
+    static struct work chores[64];
+
+    fx->done = 0;
+    memset(chores, 0, sizeof(chores));
+    for (size_t i = 0; i < ARRAY_SIZE(chores); i++) {
+        chores[i].type = WORK_SWEEP_END; /* of none */
+        chores[i].done = on_chore;
+        chores[i].arg = fx;
+    }
+    for (int i = 0; i <= JOURNAL_SEGMENTS_SOON; i++) {
+        struct work w = { .type = WORK_CHANGE, .change.data = &i, .change.data_size = sizeof(i) };
+
+        assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
+        journal_rotate(worker_journal(fx->wk));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(chores); i++)
+        assert_int_equal(worker_submit(fx->wk, &chores[i]), WORKER_QUEUED);
+    assert_int_equal(drain(fx), 0);
+    assert_true(journal_stats(worker_journal(fx->wk)).folded > 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -319,6 +353,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_long_journal_is_moved_into_the_store, setup_unsynced,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_journal_is_moved_while_there_are_always_chores,
+                                        setup_unsynced, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,10 +4,10 @@
  * One appends changes to the journal. Each round takes all there are as one group (group commit
  * without a timer: whatever arrived while the disk was busy forms the next group).
  *
- * The other one keeps the store. Each round takes reads first, then a slice of the oldest chore;
- * with none of them, and when no change came for a while, it moves a step of the journal into the
- * store. What it does there may take as long as SQLite takes for its log. When the journal has
- * grown too long, each group of changes waits for such a step.
+ * The other one keeps the store. Each round takes reads first, then a slice of the oldest chore,
+ * then, when no change came for a while or several files of the journal wait, a step of moving the
+ * journal into the store. What it does there may take as long as SQLite takes for its log. When
+ * the journal has grown too long, each group of changes waits for such a step.
  *
  * Shared between the threads, under the mutex: the queues, finished, stats, stop, failed, fold_*,
  * appended. The journal has locks of its own. Signals stay with the loop: the threads block them
@@ -54,6 +54,7 @@ struct worker {
     bool fold_wanted;        /* a group waits for a step */
     uint64_t folds;          /* steps */
     int64_t fold_again_nsec; /* not before: the last one failed */
+    int64_t chores_ahead;    /* how much longer chores took than steps, in nsec */
     pthread_cond_t folded;
     flux_error_t fold_error;
 };
@@ -171,14 +172,27 @@ static void run_reads(struct worker *wk)
     finish(wk, &reads);
 }
 
+#define AHEAD_MAX (5 * MSEC)
+
+static void count_turn(struct worker *wk, int64_t nsec)
+{
+    wk->chores_ahead += nsec;
+    if (wk->chores_ahead > AHEAD_MAX)
+        wk->chores_ahead = AHEAD_MAX;
+    else if (wk->chores_ahead < -AHEAD_MAX)
+        wk->chores_ahead = -AHEAD_MAX;
+}
+
 /* A step. */
 static void run_fold(struct worker *wk)
 {
+    int64_t begin = now_nsec();
     int rc;
 
     (void)pthread_mutex_unlock(&wk->mutex);
     rc = journal_fold(wk->journal, wk->keeper.store);
     (void)pthread_mutex_lock(&wk->mutex);
+    count_turn(wk, begin - now_nsec());
     wk->fold_again_nsec = rc < 0 ? now_nsec() + WORKER_IDLE_MSEC * MSEC : 0;
     if (rc < 0) {
         errorx_set(&wk->fold_error, "%s", store_strerror(wk->keeper.store));
@@ -206,13 +220,14 @@ static struct work *next_chore(struct worker *wk)
 static void run_chore(struct worker *wk, struct work *w)
 {
     int64_t begin = now_nsec();
+    int64_t end;
     int rc;
 
     (void)pthread_mutex_unlock(&wk->mutex);
     do
         rc = keeper_chore(&wk->keeper, w);
-    while (rc > 0 && now_nsec() < begin + SLICE_NSEC);
-    w->busy_nsec += now_nsec() - begin;
+    while ((end = now_nsec()) < begin + SLICE_NSEC && rc > 0);
+    w->busy_nsec += end - begin;
     if (rc < 0) {
         w->err = rc;
         errorx_set(&w->error, "%s",
@@ -221,6 +236,7 @@ static void run_chore(struct worker *wk, struct work *w)
                                    : store_strerror(wk->keeper.store));
     }
     (void)pthread_mutex_lock(&wk->mutex);
+    count_turn(wk, end - begin);
     wk->failed |= rc == -EIO;
     if (rc <= 0) {
         TAILQ_REMOVE(&wk->chores, w, link);
@@ -229,10 +245,12 @@ static void run_chore(struct worker *wk, struct work *w)
     }
 }
 
-/* Moving costs as much as storing did: it waits for a quiet moment, but not for long. */
+/* Moving costs as much as storing did: it waits for a quiet moment, but not for long. It has half
+ * of the time while there are chores. */
 static bool fold_now(struct worker *wk, int64_t now)
 {
-    return !wk->failed && now >= wk->fold_again_nsec && journal_foldable(wk->journal) &&
+    return !wk->failed && !wk->stop && (wk->chores_ahead >= 0 || !next_chore(wk)) &&
+           now >= wk->fold_again_nsec && journal_foldable(wk->journal) &&
            (journal_urgent(wk->journal) || now - wk->seen_nsec >= WORKER_QUIET_MSEC * MSEC);
 }
 
@@ -280,25 +298,26 @@ static void *keep_main(void *arg)
 
     (void)pthread_mutex_lock(&wk->mutex);
     for (;;) {
-        bool busy = !TAILQ_EMPTY(&wk->reads) || wk->fold_wanted;
         int64_t now = now_nsec();
+        bool busy = !TAILQ_EMPTY(&wk->reads);
         struct work *chore;
 
         look_for_changes(wk, now);
-        if (!TAILQ_EMPTY(&wk->reads))
+        if (busy)
             run_reads(wk);
-        if (wk->fold_wanted)
-            run_fold(wk);
-        if ((chore = next_chore(wk)))
+        if ((chore = next_chore(wk))) {
             run_chore(wk, chore);
-        else if (busy)
-            continue;
-        else if (wk->stop)
-            break;
-        else if (fold_now(wk, now))
+            busy = true;
+        }
+        if (wk->fold_wanted || fold_now(wk, now)) {
             run_fold(wk);
-        else
-            keeper_sleep(wk, now);
+            busy = true;
+        }
+        if (busy)
+            continue;
+        if (wk->stop)
+            break;
+        keeper_sleep(wk, now);
     }
     (void)pthread_mutex_unlock(&wk->mutex);
     return NULL;

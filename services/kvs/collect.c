@@ -29,8 +29,9 @@
 
 enum { PACE_IDLE, PACE_BUSY, PACE_LATE };
 
-/* How a collection goes on. The journal may be moved by 2,048 blobs between two steps of its sweep:
- * not to be overtaken, a step of one that is late has more. */
+/* How a collection goes on. The content store moves its journal between two steps of the sweep and,
+ * when much of it waits, for half of the time during one: not to be overtaken, a step of one that
+ * is late has more. */
 static const struct pace {
     double tick; /* seconds */
     unsigned int directories;
