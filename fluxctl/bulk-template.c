@@ -102,8 +102,8 @@ static int put_field(FILE *f, const char *field, size_t len, const struct bulk_c
     if (digits < len && field[digits] != '.')
         return errorx_fail(error, EINVAL, "{%.*s} is not understood", (int)len, field);
     if (index >= ctx->nwords)
-        return errorx_fail(error, EINVAL, "{%.*s}: there are only %zu input lists", (int)len, field,
-                           ctx->nwords);
+        return errorx_fail(error, EINVAL, "{%.*s}: the number of input lists is %zu", (int)len,
+                           field, ctx->nwords);
     if (digits == len)
         return fputs(ctx->words[index], f) < 0 ? -ENOMEM : 0;
     return put_attribute(f, field + digits + 1, len - digits - 1, ctx->words[index], ctx, error);

@@ -180,8 +180,13 @@ int parse_jobid(const char *s, flux_jobid_t *ret)
 
 int parse_count(const char *s, const char *what, int min, int *ret)
 {
+    int64_t n;
+
     if (number_parse_int(s, min, INT32_MAX, ret) < 0) {
-        complain("%s must be a whole number of at least %d, not '%s'", what, min, s);
+        if (number_parse_i64(s, min, INT64_MAX, &n) == 0)
+            complain("%s is too large: '%s'; it can be %d at most", what, s, INT32_MAX);
+        else
+            complain("%s must be a whole number of at least %d, not '%s'", what, min, s);
         return -1;
     }
     return 0;

@@ -288,6 +288,9 @@ static int run_submit_jobspec(const struct cmdline *c)
         parse_flags(cmdline_string(c, "flags", ""), &flags) != EXIT_SUCCESS)
         return EXIT_FAILURE;
     o = from_stdin ? json_loadf(stdin, 0, &e) : json_load_file(path, 0, &e);
+    if (!o && e.line < 0)
+        return complain("cannot read %s: %s", from_stdin ? "standard input" : path,
+                        strerror(errno));
     if (!o)
         return complain("%s: line %d: %s", from_stdin ? "standard input" : path, e.line, e.text);
     if (!(text = jsonx_encode(o, NULL)) || !(h = client_open()))

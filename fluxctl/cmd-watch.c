@@ -126,18 +126,15 @@ static int list_ids(struct watching *w, json_t *request)
     return EXIT_SUCCESS;
 }
 
-static FILE *progress_file(const struct cmdline *c)
-{
-    bool forced = strcmp(cmdline_string(c, "progress", ""), "always") == 0;
-
-    return cmdline_has(c, "progress") && (forced || isatty(STDERR_FILENO)) ? stderr : NULL;
-}
-
 static int watch_all(struct watching *w)
 {
+    FILE *file;
+
+    if (progress_option(w->c, &file) < 0)
+        return EXIT_FAILURE;
     if (w->n == 0)
         return complain("there are no such jobs");
-    progress_init(&w->progress, progress_file(w->c), cmdline_has(w->c, "jps"));
+    progress_init(&w->progress, file, cmdline_has(w->c, "jps"));
     w->counts = (struct progress_counts){ .total = w->n, .submitted = w->n, .waiting = true };
     begin_more(w);
     if (w->done < w->n && flux_reactor_run(flux_get_reactor(w->h), 0) < 0)

@@ -19,8 +19,8 @@ int copies_init(struct copies *k, const struct cmdline *c)
     if (!cc && !bcc)
         return 0;
     if (!(k->ids = idset_decode(cc ? cc : bcc)) || idset_count(k->ids) == 0) {
-        complain("--%s must be a set of numbers such as 1-10,20, not '%s'", cc ? "cc" : "bcc",
-                 cc ? cc : bcc);
+        complain("--%s must be a set of numbers up to 67108864, such as 1-10,20, not '%s'",
+                 cc ? "cc" : "bcc", cc ? cc : bcc);
         copies_deinit(k);
         return -1;
     }

@@ -187,8 +187,7 @@ static int parse_point(char **words, size_t n, double now, double *ret, flux_err
             snprintf(joined, sizeof(joined), "%s%s", words[i], words[i + 1]);
         if (!parse_word(&w, meridiem ? joined : words[i]))
             return errorx_fail(error, EINVAL,
-                               "'%s' is not understood; try +2h, '2026-01-31 8am' or 'tomorrow "
-                               "17:30'",
+                               "'%s' is not understood; try '2026-01-31 8am' or 'tomorrow 17:30'",
                                words[i]);
         i += meridiem;
     }

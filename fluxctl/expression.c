@@ -95,7 +95,8 @@ static int take_name(struct eval *e, char *buf, size_t size)
     while (word_char(e->p[len]))
         len++;
     if (len == 0 || len >= size)
-        return errorx_fail(e->error, EINVAL, "not understood: '%s'", e->p);
+        return errorx_fail(e->error, EINVAL, *e->p ? "not understood: '%s'" : "it ends too early%s",
+                           e->p);
     memcpy(buf, e->p, len);
     buf[len] = '\0';
     e->p += len;

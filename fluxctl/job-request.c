@@ -141,22 +141,36 @@ static int read_size(const struct builder *b, struct jobspec_request *req)
                : 0;
 }
 
+/* --cwd as the shell of the user would take it: the job's shell starts elsewhere. */
+static char *working_directory(const struct builder *b)
+{
+    CLEANUP(freep) char *dir = option_text(b, "cwd");
+    CLEANUP(freep) char *here = NULL;
+    char *joined;
+
+    if (dir && dir[0] == '/')
+        return TAKE(dir);
+    if (!(here = getcwd(NULL, 0))) {
+        complain("cannot tell the current directory: %s; name one with --cwd", strerror(errno));
+        return NULL;
+    }
+    if (!dir || strcmp(dir, ".") == 0)
+        return TAKE(here);
+    return asprintf(&joined, "%s/%s", here, dir) < 0 ? NULL : joined;
+}
+
 static int build_base(struct builder *b, bool set_cc)
 {
     CLEANUP(json_decrefp) json_t *env = NULL;
-    CLEANUP(freep) char *cwd = option_text(b, "cwd");
+    CLEANUP(freep) char *cwd = NULL;
     CLEANUP(freep) char *limit = option_text(b, "time-limit");
     struct jobspec_request req = { .argc = b->variant ? b->variant->argc : b->c->argc };
     flux_error_t error = { "out of memory" };
 
     if (read_size(b, &req) < 0 ||
         (limit && parse_duration(limit, "--time-limit", &req.duration) < 0) ||
-        !(env = build_environment(b, set_cc)))
+        !(env = build_environment(b, set_cc)) || !(cwd = working_directory(b)))
         return -1;
-    if (!cwd && !(cwd = getcwd(NULL, 0))) {
-        complain("cannot tell the current directory: %s; name one with --cwd", strerror(errno));
-        return -1;
-    }
     if (req.exclusive && !req.nnodes) {
         complain("--exclusive needs --nodes");
         return -1;
@@ -172,7 +186,11 @@ static int build_base(struct builder *b, bool set_cc)
 
 static int set(const struct builder *b, const char *option, const char *path, json_t *value)
 {
-    if (!value || jobspec_set(b->jobspec, path, value) < 0) {
+    if (!value) { /* the only thing that is not text for JSON */
+        complain("--%s: the value of '%s' is not valid UTF-8", option, path);
+        return -1;
+    }
+    if (jobspec_set(b->jobspec, path, value) < 0) {
         complain("--%s: cannot set '%s'", option, path);
         return -1;
     }

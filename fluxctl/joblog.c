@@ -3,20 +3,23 @@
  * closed when the last of its jobs is done with it. */
 #include "joblog.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "client.h"
 
 struct joblog {
     UT_hash_handle hh;
     FILE *file; /* NULL: not open now */
     int refs;
+    bool lost; /* what was written */
     char path[];
 };
 
 static struct joblog *logs;
+static bool any_lost;
 
 struct joblog *joblog_get(const char *path)
 {
@@ -46,22 +49,33 @@ FILE *joblog_file(struct joblog *l)
     return l->file;
 }
 
-void joblog_put(struct joblog *l)
+/* What is lost is said once for each file. */
+static void close_file(struct joblog *l)
 {
-    if (l && --l->refs == 0) {
-        (void)fclose(l->file);
-        l->file = NULL;
+    const bool lost = ferror(l->file);
+
+    if ((fclose(l->file) != 0 || lost) && !l->lost) {
+        complain("cannot write %s: %s", l->path, strerror(errno));
+        l->lost = any_lost = true;
     }
+    l->file = NULL;
 }
 
-void joblog_free_all(void)
+void joblog_put(struct joblog *l)
+{
+    if (l && --l->refs == 0)
+        close_file(l);
+}
+
+bool joblog_free_all(void)
 {
     struct joblog *l, *next;
 
     HASH_ITER (hh, logs, l, next) {
         HASH_DEL(logs, l);
         if (l->file)
-            (void)fclose(l->file);
+            close_file(l);
         free(l);
     }
+    return !any_lost;
 }

@@ -3,6 +3,7 @@
 #ifndef FLUXCTL_JOBLOG_H
 #define FLUXCTL_JOBLOG_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct joblog;
@@ -12,6 +13,7 @@ struct joblog;
 struct joblog *joblog_get(const char *path);
 FILE *joblog_file(struct joblog *l);
 void joblog_put(struct joblog *l); /* NULL is fine */
-void joblog_free_all(void);
+/* False: some of them could not be written, which has been said. */
+bool joblog_free_all(void);
 
 #endif

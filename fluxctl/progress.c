@@ -3,12 +3,27 @@
 #include "progress.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/monotime.h"
+#include "client.h"
 
 #define BAR_WIDTH     20
 #define INTERVAL_USEC 100000
 #define CLEAR_TO_END  "\033[K"
+
+int progress_option(const struct cmdline *c, FILE **ret)
+{
+    const char *when = cmdline_string(c, "progress", "");
+    const bool forced = strcmp(when, "always") == 0;
+
+    if (*when && !forced) {
+        complain("--progress must be always, or have no value, not '%s'", when);
+        return -1;
+    }
+    *ret = cmdline_has(c, "progress") && (forced || isatty(STDERR_FILENO)) ? stderr : NULL;
+    return 0;
+}
 
 void progress_init(struct progress *p, FILE *file, bool rate)
 {

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "options.h"
+
 struct progress {
     FILE *file; /* NULL: off */
     uint64_t start_usec;
@@ -19,6 +21,8 @@ struct progress_counts {
     bool waiting; /* completed and failed count, else submitted */
 };
 
+/* Where --progress[=always] wants it: stderr, or NULL. -1: complained. */
+int progress_option(const struct cmdline *c, FILE **ret);
 void progress_init(struct progress *p, FILE *file, bool rate);
 void progress_update(struct progress *p, const struct progress_counts *n);
 /* Make way for a line of output on the same terminal. */

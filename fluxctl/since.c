@@ -17,7 +17,8 @@ int parse_since(const char *s, double *ret)
             return -1;
         *ret = now - ago;
     } else if (number_parse_double(s, ret) < 0 && datetime_parse(s, now, ret, &error) < 0) {
-        complain("--since: %s", error.text);
+        complain("--since: %s%s", error.text,
+                 strstr(error.text, "not understood") ? ", or -2h" : "");
         return -1;
     }
     if (*ret <= now)

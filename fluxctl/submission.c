@@ -269,17 +269,10 @@ static void print_summary(const struct submission *s)
                 plural(s->counts.total), s->counts.completed, s->counts.failed);
 }
 
-static FILE *progress_file(const struct cmdline *c)
-{
-    bool forced = strcmp(cmdline_string(c, "progress", ""), "always") == 0;
-
-    return cmdline_has(c, "progress") && (forced || isatty(STDERR_FILENO)) ? stderr : NULL;
-}
-
-static int submit_all(struct submission *s)
+static int submit_all(struct submission *s, FILE *progress)
 {
     s->reactor = flux_get_reactor(s->h);
-    progress_init(&s->progress, progress_file(s->c), cmdline_has(s->c, "jps"));
+    progress_init(&s->progress, progress, cmdline_has(s->c, "jps"));
     s->counts = (struct progress_counts){ .total = s->total, .waiting = s->wait };
     pump(s);
     if (s->in_flight > 0 && flux_reactor_run(s->reactor, 0) < 0)
@@ -297,15 +290,19 @@ int submission_run(const struct cmdline *c, const struct job_source *source)
                             .watch = cmdline_has(c, "watch"),
                             .quiet = cmdline_has(c, "quiet") };
     int status = EXIT_FAILURE;
+    FILE *progress;
 
+    if (progress_option(c, &progress) < 0)
+        return EXIT_FAILURE;
     if (s.total == 0)
         return EXIT_SUCCESS;
     if (!(s.entries = calloc(s.total, sizeof(*s.entries))))
         complain("out of memory");
     else if ((s.h = client_open()))
-        status = submit_all(&s);
+        status = submit_all(&s, progress);
     flux_close(s.h);
-    joblog_free_all();
+    if (!joblog_free_all() && status == EXIT_SUCCESS)
+        status = EXIT_FAILURE;
     free(s.entries);
     return status;
 }

@@ -185,8 +185,11 @@ static int prepare(struct shell *shell, flux_error_t *error)
 {
     const struct logs_events events = { .on_room = on_room, .on_dead = on_dead, .arg = shell };
     const char *head = shell->info.log_head;
-    int rc = 0;
+    int rc =
+        tasks_create(shell, error); /* first: whatever fails, there are those that never began */
 
+    if (rc < 0)
+        return rc;
     if (peers_is_leader(shell))
         rc = logs_new(shell->h, shell->info.kvs_namespace, &events, &shell->logs);
     if (rc == 0 && (rc = peers_new(shell, error)) < 0)
@@ -200,7 +203,7 @@ static int prepare(struct shell *shell, flux_error_t *error)
     rc = option_int(&shell->info, "verbose", 0, INT32_MAX, &shell->verbose, error);
     if (rc < 0)
         return rc;
-    if ((rc = tasks_create(shell, error)) < 0 || (rc = plugins_shell_init(shell, error)) < 0)
+    if ((rc = plugins_shell_init(shell, error)) < 0)
         return rc;
     enter_cwd(shell);
     return 0;

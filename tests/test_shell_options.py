@@ -29,7 +29,7 @@ def test_many_unknown_options_are_counted(instance):
     assert r.stderr.count("\n") == 9 and r.stderr.endswith(" 32 other names either\n")
 
 
-@pytest.mark.parametrize("option", ["output.stdout.label=perhaps", "output.stdout.buffer.type=block", "output.mode=new", "exit-timeout=soon", "cpu-affinity=maybe", "pmi=pmix"])
+@pytest.mark.parametrize("option", ["output.stdout.label=perhaps", "output.stdout.buffer.type=block", "output.mode=new", "exit-timeout=soon", "cpu-affinity=maybe", "pmi=pmix", "verbose=much"])
 def test_a_wrong_value_ends_the_job_and_is_named(instance, option):
     r = instance.run("run", "-o", option, "true", check=False)
     assert r.returncode == 1 and r.stdout == "" and f"-o {option.split('=')[0]}" in r.stderr, r

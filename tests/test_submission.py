@@ -59,6 +59,12 @@ def test_time_limits_are_standard_durations(instance, limit, seconds):
     assert system(dry(instance, "-t", limit, "true"))["duration"] == system(dry(instance, f"--time-limit={limit}", "true"))["duration"] == seconds
 
 
+def test_a_relative_working_directory_is_below_that_of_the_command(instance):
+    here = str(instance.workdir)
+    for name, path in ((".", here), ("sub/dir", f"{here}/sub/dir"), ("/abs", "/abs")):
+        assert system(dry(instance, f"--cwd={name}", "true"))["cwd"] == path
+
+
 def test_options_end_where_the_jobspec_has_them(instance, tmp_path):
     spec = dry(instance, "--job-name=x y", "--cwd=/usr", "--input=in", "--output=out.{{id}}", "--error=err", "-l", "-u", "--signal=TERM@5s",
                "-o", "verbose", "-o", "a.b=2", "--setopt=c={\"d\":[1]}", "-o", "e=text", "--setattr=f=1.5", "--setattr=user.g.h=text",
@@ -93,14 +99,14 @@ def test_urgencies_and_flags_reach_the_job(instance):
 
 
 @pytest.mark.parametrize("option, words", [
-    ("-n0", "--ntasks '0'"), ("-nx", "--ntasks 'x'"), ("-n1000000000000", "--ntasks '1000000000000'"), ("-N0", "--nodes '0'"), ("-Nx", "--nodes 'x'"),
+    ("-n0", "--ntasks '0'"), ("-nx", "--ntasks 'x'"), ("-n1000000000000", "--ntasks too large: '1000000000000' 2147483647"), ("-N0", "--nodes '0'"), ("-Nx", "--nodes 'x'"),
     ("-c0", "--cores-per-task '0'"), ("-g-1", "--gpus-per-task '-1'"), ("-t-1", "--time-limit '-1'"), ("-t1x", "--time-limit '1x'"), ("-x", "--exclusive --nodes"),
     ("--urgency=32", "--urgency '32'"), ("--urgency=high", "--urgency 'high'"), ("--flags=debug,x", "--flags 'x'"), ("--setattr=x", "--setattr 'x'"),
     ("--setattr=a..b=1", "--setattr a..b"), ("--setattr=^a=/none", "--setattr /none: No such file"), ("--setopt=", "--setopt"), ("--dependency=x", "--dependency 'x'"),
     ("--dependency=:x", "--dependency ':x'"), ("--dependency=a:b?scheme=c", "--dependency 'scheme'"), ("--begin-time=soon", "--begin-time 'soon'"),
     ("--env==x", "--env '=x'"), ("--env=X=$NOPE", "--env 'NOPE'"), ("--env=X=${A:-b}", "--env ${A:-b}"), ("--env-remove=/(/", "--env-remove '/(/'"), ("--env-file=/none", "--env-file /none"),
     ("--env=^/none", "--env /none"), ("--output=", "--output"), ("--input=", "--input"), ("--nosuch", "--nosuch"), ("--n", "--n"), ("--queue=nope", "'nope'"),
-    ("--dependency=nope:1", "\"nope\""), ("-N2", "2 nodes"), ("-n10000", "10000 cores"),
+    ("--dependency=nope:1", "\"nope\""), ("--job-name=\udcff", "--job-name value attributes.system.job.name UTF-8"), ("-N2", "2 nodes"), ("-n10000", "10000 cores"),
 ])
 def test_an_error_names_the_option_and_the_value(instance, option, words):
     r = instance.run("run", option, "true", check=False)
@@ -110,7 +116,7 @@ def test_an_error_names_the_option_and_the_value(instance, option, words):
 
 @pytest.mark.parametrize("args, words", [
     (["--cc=x"], "--cc 'x'"), (["--cc="], "--cc ''"), (["--bcc=3-1"], "--bcc '3-1'"), (["--cc=1", "--bcc=2"], "--cc --bcc"), (["--log=/none/x"], "/none/x No such"),
-    (["--log-stderr=/none/x"], "/none/x No such"),
+    (["--log-stderr=/none/x"], "/none/x No such"), (["--log=/dev/full"], "/dev/full No space"), (["--progress=often"], "--progress 'often'"),
 ], ids=lambda x: " ".join(x) if isinstance(x, list) else "")
 def test_an_error_of_submit_names_the_option_and_the_value(instance, args, words):
     r = instance.run("submit", *args, "true", check=False)
