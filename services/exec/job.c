@@ -337,6 +337,7 @@ static void launch(struct job *job)
         .id = job->id,
         .userid = job->userid,
         .shell = job->jobs->config->shell,
+        .forks = job->jobs->config->own_shell,
     };
     int rc;
 

@@ -21,6 +21,7 @@ struct exec_config {
     double reconcile;    /* seconds after which shells of no job are ended */
     double node_timeout; /* seconds without a node until it is lost */
     char *shell;         /* path of flux-shell */
+    bool own_shell;      /* it is ours, not one that the configuration names */
 };
 
 struct job;

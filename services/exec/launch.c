@@ -84,6 +84,11 @@ const char *launcher_name(const struct launcher *l)
     return l->backend->name;
 }
 
+const struct forks *launcher_forks(const struct launcher *l)
+{
+    return l->backend->forks ? l->backend->forks(l) : NULL;
+}
+
 int launcher_records(const struct launcher *l)
 {
     return l->records;

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "record.h"
 
+struct forks;
 struct launcher;
 struct launch;
 
@@ -37,12 +38,14 @@ int launcher_new(const struct launcher_config *config, struct launcher **ret, fl
 struct launcher *launcher_free(struct launcher *l);
 DEFINE_CLEANUP(struct launcher *, launcher_free)
 const char *launcher_name(const struct launcher *l);
-int launcher_records(const struct launcher *l); /* descriptor of RUNDIR/jobs, lent */
+const struct forks *launcher_forks(const struct launcher *l); /* NULL: it forks no shells */
+int launcher_records(const struct launcher *l);               /* descriptor of RUNDIR/jobs, lent */
 
 struct launch_request {
     flux_jobid_t id;
     uint32_t userid;
     const char *shell; /* path of flux-shell; lent */
+    bool forks;        /* it is flux-shell itself, which can fork others (forks.h) */
 };
 
 /* 0: one of on_started, on_failed will be or was called. */

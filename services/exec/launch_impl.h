@@ -16,6 +16,7 @@ struct launch_backend {
     int (*list)(struct launcher *l, launcher_list_f cb, void *arg); /* NULL: go by the records */
     int (*purge)(struct launcher *l, flux_jobid_t id);              /* NULL: by the records */
     void (*forget)(struct launch *p); /* the launch is freed while a start is under way; or NULL */
+    const struct forks *(*forks)(const struct launcher *l); /* or NULL: it forks none */
 };
 
 extern const struct launch_backend launch_spawn;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Shells as children: posix_spawn in a session of their own, all signals blocked until the shell
- * has its handlers, marked so that what it starts is found. Inherited are stderr and a pidfd of our
- * parent, the supervisor: a shell outlives us, but not the instance. The shell runs as the user
- * that flux-exec runs as, so this serves single-user instances only; a job of another user is
- * refused. */
+/* Shells as children, each leader of a session of its own, all signals blocked until the shell has
+ * its handlers, marked so that what it starts is found. Executed by posix_spawn, or forked from one
+ * that is loaded (forks.h) when many are wanted and the shell is flux-shell itself. Inherited are
+ * stderr and a pidfd of our parent, the supervisor: a shell outlives us, but not the instance. The
+ * shell runs as the user that flux-exec runs as, so this serves single-user instances only; a job
+ * of another user is refused. */
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "forks.h"
 #include "launch_impl.h"
 #include "proc.h"
+#include "shell/forkserver.h"
 
 /* What of our own environment a shell gets. The tasks' environment is the job's. */
 static const char *const pass[] = { "PATH",
@@ -28,7 +31,14 @@ static const char *const pass[] = { "PATH",
 #define ENV_MAX       (ARRAY_SIZE(pass) + 4)
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
-#define SUPERVISOR_FD 3 /* in the shell; FLUX_SHELL_SUPERVISOR_FD says so */
+#define FORKS_TIMEOUT 2.  /* seconds */
+#define FORKS_IDLE    10. /* seconds */
+#define SUPERVISOR_FD 3   /* in the shell; FLUX_SHELL_SUPERVISOR_FD says so */
+
+struct spawn {
+    int supervisor; /* a pidfd, or -EBADF: nobody to be watched */
+    struct forks *forks;
+};
 
 struct shell_env {
     char *strings[ENV_MAX];
@@ -49,19 +59,19 @@ static int env_add(struct shell_env *env, const char *name, const char *value)
     return 0;
 }
 
-/* A pidfd, or -EBADF: nobody to be watched. */
-static int supervisor_fd(const struct launcher *l)
+static const struct spawn *spawn_of(const struct launcher *l)
 {
-    return l->data ? *(const int *)l->data : -EBADF;
+    return l->data;
 }
 
+/* jobid NULL: for a server, whose children know theirs later. It has all its symbols bound. */
 static int env_init(struct shell_env *env, const struct launcher *l, const char *jobid)
 {
     int rc = env_add(env, "FLUX_URI", l->uri);
 
     if (rc == 0)
-        rc = env_add(env, "FLUX_JOB_ID", jobid);
-    if (rc == 0 && supervisor_fd(l) >= 0)
+        rc = jobid ? env_add(env, "FLUX_JOB_ID", jobid) : env_add(env, "LD_BIND_NOW", "1");
+    if (rc == 0 && spawn_of(l)->supervisor >= 0)
         rc = env_add(env, "FLUX_SHELL_SUPERVISOR_FD", STRINGIFY(SUPERVISOR_FD));
     for (size_t i = 0; i < ARRAY_SIZE(pass) && rc == 0; i++)
         if (getenv(pass[i]))
@@ -70,7 +80,7 @@ static int env_init(struct shell_env *env, const struct launcher *l, const char 
 }
 
 static int spawn_prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *actions,
-                         int supervisor)
+                         int supervisor, int server)
 {
     sigset_t all;
     int rc;
@@ -88,11 +98,14 @@ static int spawn_prepare(posix_spawnattr_t *attr, posix_spawn_file_actions_t *ac
         rc = posix_spawn_file_actions_adddup2(actions, 0, 1);
     if (rc == 0 && supervisor >= 0)
         rc = posix_spawn_file_actions_adddup2(actions, supervisor, SUPERVISOR_FD);
+    if (rc == 0 && server >= 0)
+        rc = posix_spawn_file_actions_adddup2(actions, server, FORKSERVER_FD);
     return rc;
 }
 
+/* supervisor, server: descriptors to be inherited as 3 and 4, or negative. */
 static int spawn_shell(const char *path, char *const argv[], char *const envp[], int supervisor,
-                       pid_t *ret_pid)
+                       int server, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -102,7 +115,7 @@ static int spawn_shell(const char *path, char *const argv[], char *const envp[],
         return -rc;
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
-        rc = spawn_prepare(&attr, &actions, supervisor);
+        rc = spawn_prepare(&attr, &actions, supervisor, server);
         if (rc == 0)
             rc = posix_spawn(ret_pid, path, &actions, &attr, argv, envp);
         (void)posix_spawnattr_destroy(&attr);
@@ -111,7 +124,7 @@ static int spawn_shell(const char *path, char *const argv[], char *const envp[],
     return -rc;
 }
 
-static void spawn_start(struct launch *p, const struct launch_request *req)
+static void execute(struct launch *p, const char *shell)
 {
     CLEANUP(env_deinit) struct shell_env env = { .n = 0 };
     char jobid[24];
@@ -119,6 +132,39 @@ static void spawn_start(struct launch *p, const struct launch_request *req)
     pid_t pid;
     int rc;
 
+    (void)snprintf(jobid, sizeof(jobid), "%" PRIu64, p->id);
+    rc = env_init(&env, p->l, jobid);
+    if (rc == 0)
+        rc = spawn_shell(shell, argv, env.strings, spawn_of(p->l)->supervisor, -EBADF, &pid);
+    if (rc < 0)
+        launch_failed(p, -rc, "cannot start the job shell %s: %s", shell, strerror(-rc));
+    else
+        launch_got_pid(p, pid, true);
+}
+
+static int on_serve(const char *shell, int socket, pid_t *ret_pid, void *arg)
+{
+    CLEANUP(env_deinit) struct shell_env env = { .n = 0 };
+    struct launcher *l = arg;
+    char *argv[] = { (char *)"flux-shell", (char *)"--" FORKSERVER_OPTION "=" FORKSERVER_VERSION,
+                     NULL };
+    const int rc = env_init(&env, l, NULL);
+
+    return rc < 0 ? rc
+                  : spawn_shell(shell, argv, env.strings, spawn_of(l)->supervisor, socket, ret_pid);
+}
+
+static void on_forked(struct launch *p, const char *shell, pid_t pid)
+{
+    p->data = NULL;
+    if (pid > 0)
+        launch_got_pid(p, pid, true);
+    else
+        execute(p, shell);
+}
+
+static void spawn_start(struct launch *p, const struct launch_request *req)
+{
     if (req->userid != geteuid()) {
         launch_failed(p, EPERM,
                       "user %u may not run jobs here: this instance runs jobs of its "
@@ -126,14 +172,13 @@ static void spawn_start(struct launch *p, const struct launch_request *req)
                       req->userid);
         return;
     }
-    (void)snprintf(jobid, sizeof(jobid), "%" PRIu64, req->id);
-    rc = env_init(&env, p->l, jobid);
-    if (rc == 0)
-        rc = spawn_shell(req->shell, argv, env.strings, supervisor_fd(p->l), &pid);
-    if (rc < 0)
-        launch_failed(p, -rc, "cannot start the job shell %s: %s", req->shell, strerror(-rc));
-    else
-        launch_got_pid(p, pid, true);
+    if (!req->forks || !forks_ask(spawn_of(p->l)->forks, req->shell, p->id, p, &p->data))
+        execute(p, req->shell);
+}
+
+static void spawn_forget(struct launch *p)
+{
+    forks_forget(spawn_of(p->l)->forks, p->data);
 }
 
 static int spawn_signal(struct launch *p, int signum)
@@ -149,27 +194,41 @@ static int spawn_signal(struct launch *p, int signum)
     return count < 0 ? count : 0;
 }
 
+static void spawn_deinit(struct launcher *l)
+{
+    struct spawn *spawn = l->data;
+
+    if (spawn) {
+        forks_free(spawn->forks);
+        closep(&spawn->supervisor);
+        free(spawn);
+    }
+    l->data = NULL;
+}
+
 /* We die with our parent, so while we are here the number is its. */
 static int spawn_init(struct launcher *l, flux_error_t *error)
 {
-    int *fd = malloc(sizeof(*fd));
+    static const struct forks_ops ops = { .serve = on_serve, .on_forked = on_forked };
+    const struct forks_config config = {
+        .reactor = l->reactor, .ops = &ops, .arg = l, .timeout = FORKS_TIMEOUT, .idle = FORKS_IDLE
+    };
+    struct spawn *spawn = calloc(1, sizeof(*spawn));
+    int rc;
 
-    if (!fd)
+    if (!spawn)
         return -ENOMEM;
-    *fd = (int)syscall(SYS_pidfd_open, getppid(), 0);
-    l->data = fd;
-    return 0;
+    l->data = spawn;
+    spawn->supervisor = (int)syscall(SYS_pidfd_open, getppid(), 0);
+    rc = forks_new(&config, &spawn->forks);
+    if (rc < 0)
+        spawn_deinit(l);
+    return rc;
 }
 
-static void spawn_deinit(struct launcher *l)
+static const struct forks *spawn_forks(const struct launcher *l)
 {
-    int *fd = l->data;
-
-    if (!fd)
-        return;
-    closep(fd);
-    free(fd);
-    l->data = NULL;
+    return spawn_of(l)->forks;
 }
 
 const struct launch_backend launch_spawn = {
@@ -179,4 +238,6 @@ const struct launch_backend launch_spawn = {
     .marks = true,
     .start = spawn_start,
     .signal = spawn_signal,
+    .forget = spawn_forget,
+    .forks = spawn_forks,
 };

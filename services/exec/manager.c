@@ -7,6 +7,7 @@
 #include "base/errorx.h"
 #include "base/fsd.h"
 #include "config.h"
+#include "forks.h"
 #include "manager.h"
 #include "service/log.h"
 
@@ -65,6 +66,7 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
         return rc;
     free(m->config.shell);
     m->config.shell = shell;
+    m->config.own_shell = !json_object_get(table, "job-shell");
     m->config.kill_timeout = kill_timeout;
     m->config.reconcile = reconcile;
     m->config.node_timeout = node_timeout;
@@ -74,6 +76,7 @@ int manager_on_config(const json_t *config, void *arg, flux_error_t *error)
 void manager_on_stats(json_t *stats, void *arg)
 {
     struct manager *m = arg;
+    const struct forks *forks = launcher_forks(m->launcher);
 
     (void)json_object_set_new(stats, "jobs", json_integer(HASH_COUNT(m->jobs.table)));
     (void)json_object_set_new(stats, "started", json_integer((json_int_t)m->jobs.nstarted));
@@ -81,6 +84,10 @@ void manager_on_stats(json_t *stats, void *arg)
     (void)json_object_set_new(stats, "failed", json_integer((json_int_t)m->jobs.nfailed));
     (void)json_object_set_new(stats, "processes",
                               json_integer((json_int_t)subprocesses_count(m->procs)));
+    if (forks) {
+        (void)json_object_set_new(stats, "forked", json_integer((json_int_t)forks_count(forks)));
+        (void)json_object_set_new(stats, "fork-server", json_integer(forks_pid(forks)));
+    }
     (void)json_object_set_new(stats, "launch", json_string(launcher_name(m->launcher)));
 }
 
