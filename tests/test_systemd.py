@@ -173,7 +173,9 @@ def check_all_ended_once(node, jobs):
         return {l.split()[0]: l.split()[1:] for l in r.stdout.splitlines()} if r.returncode == 0 else {}
 
     final = wait_until("all jobs inactive", lambda: all((s := rows()).get(j, [""])[0] == "INACTIVE" for j in jobs) and s, timeout=90)
-    assert {final[j][1] for j in jobs} == {"COMPLETED"}
+    failed = [j for j in jobs if final[j][1] != "COMPLETED"]
+    why = {j: flux(node, "job", "eventlog", j).stdout + flux(node, "job", "eventlog", "-p", "exec", j, check=False).stdout for j in failed}
+    assert not failed, why
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
