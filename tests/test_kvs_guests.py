@@ -110,6 +110,7 @@ OWNERS = [
     ("kvs.commit", commit("his", op(".", {"ver": 1, "type": "dir", "data": {}}))),
     ("kvs.commit", commit("his", {"key": "x", "flags": 0, "archive": "owners"})),
     ("kvs.commit", commit("his", {"key": "x", "flags": 0, "archive": "his"})),
+    ("kvs.commit", commit("his", {"key": "x", "flags": 0, "create": "new", "owner": 0})),
     ("content.store", {}), ("content.load", {}), ("content.commit", {}), ("content.roots", {}), ("content.flush", {}), ("content.dropcache", {}),
     ("content.checkpoint-get", {"key": "kvs-gc"}), ("content.checkpoint-put", {"key": "kvs-gc", "value": {}}),
     ("content.sweep-begin", {}), ("content.mark", {}), ("content.sweep-step", {"generation": 1, "limit": 1}), ("content.sweep-end", {"generation": 1}),

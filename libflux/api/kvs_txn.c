@@ -158,3 +158,17 @@ int flux_kvs_txn_archive(flux_kvs_txn_t *txn, int flags, const char *key, const 
         return fail(jsonx_errno(EINVAL));
     return append_op(txn, flags, key, "archive", name);
 }
+
+int flux_kvs_txn_namespace(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns,
+                           uint32_t owner)
+{
+    json_t *op;
+
+    if (!txn || !key_ok(key) || flags || !ns || !*ns)
+        return fail(EINVAL);
+    errno = 0;
+    if (!(op = json_pack("{s:s s:i s:s s:I}", "key", key, "flags", flags, "create", ns, "owner",
+                         (json_int_t)owner)))
+        return fail(jsonx_errno(EINVAL)); /* the key or the name is not UTF-8 */
+    return json_array_append_new(txn->ops, op) < 0 ? fail(ENOMEM) : 0;
+}

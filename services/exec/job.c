@@ -150,6 +150,7 @@ static int job_new(struct jobs *jobs, const struct job_request *req, struct job 
     job->facts.started = req->started;
     job->canceled = req->cleanup;
     job->failed = req->cleanup; /* it has its exception: no further ones */
+    job->namespace_ready = req->guest;
     job->t_init = walltime();
     HASH_ADD(hh, jobs->table, id, sizeof(job->id), job);
     if (!job->hh.tbl)
@@ -279,7 +280,7 @@ void jobs_start(struct jobs *jobs, const struct job_request *req)
     rc = read_request(job, req, &error);
     if (rc < 0) {
         job_fail(job, "exec", "%s", error.text);
-        job_done(job);
+        job_archive(job);
         return;
     }
     job_begin(job);
@@ -389,7 +390,8 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
         }
         job->has_status = job->facts.started; /* a shell that was never told what to run */
         job->status = STATUS_VANISHED;
-        job_done(job);
+        job->namespace_ready = true; /* it may be there */
+        job_ended(job);
         return;
     case ADOPT_ATTACH:
         log_info("job %" PRIu64 ": found its shell, process %d", job->id,

@@ -92,8 +92,8 @@ struct job {
     struct request *info; /* the shell waits for its job */
     pid_t info_pid;       /* who says it is the shell */
     /* in flight */
-    flux_future_t *f_jobspec, *f_namespace, *f_log;
-    struct commit_op link, archive;
+    flux_future_t *f_jobspec, *f_log;
+    struct commit_op creation, archive;
     /* timers */
     flux_watcher_t *expire, *kill_timer;
     flux_watcher_t *simulation; /* long ones; or */
@@ -109,6 +109,7 @@ struct job_request {
     bool reattach;
     bool started; /* its eventlog has a start event */
     bool cleanup; /* it is being ended: start nothing */
+    bool guest;   /* its namespace exists */
 };
 /* A start request. Whatever is wrong with it becomes an exception of the job. */
 void jobs_start(struct jobs *jobs, const struct job_request *req);

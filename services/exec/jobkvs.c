@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* What a job needs of the KVS: its jobspec, a namespace that its user may write, the link to it,
- * and at the end the archive. The link and the archive are commits of the primary namespace and
- * travel with those of other jobs; a job that is over before its link was sent needs none. The link
- * is sent behind the request for the namespace, without waiting for its answer: both become one
- * commit. If the namespace is refused the job fails and the link is of no harm: it leads nowhere.
+/* What a job needs of the KVS: its jobspec, a namespace that its user may write with the link to
+ * it, and at the end the archive. The job manager makes the namespace with `alloc` and says so in
+ * the start request; one that does not say so may have been restarted since, or never have done it:
+ * then the namespace is made here unless it is there. Commits travel with those of other jobs.
  *
  * The head of exec.eventlog (init, starting) is written by the shell with its own first events,
  * which saves each job a commit; where no shell got that far it is written with the archive. */
@@ -42,40 +41,24 @@ void job_want_jobspec(struct job *job)
         job->jobs->on_fatal(job->jobs->fatal_arg, strerror(errno));
 }
 
-static int fill_link(flux_kvs_txn_t *txn, void *arg)
+static int fill_namespace(flux_kvs_txn_t *txn, void *arg)
 {
     struct job *job = arg;
     char key[96], ns[64];
 
     (void)flux_job_kvs_key(key, sizeof(key), job->id, "guest");
     (void)flux_job_kvs_namespace(ns, sizeof(ns), job->id);
-    return flux_kvs_txn_symlink(txn, 0, key, ns, ".") < 0 ? -errno : 0;
+    return flux_kvs_txn_namespace(txn, 0, key, ns, job->userid) < 0 ? -errno : 0;
 }
 
-static void on_linked(void *arg, int errnum, const char *errstr)
+static void on_namespace(void *arg, int errnum, const char *errstr)
 {
     struct job *job = arg;
 
     if (errnum)
-        log_err("job %" PRIu64 ": cannot link its namespace: %s", job->id, errstr);
-    if (job->state == JOB_ARCHIVE)
-        job_archive(job);
-}
-
-static void on_namespace(flux_future_t *f, void *arg)
-{
-    struct job *job = arg;
-
-    job->f_namespace = NULL;
-    if (flux_future_get(f, NULL) == 0 || errno == EEXIST) {
+        job_fail(job, "exec", "cannot create the namespace of the job: %s", errstr);
+    else
         job->namespace_ready = true;
-    } else if (kvs_is_away(errno)) {
-        job->jobs->on_fatal(job->jobs->fatal_arg, flux_future_error_string(f));
-    } else {
-        job_fail(job, "exec", "cannot create the namespace of the job: %s",
-                 flux_future_error_string(f));
-    }
-    flux_future_destroy(f);
     if (job->state == JOB_ARCHIVE)
         job_archive(job);
     else
@@ -84,18 +67,10 @@ static void on_namespace(flux_future_t *f, void *arg)
 
 void job_want_namespace(struct job *job)
 {
-    char ns[64];
-
-    if (job->namespace_ready || job->f_namespace)
+    if (job->namespace_ready || job->creation.state != COMMIT_IDLE)
         return;
-    (void)flux_job_kvs_namespace(ns, sizeof(ns), job->id);
-    job->f_namespace = flux_kvs_namespace_create(job->jobs->h, ns, job->userid, 0);
-    if (!job->f_namespace || flux_future_then(job->f_namespace, -1., on_namespace, job) < 0) {
-        job->jobs->on_fatal(job->jobs->fatal_arg, strerror(errno));
-        return;
-    }
-    job->link = (struct commit_op){ .fill = fill_link, .done = on_linked, .arg = job };
-    commitq_push(job->jobs->commits, &job->link);
+    job->creation = (struct commit_op){ .fill = fill_namespace, .done = on_namespace, .arg = job };
+    commitq_push(job->jobs->commits, &job->creation);
 }
 
 static int append(flux_kvs_txn_t *txn, const char *key, json_t *entry)
@@ -141,10 +116,8 @@ void job_archive(struct job *job)
 {
     if (job->state != JOB_ARCHIVE)
         job_set_state(job, JOB_ARCHIVE);
-    if (job->link.state == COMMIT_QUEUED)
-        commitq_cancel(job->jobs->commits, &job->link);
-    if (job->f_namespace || job->link.state == COMMIT_SENT)
-        return; /* on_namespace() and on_linked() come back here */
+    if (job->creation.state != COMMIT_IDLE)
+        return; /* on_namespace() comes back here */
     if (!job->namespace_ready) {
         job_done(job);
         return;
@@ -156,8 +129,7 @@ void job_archive(struct job *job)
 void jobkvs_deinit(struct job *job)
 {
     commitq_cancel(job->jobs->commits, &job->archive);
-    commitq_cancel(job->jobs->commits, &job->link);
+    commitq_cancel(job->jobs->commits, &job->creation);
     flux_future_destroy(job->f_log);
-    flux_future_destroy(job->f_namespace);
     flux_future_destroy(job->f_jobspec);
 }

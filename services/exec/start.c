@@ -11,17 +11,18 @@
 static int read_job(json_t *o, struct job_request *ret)
 {
     json_int_t id, userid;
-    int reattach = 0, started = 0, cleanup = 0;
+    int reattach = 0, started = 0, cleanup = 0, guest = 0;
 
-    if (json_unpack(o, "{s:I s:I s:o s?b s?b s?b s?o}", "id", &id, "userid", &userid, "R", &ret->R,
-                    "reattach", &reattach, "started", &started, "cleanup", &cleanup, "jobspec",
-                    &ret->jobspec) < 0)
+    if (json_unpack(o, "{s:I s:I s:o s?b s?b s?b s?b s?o}", "id", &id, "userid", &userid, "R",
+                    &ret->R, "reattach", &reattach, "started", &started, "cleanup", &cleanup,
+                    "guest", &guest, "jobspec", &ret->jobspec) < 0)
         return -EPROTO;
     ret->id = (flux_jobid_t)id;
     ret->userid = (uint32_t)userid;
     ret->reattach = reattach;
     ret->started = started;
     ret->cleanup = cleanup;
+    ret->guest = guest;
     return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Events to the KVS. All events posted in one turn, over all jobs, become one commit: per job one
- * append with all its lines, with R, job-active and job-state beside them. One commit is in flight
- * at a time, so commits are ordered and a crash loses a suffix, never a hole. A job's log is one
- * text with two marks (see job.h); nothing is copied to be sent.
+ * append with all its lines, with R, its namespace, job-active and job-state beside them. One
+ * commit is in flight at a time, so commits are ordered and a crash loses a suffix, never a hole. A
+ * job's log is one text with two marks (see job.h); nothing is copied to be sent.
  *
  * When: at once, unless one is in flight or all that was posted may wait (may_wait): then after
  * COMPANY_SECONDS at the latest, or with the next that may not. And when resources were freed that
@@ -189,6 +189,26 @@ int commit_unlink_active(struct manager *m, flux_jobid_t id)
     return rc < 0 ? rc : m->ops->kvs_unlink(m->arg, key);
 }
 
+/* The namespace that the job's user may write, and job.X.guest, a link to it, come with `alloc`:
+ * one commit less before the job can start. The execution service archives it; here is done what is
+ * due for a job that it never heard of. */
+static int commit_namespace(struct manager *m, struct job *job)
+{
+    const bool ends = job->effects_committing & JOB_EFFECT_INACTIVE;
+    const bool begins = (job->effects_committing & JOB_EFFECT_START) && !ends && !job->simulated;
+    char key[96], ns[64];
+    int rc;
+
+    if (!begins && !(ends && job->has_namespace && !job->start_sent))
+        return 0;
+    rc = job_key(key, sizeof(key), "job", job->id, ".guest");
+    if (rc < 0 || flux_job_kvs_namespace(ns, sizeof(ns), job->id) < 0)
+        return -EINVAL;
+    job->has_namespace = true;
+    return begins ? m->ops->kvs_namespace(m->arg, key, ns, job->userid)
+                  : m->ops->kvs_archive(m->arg, key, ns);
+}
+
 static int commit_job(struct manager *m, struct job *job)
 {
     char key[96];
@@ -202,6 +222,8 @@ static int commit_job(struct manager *m, struct job *job)
         if (rc == 0)
             rc = m->ops->kvs_put(m->arg, key, job->R);
     }
+    if (rc == 0)
+        rc = commit_namespace(m, job);
     if (rc == 0 && (job->effects_committing & JOB_EFFECT_INACTIVE) && !wait_keeps(job))
         rc = commit_unlink_active(m, job->id);
     return rc;

@@ -48,6 +48,8 @@ int kvs_append(void *arg, const char *key, const char *data, size_t len);
 int kvs_put(void *arg, const char *key, const char *value);
 int kvs_unlink(void *arg, const char *key);
 int kvs_prune(void *arg, const char *key);
+int kvs_make_namespace(void *arg, const char *key, const char *ns, uint32_t owner);
+int kvs_archive(void *arg, const char *key, const char *ns);
 int kvs_send(void *arg);
 void kvs_timer(void *arg, double seconds);
 int kvs_open(struct daemon *d);

@@ -66,6 +66,7 @@ struct job {
     bool start_pending : 1;   /* job-exec has a start request of ours */
     bool start_sent : 1; /* a start may have reached job-exec before: the next one reattaches */
     bool cancel_sent : 1;
+    bool has_namespace : 1; /* committed with its alloc */
     bool dirty : 1;         /* on the list of jobs with events to commit */
     bool todo : 1;          /* on the list of jobs to advance */
     bool inactive_told : 1; /* those that wait for it know that it ended */

@@ -64,6 +64,22 @@ int kvs_prune(void *arg, const char *key)
     return txn_open(d) < 0 || flux_kvs_txn_prune(d->txn, 0, key) < 0 ? -errno : 0;
 }
 
+int kvs_make_namespace(void *arg, const char *key, const char *ns, uint32_t owner)
+{
+    struct daemon *d = arg;
+
+    if (txn_open(d) < 0 || flux_kvs_txn_namespace(d->txn, 0, key, ns, owner) < 0)
+        return -errno;
+    return 0;
+}
+
+int kvs_archive(void *arg, const char *key, const char *ns)
+{
+    struct daemon *d = arg;
+
+    return txn_open(d) < 0 || flux_kvs_txn_archive(d->txn, 0, key, ns) < 0 ? -errno : 0;
+}
+
 int kvs_send(void *arg)
 {
     struct daemon *d = arg;

@@ -24,6 +24,8 @@ struct manager_ops {
     int (*kvs_put)(void *arg, const char *key, const char *value);
     int (*kvs_unlink)(void *arg, const char *key);
     int (*kvs_prune)(void *arg, const char *key); /* and directories that this leaves empty */
+    int (*kvs_namespace)(void *arg, const char *key, const char *ns, uint32_t owner);
+    int (*kvs_archive)(void *arg, const char *key, const char *ns);
     int (*kvs_commit)(void *arg);
     /* Call commit_late() after so many seconds; replaces what was asked before. 0: do not. */
     void (*commit_timer)(void *arg, double seconds);

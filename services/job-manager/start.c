@@ -118,6 +118,8 @@ void start_try(struct manager *m, struct job *job)
     if (job->start_sent)
         text_addf(t, ",\"started\":%s,\"cleanup\":%s", job->started ? "true" : "false",
                   job->state == JOB_STATE_CLEANUP ? "true" : "false");
+    else if (job->has_namespace)
+        text_adds(t, ",\"guest\":true");
     text_adds(t, ",\"R\":");
     text_adds(t, job->R);
     text_adds(t, ",\"jobspec\":");

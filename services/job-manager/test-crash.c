@@ -225,6 +225,15 @@ static void wait_for_all(struct world *w)
     world_settle(w);
 }
 
+/* It has none, or that was archived. */
+static void assert_no_namespace(struct world *w, flux_jobid_t id)
+{
+    const char *guest = world_kvs(w, "job", id, ".guest");
+
+    if (guest)
+        assert_string_equal(guest, "archive");
+}
+
 static void after_any_crash_each_job_ends_once_and_ran_at_most_once(void **state)
 {
     for (unsigned int seed = 100; seed < 250; seed++) {
@@ -248,6 +257,7 @@ static void after_any_crash_each_job_ends_once_and_ran_at_most_once(void **state
             assert_true(len > 6 && !strcmp(events + len - 6, " clean"));
             assert_ptr_equal(strstr(events, " clean"), events + len - 6);
             assert_null(world_kvs(&w, "job-active", id, ""));
+            assert_no_namespace(&w, id);
         }
         HASH_ITER (hh, w.jobs, j, tmp) {
             assert_true(j->nstarts <= 1);

@@ -10,6 +10,8 @@
 
 #include "test-world.h"
 
+static const struct asker owner = { .userid = OWNER, .owner = true };
+
 static void a_job_goes_through_its_whole_life(void **state)
 {
     struct world w;
@@ -45,6 +47,71 @@ static void nothing_starts_before_its_allocation_is_durable(void **state)
     world_commit(&w);
     world_turn(&w);
     assert_int_equal(world_job(&w, 7)->nstarts, 1);
+    world_deinit(&w);
+}
+
+static void a_namespace_comes_with_the_allocation_and_the_start_says_so(void **state)
+{
+    struct world w;
+
+    world_setup(&w, 1);
+    world_submit_full(&w, 7, GUEST, 16, 0, "{}");
+    world_settle(&w);
+    assert_null(world_kvs(&w, "job", 7, ".guest"));
+    world_alloc(&w, 7);
+    world_turn(&w);
+    world_commit(&w);
+    world_turn(&w);
+    assert_string_equal(world_kvs(&w, "job", 7, ".guest"), "job-7 200");
+    assert_non_null(strstr(w.sent.s, "\"reattach\":false,\"guest\":true"));
+    /* Another process did not see it being made. */
+    world_crash(&w, true);
+    text_deinit(&w.sent);
+    world_settle(&w);
+    assert_non_null(strstr(w.sent.s, "\"reattach\":true"));
+    assert_null(strstr(w.sent.s, "\"guest\""));
+    world_deinit(&w);
+}
+
+static void a_namespace_of_a_job_that_nobody_started_is_archived_here(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    world_setup(&w, 1);
+    world_exec_down(&w);
+    world_submit(&w, 7, 16);
+    world_settle(&w);
+    world_alloc(&w, 7);
+    world_settle(&w);
+    assert_string_equal(world_kvs(&w, "job", 7, ".guest"), "job-7 100");
+    assert_int_equal(raise_job(&w.m, owner, 7, 0, "cancel", "", req, &error), 0);
+    world_settle(&w);
+    assert_int_equal(manager_count(&w.m), 0);
+    assert_string_equal(world_kvs(&w, "job", 7, ".guest"), "archive");
+    request_drop(req);
+    world_deinit(&w);
+}
+
+static void simulated_jobs_and_those_that_end_at_once_get_no_namespace(void **state)
+{
+    struct request *req = request_make();
+    flux_error_t error;
+    struct world w;
+
+    world_setup(&w, 2);
+    world_submit_full(&w, 7, OWNER, 16, 0,
+                      "{\"attributes\":{\"system\":{\"exec\":{\"test\":{}}}}}");
+    world_submit(&w, 8, 16);
+    world_settle(&w);
+    world_alloc(&w, 7);
+    world_alloc(&w, 8);
+    assert_int_equal(raise_job(&w.m, owner, 8, 0, "cancel", "", req, &error), 0);
+    world_settle(&w);
+    assert_null(world_kvs(&w, "job", 7, ".guest"));
+    assert_null(world_kvs(&w, "job", 8, ".guest"));
+    request_drop(req);
     world_deinit(&w);
 }
 
@@ -154,6 +221,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_goes_through_its_whole_life),
         cmocka_unit_test(nothing_starts_before_its_allocation_is_durable),
+        cmocka_unit_test(a_namespace_comes_with_the_allocation_and_the_start_says_so),
+        cmocka_unit_test(a_namespace_of_a_job_that_nobody_started_is_archived_here),
+        cmocka_unit_test(simulated_jobs_and_those_that_end_at_once_get_no_namespace),
         cmocka_unit_test(starts_of_a_turn_share_a_message),
         cmocka_unit_test(simulated_jobs_start_at_once_and_anew_if_that_is_lost),
         cmocka_unit_test(submit_of_a_known_or_ended_job_is_ignored),

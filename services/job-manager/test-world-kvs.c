@@ -154,6 +154,20 @@ int world_kvs_prune(void *arg, const char *key)
     return add(arg, KVS_PRUNE, key, NULL, 0);
 }
 
+/* What a namespace is here: NAME OWNER at the link to it. */
+int world_kvs_namespace(void *arg, const char *key, const char *ns, uint32_t owner)
+{
+    char value[96];
+    int n = snprintf(value, sizeof(value), "%s %u", ns, (unsigned int)owner);
+
+    return add(arg, KVS_PUT, key, value, (size_t)n);
+}
+
+int world_kvs_archive(void *arg, const char *key, const char *ns)
+{
+    return add(arg, KVS_PUT, key, "archive", strlen("archive"));
+}
+
 int world_kvs_commit(void *arg)
 {
     struct world *w = arg;

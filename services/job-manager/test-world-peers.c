@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/fluid.h"
 #include "test-world-parts.h"
 
 struct world_job *world_job(struct world *w, flux_jobid_t id)
@@ -53,6 +54,7 @@ static void exec_take(struct world *w, const char *topic, json_t *o)
     if (!is_simulated(o)) {
         assert_non_null(strstr(log, "\"alloc\""));
         assert_non_null(world_kvs(w, "job", j->id, ".R"));
+        assert_non_null(world_kvs(w, "job", j->id, ".guest"));
     } else if (json_is_false(json_object_get(o, "reattach")))
         j->nstarts = 0;
     j->simulated = is_simulated(o);
@@ -206,10 +208,24 @@ void world_sched_answer(struct world *w, flux_jobid_t id, int type)
     take(w, alloc_response, buf);
 }
 
+/* What the execution service does before it says release. */
+static void archive(struct world *w, flux_jobid_t id)
+{
+    char s[32], key[64];
+
+    if (!world_kvs(w, "job", id, ".guest"))
+        return;
+    assert_int_equal(fluid_encode(s, sizeof(s), id, FLUID_DOTHEX), 0);
+    (void)snprintf(key, sizeof(key), "job.%s.guest", s);
+    world_kvs_store(w, key, "archive");
+}
+
 void world_exec_answer(struct world *w, flux_jobid_t id, const char *type, const char *data)
 {
     char buf[256];
 
+    if (strcmp(type, "release") == 0)
+        archive(w, id);
     (void)snprintf(buf, sizeof(buf), "{\"id\":%" PRIu64 ",\"type\":\"%s\",\"data\":%s}", id, type,
                    data);
     take(w, start_response, buf);

@@ -415,6 +415,20 @@ static int op_archive(struct effects *fx, struct txn *t, const struct op *op, st
     return put_named(fx, p, ns->work.root);
 }
 
+/* The link is put now, the namespace exists once all of the transaction has succeeded. */
+static int op_create(struct effects *fx, struct op *op, struct place *p)
+{
+    CLEANUP(dir_unrefp) struct dir *empty = NULL;
+    struct namespace *ns;
+    int rc = namespace_add(fx->k->namespaces, op->ns, &ns);
+
+    if (rc < 0)
+        return rc;
+    if (!op->root && (!(empty = dir_new(0, 0)) || !(op->root = node_new_dir("", 0, empty))))
+        return -ENOMEM;
+    return put_named(fx, p, op->node);
+}
+
 /* Does the key of an unlink exist at all? Nothing is copied to find out. */
 static int unlink_needed(struct effects *fx, struct dir *d, const char *key)
 {
@@ -465,6 +479,8 @@ static int op_act(struct effects *fx, struct txn *t, struct op *op, struct place
         return op_unlink(fx, p);
     case OP_ARCHIVE:
         return op_archive(fx, t, op, p);
+    case OP_CREATE:
+        return op_create(fx, op, p);
     }
     return -EINVAL;
 }
@@ -500,6 +516,32 @@ static void remove_namespace(struct kvs *k, struct namespace *ns)
     ns->work.replaced = true;
 }
 
+/* Takes the root over. */
+static void make_namespace(struct kvs *k, struct namespace *ns, struct node *root, uint32_t owner,
+                           int flags)
+{
+    ns->work.root = root;
+    ns->work.exists = true;
+    namespace_set_changed(k->namespaces, ns);
+    ns->work.owner = owner;
+    ns->work.flags = flags;
+    ns->work.seq = -1; /* the commit makes it 0 */
+}
+
+/* What a transaction that has succeeded does to other namespaces. */
+static void apply_to_namespaces(struct kvs *k, struct op *op)
+{
+    struct namespace *ns;
+
+    if (op->type != OP_ARCHIVE && op->type != OP_CREATE)
+        return;
+    ns = namespace_find(k->namespaces, op->ns);
+    if (op->type == OP_ARCHIVE)
+        remove_namespace(k, ns);
+    else if (!ns->work.exists)
+        make_namespace(k, ns, TAKE(op->root), op->owner, 0);
+}
+
 static int apply_commit(struct txn *t, struct effects *fx, struct namespace *ns)
 {
     CLEANUP(dir_unrefp) struct dir *root = NULL;
@@ -523,10 +565,8 @@ static int apply_commit(struct txn *t, struct effects *fx, struct namespace *ns)
     node_unref(ns->work.root);
     ns->work.root = n;
     namespace_set_changed(fx->k->namespaces, ns);
-    for (size_t i = 0; i < t->nops; i++) {
-        if (t->ops[i].type == OP_ARCHIVE)
-            remove_namespace(fx->k, namespace_find(fx->k->namespaces, t->ops[i].ns));
-    }
+    for (size_t i = 0; i < t->nops; i++)
+        apply_to_namespaces(fx->k, &t->ops[i]);
     return 0;
 }
 
@@ -550,12 +590,7 @@ static int apply_create(struct txn *t, struct effects *fx)
         return -ENOMEM;
     if ((rc = need_dir(fx, dir_of_node(&fx->k->source, root, &d))) < 0)
         return rc; /* what it begins with is not there, or not yet */
-    ns->work.root = TAKE(root);
-    ns->work.exists = true;
-    namespace_set_changed(fx->k->namespaces, ns);
-    ns->work.owner = t->create.owner;
-    ns->work.flags = t->create.flags;
-    ns->work.seq = -1; /* the commit makes it 0 */
+    make_namespace(fx->k, ns, TAKE(root), t->create.owner, t->create.flags);
     return 0;
 }
 

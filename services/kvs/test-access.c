@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <flux/kvs.h>
 #include "kvs/fake-client.h"
 
 static void test_namespaces_come_and_go(void **state)
@@ -52,6 +53,63 @@ static void test_archive_moves_a_namespace_under_a_key(void **state)
     fake_assert_error(f, "job", 0, "x.y", ENOTSUP);
 }
 
+#define CREATE(key, ns) "{'key':'" key "','flags':0,'create':'" ns "','owner':7}"
+
+static void test_a_namespace_and_the_link_to_it_are_one_commit(void **state)
+{
+    const struct caller user = { .userid = 7 };
+    struct fake *f = *state;
+    const size_t before = fake_commits(f);
+    struct namespace *ns;
+
+    assert_int_equal(
+        fake_commit(
+            f, "primary",
+            "[" CREATE("j.guest", "job") ","
+                                         "{'key':'j.R','flags':0,'dirent':{'ver':1,'type':'val',"
+                                         "'data':'eA=='}}]"),
+        0);
+    assert_int_equal(fake_commits(f), before + 1);
+    assert_int_equal(kvs_access(fake_kvs(f), "job", &user, &ns), 0);
+    assert_int_equal(fake_put(f, "job", "x.y", "1"), 0);
+    fake_assert_value(f, "primary", "j.guest.x.y", "1");
+    fake_assert_value(f, "primary", "j.R", "x");
+    /* One that is there stays as it is. */
+    assert_int_equal(fake_commit(f, "primary", "[" CREATE("j.guest", "job") "]"), 0);
+    fake_restart(f);
+    fake_assert_value(f, "primary", "j.guest.x.y", "1");
+    assert_int_equal(fake_commit(f, "primary", "[{'key':'j.guest','flags':0,'archive':'job'}]"), 0);
+    fake_assert_error(f, "job", 0, "x.y", ENOTSUP);
+}
+
+static void test_no_namespace_comes_of_a_transaction_that_fails(void **state)
+{
+    struct fake *f = *state;
+
+    fake_put(f, "primary", "a", "1");
+    assert_int_equal(
+        fake_commit(f, "primary",
+                    "[" CREATE("j.guest", "job") ","
+                                                 "{'key':'j.z','flags':0,'archive':'none'}]"),
+        -ENOTSUP);
+    fake_assert_error(f, "job", 0, ".", ENOTSUP);
+    fake_assert_error(f, "primary", FLUX_KVS_READLINK, "j.guest", ENOENT);
+    fake_fail_next(f, -ENOSPC);
+    assert_int_equal(fake_commit(f, "primary", "[" CREATE("j.guest", "job") "]"), -ENOSPC);
+    fake_assert_error(f, "job", 0, ".", ENOTSUP);
+    fake_assert_error(f, "primary", FLUX_KVS_READLINK, "j.guest", ENOENT);
+    /* Its archive comes first in the same transaction: a new one, empty. */
+    fake_create(f, "job", 7);
+    fake_put(f, "job", "x", "1");
+    assert_int_equal(
+        fake_commit(f, "primary",
+                    "[{'key':'old','flags':0,'archive':'job'}," CREATE("l", "job") "]"),
+        0);
+    fake_assert_value(f, "primary", "old.x", "1");
+    fake_assert_error(f, "primary", 0, "l.x", ENOENT);
+    assert_int_equal(fake_put(f, "job", "x", "2"), 0);
+}
+
 static void test_guests_reach_their_own_namespaces_only(void **state)
 {
     struct fake *f = *state;
@@ -87,6 +145,9 @@ static void test_guests_reach_their_own_namespaces_only(void **state)
     assert_int_equal(txn_new_commit(fake_kvs(f), "job", 0, ops, &guest, &t, &error), -EPERM);
     json_decref(ops);
     ops = json_pack("[{s:s s:i s:s}]", "key", "x", "flags", 0, "archive", "job");
+    assert_int_equal(txn_new_commit(fake_kvs(f), "job", 0, ops, &guest, &t, &error), -EPERM);
+    json_decref(ops);
+    ops = json_pack("[{s:s s:i s:s s:i}]", "key", "x", "flags", 0, "create", "new", "owner", 7);
     assert_int_equal(txn_new_commit(fake_kvs(f), "job", 0, ops, &guest, &t, &error), -EPERM);
     json_decref(ops);
 }
@@ -167,6 +228,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_namespaces_come_and_go),
         T(test_archive_moves_a_namespace_under_a_key),
+        T(test_a_namespace_and_the_link_to_it_are_one_commit),
+        T(test_no_namespace_comes_of_a_transaction_that_fails),
         T(test_guests_reach_their_own_namespaces_only),
         T(test_guests_leave_no_links_for_those_who_may_more),
         T(test_a_namespace_has_no_flags),

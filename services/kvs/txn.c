@@ -4,8 +4,8 @@
  *
  * Refuses guests who name blobs (dirref, valref, snapshots): a digest is not a secret, and knowing
  * one must not give access; guests who make links: others follow them, with more rights than the
- * guest has; guests who replace the root of a namespace; archives and syncs by anybody but the
- * owner of the instance.
+ * guest has; guests who replace the root of a namespace; archives, new namespaces and syncs by
+ * anybody but the owner of the instance.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,6 +29,7 @@ static void op_deinit(struct op *op)
         blob_unref(op->parts[i].blob);
     free(op->parts);
     node_unref(op->node);
+    node_unref(op->root);
     blob_unref(op->blob);
     free(op->ns);
 }
@@ -155,11 +156,32 @@ static int op_check_root(const struct op *op, const struct caller *who, flux_err
     return 0;
 }
 
+/* A namespace that is created along with the link to it. */
+static int op_decode_create(struct op *op, const char *ns, const json_t *o, int flags,
+                            const struct caller *who, flux_error_t *error)
+{
+    json_int_t owner;
+    const char *name = last_name(op->key);
+
+    if (!who->is_owner)
+        return errorx_fail(error, EPERM, "only the instance owner may create a namespace");
+    if (flags || !*ns || strlen(ns) > NAMESPACE_NAME_MAX ||
+        json_unpack((json_t *)o, "{s:I}", "owner", &owner) < 0 || owner < 0 || owner > UINT32_MAX)
+        return errorx_fail(error, EINVAL,
+                           "%s: create needs the name of a namespace and the user id of its owner",
+                           op->key);
+    op->type = OP_CREATE;
+    op->owner = (uint32_t)owner;
+    op->ns = strdup(ns);
+    op->node = node_new_symlink(name, strlen(name), ns, ".");
+    return op->ns && op->node ? 0 : -ENOMEM;
+}
+
 static int op_decode(struct kvs *k, struct op *op, const json_t *o, const struct caller *who,
                      flux_error_t *error)
 {
     const char *key;
-    const char *archive;
+    const char *archive, *create;
     json_t *dirent;
     int flags;
     int rc;
@@ -175,13 +197,15 @@ static int op_decode(struct kvs *k, struct op *op, const json_t *o, const struct
         op->type = OP_ARCHIVE;
         op->ns = strdup(archive);
         rc = op->ns ? 0 : -ENOMEM;
+    } else if ((create = json_string_value(json_object_get(o, "create")))) {
+        rc = op_decode_create(op, create, o, flags, who, error);
     } else if (json_is_true(json_object_get(o, "prune"))) {
         op->type = OP_PRUNE;
         rc = flags ? -EINVAL : 0;
     } else if ((dirent = json_object_get(o, "dirent"))) {
         rc = op_decode_dirent(k, op, dirent, flags, who, error);
     } else {
-        return errorx_fail(error, EPROTO, "%s: neither dirent, prune nor archive", op->key);
+        return errorx_fail(error, EPROTO, "%s: neither dirent, prune, archive nor create", op->key);
     }
     return rc < 0 ? rc : op_check_root(op, who, error);
 }

@@ -16,7 +16,7 @@
 
 enum txn_type { TXN_COMMIT, TXN_NAMESPACE_CREATE, TXN_NAMESPACE_REMOVE };
 
-enum op_type { OP_PUT, OP_APPEND, OP_UNLINK, OP_PRUNE, OP_ARCHIVE };
+enum op_type { OP_PUT, OP_APPEND, OP_UNLINK, OP_PRUNE, OP_ARCHIVE, OP_CREATE };
 
 struct op {
     enum op_type type;
@@ -26,7 +26,9 @@ struct op {
     uint8_t digest[DIGEST_SIZE]; /* of blob */
     struct op *parts;            /* PUT of a long value: each has a blob and its digest */
     uint32_t nparts;
-    char *ns; /* ARCHIVE */
+    char *ns;          /* ARCHIVE, CREATE; the link that CREATE makes is node */
+    uint32_t owner;    /* CREATE */
+    struct node *root; /* CREATE: what the namespace begins with, made when it is applied */
 };
 
 /* A key that a transaction mentions, for those who watch it. */

@@ -77,6 +77,10 @@ int flux_kvs_txn_prune(flux_kvs_txn_t *txn, int flags, const char *key);
  * moment) and remove the namespace. Instance owner only. Fails the whole commit with ENOTSUP if ns
  * is unknown. */
 int flux_kvs_txn_archive(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns);
+/* Ours: within the same commit, create namespace ns for owner and make key a link to its root. A
+ * namespace of that name that is there already stays as it is. Instance owner only. */
+int flux_kvs_txn_namespace(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns,
+                           uint32_t owner);
 
 flux_future_t *flux_kvs_commit(flux_t *h, const char *ns, int flags, flux_kvs_txn_t *txn);
 flux_future_t *flux_kvs_fence(flux_t *h, const char *ns, int flags, const char *name, int nprocs,
