@@ -550,12 +550,19 @@ static void segment_done(struct journal *j, struct segment *s)
     (void)pthread_mutex_lock(&j->mutex);
     TAILQ_REMOVE(&j->segments, s, link);
     j->nsegments--;
-    j->stats.folded += s->count;
     j->fold_pos = 0;
     free(TAKE(j->fold_order));
     (void)pthread_mutex_unlock(&j->mutex);
     (void)j->params.io->unlink(s->path);
     segment_close(s);
+}
+
+static void note_folded(struct journal *j, uint32_t pos)
+{
+    (void)pthread_mutex_lock(&j->mutex);
+    j->stats.folded += pos - j->fold_pos;
+    (void)pthread_mutex_unlock(&j->mutex);
+    j->fold_pos = pos;
 }
 
 int journal_fold(struct journal *j, struct store *st)
@@ -578,7 +585,7 @@ int journal_fold(struct journal *j, struct store *st)
         store_rollback(st);
         return rc;
     }
-    j->fold_pos = pos;
+    note_folded(j, pos);
     if (pos < s->count)
         return 0;
     if ((rc = store_settle(st)) < 0)
@@ -602,22 +609,23 @@ bool journal_in_use(struct journal *j)
     return in_use;
 }
 
-static bool more_than(struct journal *j, uint32_t n)
+/* How many files there are above so many. */
+static uint32_t more_than(struct journal *j, uint32_t n)
 {
-    bool more;
+    uint32_t count;
 
     (void)pthread_mutex_lock(&j->mutex);
-    more = j->nsegments > n;
+    count = j->nsegments;
     (void)pthread_mutex_unlock(&j->mutex);
-    return more;
+    return count > n ? count - n : 0;
 }
 
 bool journal_urgent(struct journal *j)
 {
-    return more_than(j, JOURNAL_SEGMENTS_SOON);
+    return more_than(j, JOURNAL_SEGMENTS_SOON) > 0;
 }
 
-bool journal_behind(struct journal *j)
+uint32_t journal_behind(struct journal *j)
 {
     return more_than(j, JOURNAL_SEGMENTS_MAX);
 }

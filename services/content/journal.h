@@ -12,7 +12,7 @@
 
 #define JOURNAL_SEGMENT_BLOBS 65536
 #define JOURNAL_SEGMENT_BYTES (64u << 20)
-#define JOURNAL_SEGMENTS_MAX  4 /* with more, folding comes before appending */
+#define JOURNAL_SEGMENTS_MAX  4 /* with more, appending slows down to what is folded (pace.h) */
 #define JOURNAL_SEGMENTS_SOON 2 /* with more, folding does not wait for a quiet moment */
 /* A step: some milliseconds, in which reads wait. They go through a file in the order of the index
  * of the store, so smaller ones hardly cost more. */
@@ -72,8 +72,9 @@ int journal_fold(struct journal *j, struct store *st);
 bool journal_foldable(struct journal *j); /* there is something that journal_fold() would do */
 bool journal_in_use(struct journal *j);   /* there is a file that is appended to */
 bool journal_urgent(struct journal *j);   /* more than JOURNAL_SEGMENTS_SOON are there */
-bool journal_behind(struct journal *j);   /* more than JOURNAL_SEGMENTS_MAX are there */
-void journal_rotate(struct journal *j);   /* makes what is there foldable */
+/* How many more than JOURNAL_SEGMENTS_MAX are there. */
+uint32_t journal_behind(struct journal *j);
+void journal_rotate(struct journal *j); /* makes what is there foldable */
 /* The number of the newest file there is, or was. */
 uint64_t journal_newest(struct journal *j);
 /* The number of the oldest file there is; UINT64_MAX: none. */

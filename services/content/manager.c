@@ -105,14 +105,15 @@ static void on_store_stats(json_t *stats, struct manager *m)
     struct worker_stats ws = worker_stats(m->worker);
     struct journal_stats js = journal_stats(worker_journal(m->worker));
     json_t *o = json_pack(
-        "{s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "sync",
+        "{s:s s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I}", "sync",
         store_sync_name(m->settings.sync), "cache-count", (json_int_t)cs->count, "cache-bytes",
         (json_int_t)cs->bytes, "cache-hits", (json_int_t)cs->hits, "cache-misses",
         (json_int_t)cs->misses, "loads", (json_int_t)ws.loads, "changes", (json_int_t)js.changes,
         "transactions", (json_int_t)js.transactions, "largest-batch", (json_int_t)js.largest_batch,
         "queued-bytes", (json_int_t)ws.queued_bytes, "blobs", (json_int_t)js.blobs, "blob-bytes",
         (json_int_t)js.bytes, "journal-files", (json_int_t)js.segments, "blobs-indexed",
-        (json_int_t)js.folded);
+        (json_int_t)js.folded, "journal-waits", (json_int_t)ws.waits, "journal-wait-usec",
+        (json_int_t)ws.wait_usec);
 
     if (o)
         (void)json_object_update(stats, o);

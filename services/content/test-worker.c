@@ -45,10 +45,10 @@ static int no_sync_directory(const char *path)
 static const struct segment_io faulty_io = { faulty_pwritev, gated_fdatasync, unlink,
                                              no_sync_directory };
 
-static int setup_with(void **state, enum store_sync sync)
+static int setup_with(void **state, enum store_sync sync, int max_pages)
 {
     struct fixture *fx = calloc(1, sizeof(*fx));
-    struct store_params params = { .sync = sync };
+    struct store_params params = { .sync = sync, .max_pages = max_pages };
     struct journal_params jparams = { .sync = sync, .io = &faulty_io };
     struct segment_scan scan;
     struct journal *j;
@@ -70,12 +70,17 @@ static int setup_with(void **state, enum store_sync sync)
 
 static int setup(void **state)
 {
-    return setup_with(state, STORE_SYNC_FULL);
+    return setup_with(state, STORE_SYNC_FULL, 0);
 }
 
 static int setup_unsynced(void **state)
 {
-    return setup_with(state, STORE_SYNC_OFF);
+    return setup_with(state, STORE_SYNC_OFF, 0);
+}
+
+static int setup_full(void **state)
+{
+    return setup_with(state, STORE_SYNC_OFF, 20);
 }
 
 static int teardown(void **state)
@@ -297,10 +302,30 @@ static void test_a_long_journal_is_moved_into_the_store(void **state)
         assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
         assert_int_equal(w.err, 0);
     }
-    for (i = 0; i < 30000 && journal_stats(worker_journal(fx->wk)).folded == 0; i++)
+    for (i = 0; i < 30000 && journal_stats(worker_journal(fx->wk)).segments > 0; i++)
         usleep(1000); /* the thread says nothing when it is through */
     assert_int_equal(journal_stats(worker_journal(fx->wk)).folded, JOURNAL_SEGMENT_BLOBS);
     assert_int_equal(journal_stats(worker_journal(fx->wk)).segments, 0);
+}
+
+static void test_when_nothing_can_be_moved_changes_wait_for_an_attempt_and_are_kept(void **state)
+{
+    struct fixture *fx = *state;
+    static char blob[100000]; /* no room for that in the store */
+    struct work w = { .type = WORK_CHANGE, .done = on_done, .arg = fx };
+
+    fx->done = fx->failed = 0;
+    w.change.data = blob;
+    w.change.data_size = sizeof(blob);
+    for (int i = 0; i <= JOURNAL_SEGMENTS_MAX; i++) {
+        assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
+        journal_rotate(worker_journal(fx->wk));
+    }
+    assert_int_equal(worker_submit(fx->wk, &w), WORKER_QUEUED);
+    assert_int_equal(drain(fx), 0);
+    assert_int_equal(fx->done, 1);
+    assert_int_equal(fx->failed, 0);
+    assert_int_equal(worker_stats(fx->wk).waits, 1);
 }
 
 static void on_chore(struct work *w, void *arg)
@@ -353,6 +378,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_long_journal_is_moved_into_the_store, setup_unsynced,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            test_when_nothing_can_be_moved_changes_wait_for_an_attempt_and_are_kept, setup_full,
+            teardown),
         cmocka_unit_test_setup_teardown(test_a_long_journal_is_moved_while_there_are_always_chores,
                                         setup_unsynced, teardown),
     };

@@ -7,7 +7,7 @@
  * The other one keeps the store. Each round takes reads first, then a slice of the oldest chore,
  * then, when no change came for a while or several files of the journal wait, a step of moving the
  * journal into the store. What it does there may take as long as SQLite takes for its log. When
- * the journal has grown too long, each group of changes waits for such a step.
+ * the journal has grown too long, each group of changes waits as long as moving it would take.
  *
  * Shared between the threads, under the mutex: the queues, finished, stats, stop, failed, fold_*,
  * appended. The journal has locks of its own. Signals stay with the loop: the threads block them
@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include "base/errorx.h"
 #include "content/keeper.h"
+#include "content/pace.h"
 #include "content/worker.h"
 
 TAILQ_HEAD(work_list, work);
@@ -51,8 +52,9 @@ struct worker {
     int64_t seen_nsec;
     bool stop;
     bool failed;
-    bool fold_wanted;        /* a group waits for a step */
-    uint64_t folds;          /* steps */
+    bool fold_wanted; /* a group waits for a step */
+    uint64_t folds;   /* steps */
+    struct pace pace;
     int64_t fold_again_nsec; /* not before: the last one failed */
     int64_t chores_ahead;    /* how much longer chores took than steps, in nsec */
     pthread_cond_t folded;
@@ -107,8 +109,8 @@ static bool run_changes(struct worker *wk, struct work_list *list)
     return ok;
 }
 
-/* With the mutex, which is left meanwhile. */
-static void wait_for_room(struct worker *wk)
+/* With the mutex, which is left meanwhile, as the next two. */
+static void wait_for_step(struct worker *wk)
 {
     uint64_t folds = wk->folds;
 
@@ -118,16 +120,44 @@ static void wait_for_room(struct worker *wk)
         (void)pthread_cond_wait(&wk->folded, &wk->mutex);
 }
 
+static void wait_until(struct worker *wk, int64_t nsec)
+{
+    const struct timespec until = { nsec / 1000000000, nsec % 1000000000 };
+
+    while (!wk->stop && !wk->failed &&
+           pthread_cond_timedwait(&wk->folded, &wk->mutex, &until) != ETIMEDOUT)
+        ;
+}
+
+/* The journal is too long. */
+static void wait_for_room(struct worker *wk, uint32_t files)
+{
+    int64_t begin = now_nsec();
+    uint64_t blobs = 0;
+    const struct work *w;
+    int64_t wait;
+
+    TAILQ_FOREACH (w, &wk->changes, link)
+        blobs += change_nblobs(&w->change);
+    if ((wait = pace_wait_nsec(&wk->pace, files, blobs)) < 0)
+        wait_for_step(wk);
+    else
+        wait_until(wk, begin + wait);
+    wk->stats.waits++;
+    wk->stats.wait_usec += (uint64_t)(now_nsec() - begin) / 1000;
+}
+
 /* With the mutex, which is left meanwhile. */
 static void append_round(struct worker *wk)
 {
     struct work_list changes = TAILQ_HEAD_INITIALIZER(changes);
     bool was_in_use = journal_in_use(wk->journal);
+    uint32_t files = journal_behind(wk->journal);
     const struct work *w;
     bool ok;
 
-    if (journal_behind(wk->journal))
-        wait_for_room(wk);
+    if (files > 0)
+        wait_for_room(wk, files);
     TAILQ_CONCAT(&changes, &wk->changes, link);
     (void)pthread_mutex_unlock(&wk->mutex);
     ok = run_changes(wk, &changes);
@@ -186,13 +216,17 @@ static void count_turn(struct worker *wk, int64_t nsec)
 /* A step. */
 static void run_fold(struct worker *wk)
 {
+    uint64_t folded = journal_stats(wk->journal).folded;
     int64_t begin = now_nsec();
+    int64_t took;
     int rc;
 
     (void)pthread_mutex_unlock(&wk->mutex);
     rc = journal_fold(wk->journal, wk->keeper.store);
     (void)pthread_mutex_lock(&wk->mutex);
-    count_turn(wk, begin - now_nsec());
+    took = now_nsec() - begin;
+    count_turn(wk, -took);
+    pace_note(&wk->pace, journal_stats(wk->journal).folded - folded, took);
     wk->fold_again_nsec = rc < 0 ? now_nsec() + WORKER_IDLE_MSEC * MSEC : 0;
     if (rc < 0) {
         errorx_set(&wk->fold_error, "%s", store_strerror(wk->keeper.store));

@@ -82,6 +82,8 @@ struct worker;
 struct worker_stats {
     uint64_t loads;
     size_t queued_bytes;
+    uint64_t waits; /* groups of changes that waited because the journal was too long, */
+    uint64_t wait_usec;
 };
 
 #define WORKER_QUIET_MSEC 200  /* without a change, until whole files of the journal are moved */
