@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/jsonx.h"
 #include "base/number.h"
 #include "client.h"
 #include "families.h"
@@ -425,20 +426,6 @@ static int run_info(const struct cmdline *c)
     return print_object(o);
 }
 
-/* o at a period-delimited path. */
-static const json_t *walk(const json_t *o, const char *path)
-{
-    while (o && *path) {
-        size_t len = strcspn(path, ".");
-        char key[64];
-
-        snprintf(key, sizeof(key), "%.*s", (int)len, path);
-        o = json_is_array(o) ? json_array_get(o, strtoul(key, NULL, 10)) : json_object_get(o, key);
-        path += len + (path[len] == '.');
-    }
-    return o;
-}
-
 static int print_value(const struct cmdline *c, const json_t *v)
 {
     const char *type = cmdline_string(c, "type", "");
@@ -535,7 +522,7 @@ static int run_stats(const struct cmdline *c)
         !(answer = client_call_rank(h, topic, nodeid, NULL, "get the statistics")))
         return EXIT_FAILURE;
     if (path) {
-        if (!(v = walk(answer, path)))
+        if (!(v = jsonx_at(answer, path)))
             return complain("there is no '%s' in the statistics", path);
         return print_value(c, v);
     }

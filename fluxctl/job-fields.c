@@ -12,6 +12,7 @@
 #include <flux/job.h>
 
 #include "base/cleanup.h"
+#include "base/jsonx.h"
 #include "job-uri.h"
 
 static struct value absent(void)
@@ -313,22 +314,6 @@ static const char *annotation_path(const char *field)
     return NULL;
 }
 
-static const json_t *walk(const json_t *o, const char *path)
-{
-    while (o && *path) {
-        size_t len = strcspn(path, ".");
-        char key[64];
-
-        if (len >= sizeof(key))
-            return NULL;
-        memcpy(key, path, len);
-        key[len] = '\0';
-        o = json_object_get(o, key);
-        path += len + (path[len] == '.');
-    }
-    return o;
-}
-
 struct value job_field_get(const char *name, void *arg)
 {
     struct job_fields *f = arg;
@@ -338,7 +323,7 @@ struct value job_field_get(const char *name, void *arg)
     if (field)
         return field->get ? field->get(f) : from_json(f, json_object_get(f->job, field->attribute));
     if ((path = annotation_path(name)))
-        return from_json(f, walk(json_object_get(f->job, "annotations"), path));
+        return from_json(f, jsonx_at(json_object_get(f->job, "annotations"), path));
     return absent();
 }
 

@@ -132,20 +132,7 @@ void shell_info_deinit(struct shell_info *info)
 
 json_t *shell_info_option(const struct shell_info *info, const char *path)
 {
-    json_t *o = info->jobspec.shell_options;
-    char key[64];
-
-    while (o && *path) {
-        const size_t len = strcspn(path, ".");
-
-        if (len >= sizeof(key))
-            return NULL;
-        memcpy(key, path, len);
-        key[len] = '\0';
-        o = json_object_get(o, key);
-        path += len + (path[len] == '.');
-    }
-    return o;
+    return jsonx_at(info->jobspec.shell_options, path);
 }
 
 const char *shell_info_option_string(const struct shell_info *info, const char *path)

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/errorx.h"
@@ -194,6 +195,25 @@ char *jsonx_encode(const json_t *o, size_t *ret_size)
     if (ret_size)
         *ret_size = strlen(s) + 1;
     return s;
+}
+
+static const json_t *child(const json_t *o, const char *key, size_t len)
+{
+    if (!json_is_array(o))
+        return json_object_getn(o, key, len);
+    return len > 0 && strspn(key, "0123456789") == len ? json_array_get(o, strtoul(key, NULL, 10))
+                                                       : NULL;
+}
+
+json_t *jsonx_at(const json_t *o, const char *path)
+{
+    while (o && *path) {
+        const size_t len = strcspn(path, ".");
+
+        o = child(o, path, len);
+        path += len + (path[len] == '.');
+    }
+    return (json_t *)o;
 }
 
 int jsonx_merge(json_t *to, const json_t *from)

@@ -26,6 +26,10 @@ int jsonx_check_shape(const json_t *o, const char *shape, flux_error_t *error);
 /* Serialized form with the NUL counted in *ret_size; malloc'd. */
 char *jsonx_encode(const json_t *o, size_t *ret_size);
 
+/* What is at a path of keys with dots between ("exec.test.run_duration"; in an array: a number), of
+ * any length; "": o itself. Lent; NULL: nothing, or o is NULL. */
+json_t *jsonx_at(const json_t *o, const char *path);
+
 /* Merge an object into another, and the objects below it: null removes a key. 0 or -ENOMEM. */
 int jsonx_merge(json_t *to, const json_t *from);
 

@@ -275,6 +275,22 @@ static void objects_merge_and_null_removes(void **state)
     json_decref(from);
 }
 
+static void paths_lead_through_objects_and_arrays(void **state)
+{
+    json_t *o = decode("{\"a\":{\"b\":[5,{\"c\":6}],\"\":7},\"n\":null}");
+
+    assert_ptr_equal(jsonx_at(o, ""), o);
+    assert_int_equal(json_integer_value(jsonx_at(o, "a.b.0")), 5);
+    assert_int_equal(json_integer_value(jsonx_at(o, "a.b.1.c")), 6);
+    assert_true(json_is_null(jsonx_at(o, "n")));
+    for (const char **p = (const char *[]){ "b", "a.c", "a.b.2", "a.b.c", "a.b.0x0", "a.b..c",
+                                            "n.a", "a.b.0.c", NULL };
+         *p; p++)
+        assert_null(jsonx_at(o, *p));
+    assert_null(jsonx_at(NULL, "a"));
+    json_decref(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +299,7 @@ int main(void)
         cmocka_unit_test(brackets_inside_strings_are_not_nesting),
         cmocka_unit_test(shapes_name_the_key_and_what_was_expected),
         cmocka_unit_test(objects_merge_and_null_removes),
+        cmocka_unit_test(paths_lead_through_objects_and_arrays),
         cmocka_unit_test(eventlog_entries_round_trip),
         cmocka_unit_test(eventlog_is_split_into_lines),
         cmocka_unit_test(malformed_eventlogs_are_refused),

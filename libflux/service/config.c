@@ -3,6 +3,7 @@
  * daemon that refuses a new one keeps the old. Invariant: never NULL, always an object. */
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "service/log.h"
 #include "service/state.h"
 
@@ -13,20 +14,7 @@ const json_t *service_config(const struct service *svc)
 
 json_t *service_config_get(const struct service *svc, const char *path)
 {
-    json_t *o = svc->config;
-
-    while (o && *path) {
-        const size_t n = strcspn(path, ".");
-        char key[128];
-
-        if (n >= sizeof(key))
-            return NULL;
-        memcpy(key, path, n);
-        key[n] = '\0';
-        o = json_object_get(o, key);
-        path += n + (path[n] == '.');
-    }
-    return o;
+    return jsonx_at(svc->config, path);
 }
 
 int service_set_config(struct service *svc, json_t *config, flux_error_t *error)
