@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "base/fdwrite.h"
 #include "client.h"
 #include "config.h"
 #include "start.h"
@@ -193,21 +194,6 @@ static int open_records(const struct manager *m)
     return fd;
 }
 
-static int write_all(int fd, const char *text)
-{
-    size_t len = strlen(text);
-
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        text += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 static int write_record(const struct manager *m, const char *name, const char *path, json_t *args)
 {
     CLEANUP(closep) int dir = open_records(m);
@@ -226,7 +212,7 @@ static int write_record(const struct manager *m, const char *name, const char *p
     fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    if ((rc = write_all(fd, text)) < 0)
+    if ((rc = fd_write_all(fd, text, strlen(text))) < 0)
         return rc;
     (void)fchmod(fd, 0644);
     return renameat(dir, temporary, dir, file) < 0 ? -errno : 0;

@@ -15,6 +15,7 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/errorx.h"
+#include "base/fdwrite.h"
 #include "plugins.h"
 
 #define LENGTH_MAX ((json_int_t)1 << 40)
@@ -118,21 +119,6 @@ int archive_entry_parse(const char *path, const json_t *o, struct archive_entry 
 
 /* --- making them */
 
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        const ssize_t n = write(fd, data, size);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 static int make_file(int dirfd, const char *name, const struct archive_entry *e)
 {
     CLEANUP(closep)
@@ -141,7 +127,7 @@ static int make_file(int dirfd, const char *name, const struct archive_entry *e)
 
     if (fd < 0)
         return -errno;
-    rc = write_all(fd, e->data, e->size);
+    rc = fd_write_all(fd, e->data, e->size);
     if (rc == 0 && e->length > (off_t)e->size && ftruncate(fd, e->length) < 0)
         rc = -errno;
     if (rc == 0 && fchmod(fd, (e->mode & 0777) | S_IRUSR) < 0)

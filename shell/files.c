@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/errorx.h"
+#include "base/fdwrite.h"
 #include "base/list.h"
 #include "output.h"
 
@@ -80,17 +81,7 @@ int outfiles_open(struct outfiles *files, const char *path, bool append, struct 
 
 int outfile_write(struct outfile *file, const char *data, size_t size)
 {
-    while (size > 0) {
-        const ssize_t n = write(file->fd, data, size);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-    }
-    return 0;
+    return fd_write_all(file->fd, data, size);
 }
 
 char *outfile_label(const char *data, size_t size, int label, bool *at_line_start, size_t *ret_size)

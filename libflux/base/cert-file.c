@@ -9,6 +9,7 @@
 #include "base/cert.h"
 #include "base/cleanup.h"
 #include "base/errorx.h"
+#include "base/fdwrite.h"
 
 struct buffer {
     char text[CERT_FILE_MAX + 1];
@@ -123,21 +124,6 @@ static int format(struct buffer *b, const struct cert *c, bool with_secret, cons
     return failed ? -EFBIG : 0;
 }
 
-static int write_all(int fd, const struct buffer *b)
-{
-    size_t at = 0;
-
-    while (at < b->len) {
-        const ssize_t n = write(fd, b->text + at, b->len - at);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            at += (size_t)n;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
 static int replace(const char *path, const struct buffer *b, mode_t mode)
 {
     CLEANUP(freep) char *tmp = NULL;
@@ -151,8 +137,8 @@ static int replace(const char *path, const struct buffer *b, mode_t mode)
     fd = mkostemp(tmp, O_CLOEXEC); /* mode 0600 */
     if (fd < 0)
         return -errno;
-    rc = write_all(fd, b);
-    if (rc == 0 && (fchmod(fd, mode) < 0 || rename(tmp, path) < 0))
+    rc = fd_write_all(fd, b->text, b->len);
+    if (rc == 0 && (fsync(fd) < 0 || fchmod(fd, mode) < 0 || rename(tmp, path) < 0))
         rc = -errno;
     if (rc < 0)
         (void)unlink(tmp);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fdwrite.h"
 #include "wire/message.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -34,21 +35,6 @@ int msg_memfd_check(int fd, size_t limit, size_t *ret_size)
     return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        size -= n;
-    }
-    return 0;
-}
-
 int msg_memfd_create(const void *data, size_t size)
 {
     CLEANUP(closep) int fd = memfd_create("flux-payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -56,7 +42,7 @@ int msg_memfd_create(const void *data, size_t size)
 
     if (fd < 0)
         return -errno;
-    rc = write_all(fd, data, size);
+    rc = fd_write_all(fd, data, size);
     if (rc < 0)
         return rc;
     if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)

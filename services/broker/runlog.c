@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/fdwrite.h"
 #include "base/jsonx.h"
 #include "base/monotime.h"
 #include "broker/runlog.h"
@@ -19,17 +20,16 @@
 
 /* --- the file */
 
-static int write_all(const char *path, const char *text)
+static int write_synced(const char *path, const char *text)
 {
-    const size_t size = strlen(text);
     CLEANUP(closep)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc;
 
     if (fd < 0)
         return -errno;
-    if (write(fd, text, size) != (ssize_t)size)
-        return -EIO;
-    return fsync(fd) < 0 ? -errno : 0;
+    rc = fd_write_all(fd, text, strlen(text));
+    return rc == 0 && fsync(fd) < 0 ? -errno : rc;
 }
 
 static int sync_directory(const char *path)
@@ -49,7 +49,7 @@ static int replace_file(const char *path, const char *dir, const char *text)
         tmp = NULL;
         return -ENOMEM;
     }
-    rc = write_all(tmp, text);
+    rc = write_synced(tmp, text);
     if (rc == 0 && rename(tmp, path) < 0)
         rc = -errno;
     return rc < 0 ? rc : sync_directory(dir);
