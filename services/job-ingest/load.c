@@ -5,27 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/monotime.h"
 #include "base/number.h"
+#include "service/jobindex.h"
 #include "service/log.h"
 #include "service/safemode.h"
 #include "ingest.h"
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
-DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
-
-static int barrier(struct ingest *in)
-{
-    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
-    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
-    char now[32];
-
-    (void)snprintf(now, sizeof(now), "%.6f", walltime());
-    if (!txn || flux_kvs_txn_put(txn, 0, "job-state.ingest_started", now) < 0)
-        return -errno;
-    f = flux_kvs_commit(in->h, KVS_PRIMARY_NAMESPACE, 0, txn);
-    return f && flux_future_get(f, NULL) == 0 ? 0 : -errno;
-}
 
 static int load_max(struct ingest *in, uint64_t *ret)
 {
@@ -42,35 +28,18 @@ static int load_max(struct ingest *in, uint64_t *ret)
     return 0;
 }
 
-static int load_active(struct ingest *in, json_t *ids, uint64_t *max)
+struct active {
+    json_t *ids;
+    uint64_t max;
+};
+
+static int add_active(flux_jobid_t id, void *arg)
 {
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f =
-        flux_kvs_lookup(in->h, KVS_PRIMARY_NAMESPACE, FLUX_KVS_READDIR, "job-active");
-    const flux_kvsdir_t *dir;
-    flux_kvsitr_t *itr;
-    const char *name;
-    int rc = 0;
+    struct active *active = arg;
 
-    if (!f || flux_kvs_lookup_get_dir(f, &dir) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    itr = flux_kvsitr_create(dir);
-    if (!itr)
-        return -errno;
-    while (rc == 0 && (name = flux_kvsitr_next(itr))) {
-        uint64_t id;
-
-        if (fluid_parse(name, &id) < 0) {
-            log_err("job-active.%s in the KVS is not a job id, ignored", name);
-            continue;
-        }
-        if (id > *max)
-            *max = id;
-        if (json_array_append_new(ids, json_integer((json_int_t)id)) < 0)
-            rc = -ENOMEM;
-    }
-    flux_kvsitr_destroy(itr);
-    return rc;
+    if (id > active->max)
+        active->max = id;
+    return json_array_append_new(active->ids, json_integer((json_int_t)id)) < 0 ? -ENOMEM : 0;
 }
 
 /* The run begins in safe mode, and job-manager has not closed the queue for it yet. */
@@ -108,15 +77,15 @@ int load_admission(struct ingest *in)
 int load_ids(struct ingest *in, json_t **ret_ids)
 {
     CLEANUP(json_decrefp) json_t *ids = json_array();
-    uint64_t max = 0;
-    int rc = ids ? barrier(in) : -ENOMEM;
+    struct active active = { .ids = ids };
+    int rc = ids ? jobindex_settle(in->h, "job-state.ingest_started") : -ENOMEM;
 
     if (rc == 0)
-        rc = load_max(in, &max);
+        rc = load_max(in, &active.max);
     if (rc == 0)
-        rc = load_active(in, ids, &max);
+        rc = jobindex_foreach(in->h, add_active, &active);
     if (rc == 0)
-        rc = fluid_generator_init(&in->ids, 0, max);
+        rc = fluid_generator_init(&in->ids, 0, active.max);
     if (rc < 0) {
         log_err("cannot read the job ids in use from the KVS: %s", strerror(-rc));
         return rc;

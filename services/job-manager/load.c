@@ -14,6 +14,7 @@
 
 #include "base/fluid.h"
 #include "base/number.h"
+#include "service/jobindex.h"
 #include "service/log.h"
 #include "service/safemode.h"
 #include "daemon.h"
@@ -122,8 +123,10 @@ struct ids {
     size_t n, cap;
 };
 
-static int ids_add(struct ids *ids, flux_jobid_t id)
+static int ids_add(flux_jobid_t id, void *arg)
 {
+    struct ids *ids = arg;
+
     if (ids->n == ids->cap) {
         size_t cap = ids->cap ? ids->cap * 2 : 256;
         flux_jobid_t *v = reallocarray(ids->v, cap, sizeof(*v));
@@ -137,19 +140,6 @@ static int ids_add(struct ids *ids, flux_jobid_t id)
     return 0;
 }
 
-static int barrier(struct daemon *d)
-{
-    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
-    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
-    char now[32];
-
-    (void)snprintf(now, sizeof(now), "%.6f", d->m.ops->now(d));
-    if (!txn || flux_kvs_txn_put(txn, 0, "job-state.started", now) < 0)
-        return -errno;
-    f = flux_kvs_commit(d->h, KVS_PRIMARY_NAMESPACE, 0, txn);
-    return f && flux_future_get(f, NULL) == 0 ? 0 : -errno;
-}
-
 static int load_number(struct daemon *d, const char *key, uint64_t *ret)
 {
     CLEANUP(flux_future_destroyp)
@@ -161,32 +151,6 @@ static int load_number(struct daemon *d, const char *key, uint64_t *ret)
     if (number_parse_u64(s, UINT64_MAX, ret) < 0)
         log_err("%s in the KVS is not a number, taken as 0", key);
     return 0;
-}
-
-static int load_ids(struct daemon *d, struct ids *ids)
-{
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f = flux_kvs_lookup(d->h, KVS_PRIMARY_NAMESPACE, FLUX_KVS_READDIR, "job-active");
-    const flux_kvsdir_t *dir;
-    flux_kvsitr_t *itr;
-    const char *name;
-    int rc = 0;
-
-    if (!f || flux_kvs_lookup_get_dir(f, &dir) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    itr = flux_kvsitr_create(dir);
-    if (!itr)
-        return -errno;
-    while (rc == 0 && (name = flux_kvsitr_next(itr))) {
-        flux_jobid_t id;
-
-        if (fluid_parse(name, &id) < 0)
-            log_err("job-active.%s in the KVS is not a job id, ignored", name);
-        else
-            rc = ids_add(ids, id);
-    }
-    flux_kvsitr_destroy(itr);
-    return rc;
 }
 
 static int id_order(const void *a, const void *b)
@@ -297,7 +261,7 @@ int load_all(struct daemon *d)
 {
     struct ids ids = { 0 };
     struct job *job, *tmp;
-    int rc = barrier(d);
+    int rc = jobindex_settle(d->h, "job-state.started");
 
     d->m.loading = true;
     if (rc == 0)
@@ -311,7 +275,7 @@ int load_all(struct daemon *d)
     if (rc == 0)
         rc = load_safe_mode(d);
     if (rc == 0)
-        rc = load_ids(d, &ids);
+        rc = jobindex_foreach(d->h, ids_add, &ids);
     if (rc == 0 && ids.n > 1)
         qsort(ids.v, ids.n, sizeof(*ids.v), id_order);
     if (rc == 0)
@@ -451,7 +415,7 @@ int load_some(struct daemon *d, const json_t *ids, struct request *req)
 
         if (manager_find(&d->m, id) || journal_is_inactive(&d->m, id))
             continue;
-        if (ids_add(&r->ids, id) < 0) {
+        if (ids_add(id, &r->ids) < 0) {
             free(r->ids.v);
             free(r);
             return -ENOMEM;
