@@ -2,47 +2,11 @@
 /* What the pages of section 3 promise while a service is down, and of what is too large: run by
  * test_man3.py with the pid of the KVS, which is ended here, in $KVS_PID, in an instance that keeps
  * blobs of 1000 bytes at most. */
-#include <errno.h>
 #include <limits.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include <flux/core.h>
-
-#define LIMIT 20. /* seconds: only a failure takes so long */
-
-static flux_t *h;
-
-static int setup(void **state)
-{
-    h = flux_open(NULL, 0);
-    return h ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    flux_close(h);
-    return 0;
-}
-
-static int outcome(flux_future_t *f)
-{
-    int errnum = 0;
-
-    if (!f)
-        return errno;
-    if (flux_future_wait_for(f, LIMIT) < 0 || flux_future_get(f, NULL) < 0)
-        errnum = errno;
-    flux_future_destroy(f);
-    return errnum;
-}
+#include "conformance.h"
 
 static flux_future_t *watch_that_was_received(const char *key)
 {

@@ -2,51 +2,13 @@
 /* What the pages of section 3 promise to those who may not: run by test_man3.py as a user who is
  * not the owner of the instance, with the owner's job in $OWNERS_JOB. The owner publishes private
  * and public events meanwhile. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "conformance.h"
 
-#include <flux/core.h>
-
-#define LIMIT   20. /* seconds: only a failure takes so long */
 #define NOBODYS "blake2b-0000000000000000000000000000000000000000000000000000000000000000"
-
-static flux_t *h;
-
-static int setup(void **state)
-{
-    h = flux_open(NULL, 0);
-    return h ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    flux_close(h);
-    return 0;
-}
-
-/* 0 or the error number of a future, which is destroyed. An error has a sentence. */
-static int outcome(flux_future_t *f)
-{
-    int errnum = 0;
-
-    if (!f)
-        return errno;
-    if (flux_future_wait_for(f, LIMIT) < 0 || flux_future_get(f, NULL) < 0) {
-        errnum = errno;
-        assert_true(strlen(flux_future_error_string(f)) > 0);
-    }
-    flux_future_destroy(f);
-    return errnum;
-}
 
 static int commit_error(const char *ns)
 {

@@ -2,48 +2,11 @@
 /* What the pages of section 3 promise of calls that need an instance: results and error numbers,
  * against the services that run. Run by test_man3.py; linked as a user's program, with the shared
  * library. What needs no instance is tested beside the code. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include <flux/core.h>
-
-#define LIMIT 20. /* seconds: only a failure takes so long */
-
-static flux_t *h;
-
-static int setup(void **state)
-{
-    h = flux_open(NULL, 0);
-    return h ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    flux_close(h);
-    return 0;
-}
-
-/* 0 or the error number of a future, which is destroyed. */
-static int outcome(flux_future_t *f)
-{
-    int errnum = 0;
-
-    if (!f)
-        return errno;
-    if (flux_future_wait_for(f, LIMIT) < 0 || flux_future_get(f, NULL) < 0)
-        errnum = errno;
-    flux_future_destroy(f);
-    return errnum;
-}
+#include "conformance.h"
 
 static int put_flags(const char *ns, const char *key, const char *value, int flags)
 {

@@ -56,19 +56,11 @@ static int finish(struct router *rt, flux_future_t *f, const char *text)
 static void settle(void *arg)
 {
     struct router *rt = arg;
-    int sv[2];
 
     answer_all(rt, NULL);
     (void)router_run(rt);
-    if (rt->h->conn->state != CONN_DEAD)
-        return;
-    flux_close(rt->h);
-    channel_free(rt->ch);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-    assert_int_equal(channel_new(sv[1], NULL, &rt->ch), 0);
-    rt->h = handle_open_fd(sv[0], 0);
-    assert_non_null(rt->h);
-    rt->r = flux_get_reactor(rt->h);
+    if (rt->h->conn->state == CONN_DEAD)
+        router_reconnect(rt);
 }
 
 static int fill(flux_kvs_txn_t *txn)

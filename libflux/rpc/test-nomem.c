@@ -295,27 +295,13 @@ static int op_future(void *arg)
     return rc;
 }
 
-/* After the loss of the connection, see outcome(). */
-static void replace_connection(struct router *rt)
-{
-    int sv[2];
-
-    flux_close(rt->h);
-    channel_free(rt->ch);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-    assert_int_equal(channel_new(sv[1], NULL, &rt->ch), 0);
-    rt->h = handle_open_fd(sv[0], 0);
-    assert_non_null(rt->h);
-    rt->r = flux_get_reactor(rt->h);
-}
-
 /* Requests that are left over from a failed attempt are of no interest. */
 static void settle(void *arg)
 {
     struct router *rt = arg;
 
     if (rt->h->conn->state == CONN_DEAD)
-        replace_connection(rt);
+        router_reconnect(rt); /* see outcome() */
     answer_all(rt);
     for (int i = 0; i < 3; i++) {
         flux_future_t *f = flux_rpc(rt->h, "a.b", NULL, FLUX_NODEID_ANY, 0);

@@ -115,6 +115,20 @@ static inline void router_event(struct router *rt, const char *topic)
     router_send(rt, flux_event_encode(topic, NULL));
 }
 
+/* A new connection and handle, after the loss of the old ones. */
+static inline void router_reconnect(struct router *rt)
+{
+    int sv[2];
+
+    flux_close(rt->h);
+    channel_free(rt->ch);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+    assert_int_equal(channel_new(sv[1], NULL, &rt->ch), 0);
+    rt->h = handle_open_fd(sv[0], 0);
+    assert_non_null(rt->h);
+    rt->r = flux_get_reactor(rt->h);
+}
+
 static inline void router_hangup(struct router *rt)
 {
     rt->ch = channel_free(rt->ch);
