@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* Watchers for file descriptors, level-triggered. The descriptor is borrowed: stop the watcher
- * before closing it. */
+ * before closing it. libev aborts the process when it meets a descriptor that is not open: such a
+ * watcher does not get there, its callback is told FLUX_POLLERR once. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "loop/watcher.h"
 
@@ -12,7 +14,12 @@ struct fd_watcher {
 
 static void start(flux_watcher_t *w)
 {
-    ev_io_start(watcher_loop(w), &((struct fd_watcher *)w)->io);
+    struct fd_watcher *fw = (struct fd_watcher *)w;
+
+    if (fcntl(fw->io.fd, F_GETFD) < 0)
+        ev_feed_event(watcher_loop(w), &fw->io, EV_ERROR);
+    else
+        ev_io_start(watcher_loop(w), &fw->io);
 }
 
 static void stop(flux_watcher_t *w)

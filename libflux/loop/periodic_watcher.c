@@ -75,25 +75,36 @@ static ev_tstamp on_reschedule(ev_periodic *periodic, ev_tstamp now)
     return now + FOR_EVER;
 }
 
+/* With a reschedule callback the numbers do not matter, and libev shall not see them. */
+static int set_times(struct periodic_watcher *pw, double offset, double interval,
+                     flux_reschedule_f reschedule)
+{
+    if (!reschedule && !(isfinite(offset) && isfinite(interval) && interval >= 0.)) {
+        errno = EINVAL;
+        return -1;
+    }
+    pw->reschedule = reschedule;
+    ev_periodic_set(&pw->periodic, reschedule ? 0. : offset, reschedule ? 0. : interval,
+                    reschedule ? on_reschedule : NULL);
+    return 0;
+}
+
 flux_watcher_t *flux_periodic_watcher_create(flux_reactor_t *r, double offset, double interval,
                                              flux_reschedule_f reschedule_cb, flux_watcher_f cb,
                                              void *arg)
 {
-    struct periodic_watcher *pw;
+    struct periodic_watcher *pw = watcher_new(r, sizeof(*pw), &ops, cb, arg);
 
-    if (!isfinite(offset) || !(interval >= 0.) || !isfinite(interval)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    pw = watcher_new(r, sizeof(*pw), &ops, cb, arg);
     if (!pw)
         return NULL;
-    pw->reschedule = reschedule_cb;
-    ev_periodic_init(&pw->periodic, on_periodic, offset, interval,
-                     reschedule_cb ? on_reschedule : NULL);
+    ev_periodic_init(&pw->periodic, on_periodic, 0., 0., NULL);
     pw->periodic.data = pw;
     ev_prepare_init(&pw->stopper, on_stopper);
     pw->stopper.data = pw;
+    if (set_times(pw, offset, interval, reschedule_cb) < 0) {
+        flux_watcher_destroy(&pw->base);
+        return NULL;
+    }
     return &pw->base;
 }
 
@@ -102,11 +113,9 @@ void(flux_periodic_watcher_reset)(flux_watcher_t *w, double offset, double inter
 {
     struct periodic_watcher *pw = (struct periodic_watcher *)w;
 
-    if (!w || w->ops != &ops)
+    if (!w || w->ops != &ops || set_times(pw, offset, interval, reschedule_cb) < 0)
         return;
     stop_stopper(pw);
-    pw->reschedule = reschedule_cb;
-    ev_periodic_set(&pw->periodic, offset, interval, reschedule_cb ? on_reschedule : NULL);
     if (is_active(w))
         ev_periodic_again(watcher_loop(w), &pw->periodic);
     watcher_account(w);

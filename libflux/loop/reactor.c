@@ -3,6 +3,7 @@
  * loop, which takes SIGCHLD for itself; there can be one of these at a time (EBUSY). A reactor
  * lives as long as there are watchers for it. LIBEV_FLAGS in the environment is ignored. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "loop/stopping.h"
@@ -10,13 +11,18 @@
 
 static bool default_in_use;
 
+bool reactor_reaps_children(void)
+{
+    return default_in_use;
+}
+
 static int make_loop(flux_reactor_t *r, int flags)
 {
     if (!(flags & FLUX_REACTOR_SIGCHLD)) {
         r->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
         return r->loop ? 0 : -ENOMEM;
     }
-    if (default_in_use)
+    if (default_in_use || signal_is_watched(SIGCHLD))
         return -EBUSY;
     r->loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!r->loop)
@@ -133,6 +139,10 @@ void flux_reactor_active_decref(flux_reactor_t *r)
 
 double flux_reactor_now(flux_reactor_t *r)
 {
+    if (!r) {
+        errno = EINVAL;
+        return -1;
+    }
     return ev_now(r->loop);
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Watchers for signals. A signal belongs to one reactor of the process at a time. */
+/* Watchers for signals. A signal belongs to one reactor of the process at a time, SIGCHLD to the
+ * one made for children as long as it lives: libev aborts the process where two want the same. So
+ * who comes second is not started. */
 #include <errno.h>
 #include <signal.h>
 
@@ -10,14 +12,39 @@ struct signal_watcher {
     ev_signal signal;
 };
 
+/* Whose each signal is, and how many active watchers it has there. */
+static struct {
+    struct ev_loop *loop;
+    unsigned int users;
+} owners[NSIG];
+
+bool signal_is_watched(int signum)
+{
+    return owners[signum].users > 0;
+}
+
 static void start(flux_watcher_t *w)
 {
-    ev_signal_start(watcher_loop(w), &((struct signal_watcher *)w)->signal);
+    struct signal_watcher *sw = (struct signal_watcher *)w;
+    const int signum = sw->signal.signum;
+
+    if ((owners[signum].users > 0 && owners[signum].loop != watcher_loop(w)) ||
+        (signum == SIGCHLD && !w->r->is_default && reactor_reaps_children())) {
+        errno = EBUSY;
+        return;
+    }
+    owners[signum].loop = watcher_loop(w);
+    owners[signum].users++;
+    ev_signal_start(watcher_loop(w), &sw->signal);
 }
 
 static void stop(flux_watcher_t *w)
 {
-    ev_signal_stop(watcher_loop(w), &((struct signal_watcher *)w)->signal);
+    struct signal_watcher *sw = (struct signal_watcher *)w;
+
+    if (ev_is_active(&sw->signal))
+        owners[sw->signal.signum].users--;
+    ev_signal_stop(watcher_loop(w), &sw->signal);
 }
 
 static bool is_active(const flux_watcher_t *w)

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -383,6 +385,118 @@ static void test_wrong_arguments_and_foreign_watchers_are_EINVAL(void **state)
     flux_reactor_destroy(r);
 }
 
+static void test_times_that_make_no_sense_leave_a_watcher_as_it_was(void **state)
+{
+    flux_reactor_t *r = flux_reactor_create(0);
+    struct seen seen = { 0 };
+    flux_watcher_t *w = flux_timer_watcher_create(r, 0., 0., on_any, &seen);
+
+    errno = 0;
+    flux_timer_watcher_reset(w, 0., -1.);
+    assert_int_equal(errno, EINVAL);
+    flux_timer_watcher_reset(w, NAN, 0.);
+    flux_timer_watcher_reset(w, 0., NAN);
+    flux_watcher_start(w);
+    assert_int_equal(flux_reactor_run(r, 0), 0);
+    assert_int_equal(seen.calls, 1);
+    flux_timer_watcher_reset(w, 1000., 0.);
+    flux_timer_watcher_reset(w, -5., 0.); /* overdue */
+    flux_watcher_start(w);
+    assert_int_equal(flux_reactor_run(r, 0), 0);
+    assert_int_equal(seen.calls, 2);
+    flux_watcher_destroy(w);
+
+    w = flux_periodic_watcher_create(r, 1., 0., NULL, on_any, &seen);
+    errno = 0;
+    flux_periodic_watcher_reset(w, 0., -1., NULL);
+    assert_int_equal(errno, EINVAL);
+    flux_periodic_watcher_reset(w, NAN, 1., NULL);
+    flux_periodic_watcher_reset(w, 0., INFINITY);
+    flux_watcher_start(w);
+    assert_int_equal(flux_reactor_run(r, 0), 0);
+    assert_int_equal(seen.calls, 3);
+    flux_watcher_destroy(w);
+
+    errno = 0;
+    assert_true(flux_reactor_now(NULL) < 0. && errno == EINVAL);
+    flux_reactor_destroy(r);
+}
+
+static void test_with_a_reschedule_callback_offset_and_interval_do_not_matter(void **state)
+{
+    flux_reactor_t *r = flux_reactor_create(0);
+    struct seen seen = { .stop_after = 1 };
+    flux_watcher_t *w = flux_periodic_watcher_create(r, NAN, -1., soon, on_any, &seen);
+
+    assert_non_null(w);
+    flux_watcher_start(w);
+    assert_int_equal(flux_reactor_run(r, 0), 1);
+    assert_int_equal(seen.calls, 1);
+    flux_periodic_watcher_set(w, -INFINITY, NAN);
+    seen.stop_after = 2;
+    assert_int_equal(flux_reactor_run(r, 0), 1);
+    assert_int_equal(seen.calls, 2);
+    flux_watcher_destroy(w);
+    flux_reactor_destroy(r);
+}
+
+static void test_a_descriptor_that_is_not_open_is_an_error_told_once(void **state)
+{
+    flux_reactor_t *r = flux_reactor_create(0);
+    struct seen seen = { 0 };
+    const int none[] = { 1000000, INT_MAX };
+
+    for (int i = 0; i < 2; i++) {
+        flux_watcher_t *w = flux_fd_watcher_create(r, none[i], FLUX_POLLIN, on_any, &seen);
+
+        flux_watcher_start(w);
+        assert_int_equal(flux_reactor_run(r, 0), 0);
+        assert_int_equal(seen.calls, i + 1);
+        assert_int_equal(seen.revents, FLUX_POLLERR);
+        flux_watcher_start(w);
+        flux_watcher_destroy(w); /* before it was told */
+        assert_int_equal(flux_reactor_run(r, 0), 0);
+        assert_int_equal(seen.calls, i + 1);
+    }
+    flux_reactor_destroy(r);
+}
+
+static void test_a_signal_belongs_to_the_reactor_that_watches_it_first(void **state)
+{
+    flux_reactor_t *a = flux_reactor_create(0);
+    flux_reactor_t *b = flux_reactor_create(0);
+    struct seen seen = { 0 };
+    flux_watcher_t *wa = flux_signal_watcher_create(a, SIGUSR2, on_any, &seen);
+    flux_watcher_t *wb = flux_signal_watcher_create(b, SIGUSR2, on_any, &seen);
+    flux_watcher_t *chld = flux_signal_watcher_create(a, SIGCHLD, on_any, &seen);
+    flux_reactor_t *children;
+
+    flux_watcher_start(wa);
+    errno = 0;
+    flux_watcher_start(wb);
+    assert_int_equal(errno, EBUSY);
+    assert_false(flux_watcher_is_active(wb));
+    flux_watcher_stop(wa);
+    flux_watcher_start(wb);
+    assert_true(flux_watcher_is_active(wb));
+
+    flux_watcher_start(chld);
+    assert_null(flux_reactor_create(FLUX_REACTOR_SIGCHLD));
+    assert_int_equal(errno, EBUSY);
+    flux_watcher_stop(chld);
+    children = flux_reactor_create(FLUX_REACTOR_SIGCHLD);
+    assert_non_null(children);
+    flux_watcher_start(chld);
+    assert_false(flux_watcher_is_active(chld));
+    flux_reactor_destroy(children);
+
+    flux_watcher_destroy(chld);
+    flux_watcher_destroy(wb);
+    flux_watcher_destroy(wa);
+    flux_reactor_destroy(b);
+    flux_reactor_destroy(a);
+}
+
 static void test_changes_of_a_file_are_seen(void **state)
 {
     flux_reactor_t *r = flux_reactor_create(0);
@@ -435,6 +549,10 @@ int main(void)
         cmocka_unit_test(test_a_traced_child_tells_that_it_stops_and_goes_on),
         cmocka_unit_test(test_the_active_count_can_be_corrected),
         cmocka_unit_test(test_wrong_arguments_and_foreign_watchers_are_EINVAL),
+        cmocka_unit_test(test_times_that_make_no_sense_leave_a_watcher_as_it_was),
+        cmocka_unit_test(test_with_a_reschedule_callback_offset_and_interval_do_not_matter),
+        cmocka_unit_test(test_a_descriptor_that_is_not_open_is_an_error_told_once),
+        cmocka_unit_test(test_a_signal_belongs_to_the_reactor_that_watches_it_first),
         cmocka_unit_test(test_changes_of_a_file_are_seen),
         cmocka_unit_test(test_a_reactor_outlives_its_last_reference_while_it_has_watchers),
     };

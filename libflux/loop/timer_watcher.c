@@ -42,15 +42,21 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     watcher_fire(timer->data, 0);
 }
 
+static int check_times(double after, double repeat)
+{
+    if (after >= 0. && repeat >= 0. && isfinite(repeat))
+        return 0;
+    errno = EINVAL;
+    return -1;
+}
+
 flux_watcher_t *flux_timer_watcher_create(flux_reactor_t *r, double after, double repeat,
                                           flux_watcher_f cb, void *arg)
 {
     struct timer_watcher *tw;
 
-    if (!(after >= 0.) || !(repeat >= 0.) || !isfinite(repeat)) {
-        errno = EINVAL;
+    if (check_times(after, repeat) < 0)
         return NULL;
-    }
     tw = watcher_new(r, sizeof(*tw), &ops, cb, arg);
     if (!tw)
         return NULL;
@@ -66,7 +72,10 @@ void flux_timer_watcher_reset(flux_watcher_t *w, double after, double repeat)
     if (!w || w->ops != &ops)
         return;
     flux_watcher_stop(w);
-    ev_timer_set(&tw->timer, after, repeat);
+    if (after < 0.)
+        after = 0.; /* a deadline that has passed */
+    if (check_times(after, repeat) == 0)
+        ev_timer_set(&tw->timer, after, repeat);
 }
 
 void flux_timer_watcher_again(flux_watcher_t *w)

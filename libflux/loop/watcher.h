@@ -46,6 +46,10 @@ static inline struct ev_loop *watcher_loop(const flux_watcher_t *w)
     return w->r->loop;
 }
 
+/* SIGCHLD is for one loop, as any signal: for the one that reaps children, or for a watcher. */
+bool reactor_reaps_children(void);
+bool signal_is_watched(int signum);
+
 int events_to_libev(int events);
 int events_from_libev(int revents);
 

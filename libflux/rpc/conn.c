@@ -141,6 +141,39 @@ void connection_tag_free(struct conn *conn, uint32_t tag)
     matchtag_free(&conn->tags, tag);
 }
 
+bool connection_orphaned(struct conn *conn, const flux_msg_t *msg)
+{
+    struct matchtag_slot *slot;
+    uint32_t tag;
+    int type, errnum;
+
+    if (flux_msg_get_type(msg, &type) < 0 || type != FLUX_MSGTYPE_RESPONSE ||
+        flux_msg_get_matchtag(msg, &tag) < 0)
+        return false;
+    slot = matchtag_slot(&conn->tags, tag);
+    if (!slot || slot->state != MATCHTAG_RPC || slot->rpc)
+        return false;
+    if (!slot->streaming || (flux_msg_get_errnum(msg, &errnum) == 0 && errnum != 0))
+        connection_tag_free(conn, tag);
+    return true;
+}
+
+void connection_tag_orphan(struct conn *conn, uint32_t tag, bool streaming)
+{
+    struct matchtag_slot *slot = matchtag_slot(&conn->tags, tag);
+
+    slot->rpc = NULL;
+    slot->streaming = streaming;
+    if (conn->state == CONN_DEAD || !slot->line->connector)
+        connection_tag_free(conn, tag);
+    while (slot->state == MATCHTAG_RPC && !TAILQ_EMPTY(&slot->queued)) {
+        const flux_msg_t *msg = msgqueue_take(&conn->queue, TAILQ_FIRST(&slot->queued));
+
+        (void)connection_orphaned(conn, msg);
+        flux_msg_decref(msg);
+    }
+}
+
 void connection_fatal(struct conn *conn, const char *fun, const char *msg)
 {
     char text[256];

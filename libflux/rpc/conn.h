@@ -118,6 +118,11 @@ int connection_receive(struct conn *conn, struct line *l, flux_msg_t **ret,
 bool connection_has_input(const struct conn *conn);
 /* Free a tag and drop what is still queued for it. */
 void connection_tag_free(struct conn *conn, uint32_t tag);
+/* Is it an answer to an RPC that was destroyed? Then nobody wants it; its tag comes back with the
+ * last one. */
+bool connection_orphaned(struct conn *conn, const flux_msg_t *msg);
+/* The RPC of this tag is destroyed before its (final) answer: what is queued of it goes. */
+void connection_tag_orphan(struct conn *conn, uint32_t tag, bool streaming);
 void connection_fatal(struct conn *conn, const char *fun, const char *msg);
 
 /* pollfd.c */

@@ -447,17 +447,6 @@ static bool accepts(struct dispatch *d, const flux_msg_t *msg)
     return is_root(d) || handlers_match(d->handlers, msg);
 }
 
-/* The answer to an RPC that was destroyed: its tag comes back with the last one. */
-static void orphan_response(struct conn *conn, const flux_msg_t *msg, bool streaming)
-{
-    uint32_t tag;
-    int errnum;
-
-    if (flux_msg_get_matchtag(msg, &tag) == 0 && flux_msg_get_errnum(msg, &errnum) == 0 &&
-        (!streaming || errnum != 0))
-        connection_tag_free(conn, tag);
-}
-
 static void no_handler(struct dispatch *d, const flux_msg_t *msg)
 {
     const char *topic;
@@ -476,9 +465,7 @@ static void deliver(struct dispatch *d, const flux_msg_t *msg)
         rpc_deliver(slot->rpc, msg);
         return;
     }
-    if (slot && slot->state == MATCHTAG_RPC)
-        orphan_response(d->conn, msg, slot->streaming);
-    else if (!handlers_call(d->handlers, d->h, msg) && d->h)
+    if (!connection_orphaned(d->conn, msg) && !handlers_call(d->handlers, d->h, msg) && d->h)
         no_handler(d, msg);
     flux_msg_decref(msg);
 }

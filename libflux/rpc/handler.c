@@ -343,7 +343,7 @@ int flux_msg_handler_addvec(flux_t *h, const struct flux_msg_handler_spec tab[],
         errno = EINVAL;
         return -1;
     }
-    while (tab[n].cb)
+    while (tab[n].typemask || tab[n].topic_glob || tab[n].cb)
         n++;
     mhs = calloc(n + 1, sizeof(*mhs));
     if (!mhs)

@@ -180,12 +180,7 @@ static void rpc_destroy(flux_future_t *f)
         if (rpc->conn->flags & FLUX_O_MATCHDEBUG)
             (void)fprintf(stderr, "flux_rpc: matchtag %u: destroyed before the %s response\n",
                           rpc->tag, rpc->streaming ? "final" : "");
-        slot->rpc = NULL;
-        slot->streaming = rpc->streaming;
-        if (rpc->conn->state == CONN_DEAD || !slot->line->connector)
-            connection_tag_free(rpc->conn, rpc->tag);
-        else if (!TAILQ_EMPTY(&slot->queued))
-            dispatch_rescan(rpc->conn);
+        connection_tag_orphan(rpc->conn, rpc->tag, rpc->streaming);
     }
     release(rpc);
     if (rpc->on_answer_free)

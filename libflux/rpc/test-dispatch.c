@@ -252,9 +252,17 @@ static void addvec_creates_all_and_delvec_destroys_all(void **state)
         { FLUX_MSGTYPE_REQUEST, "a.c", on_msg, FLUX_ROLE_USER },
         FLUX_MSGHANDLER_TABLE_END,
     };
+    static const struct flux_msg_handler_spec bad[] = {
+        { FLUX_MSGTYPE_REQUEST, "a.b", on_msg, 0 },
+        { FLUX_MSGTYPE_REQUEST, "a.c", NULL, 0 },
+        FLUX_MSGHANDLER_TABLE_END,
+    };
     struct router *rt = *state;
     flux_msg_handler_t **handlers;
 
+    assert_int_equal(flux_msg_handler_addvec(rt->h, bad, "x", &handlers), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(flux_reactor_run(rt->r, 0), 0); /* the first was taken back */
     assert_int_equal(flux_msg_handler_addvec(rt->h, tab, "x", &handlers), 0);
     assert_non_null(handlers[0]);
     assert_non_null(handlers[1]);

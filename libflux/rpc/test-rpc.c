@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* RPCs over a socket whose other end the test plays. */
+#include <math.h>
+
 #include "rpc/test-router.h"
 
 static flux_future_t *rpc(struct router *rt, int flags)
@@ -256,13 +258,52 @@ static void destroyed_rpc_returns_its_matchtag_when_the_answer_comes(void **stat
     router_answer_next(rt, "a.b", 0, "mine");
     assert_payload(g, "mine");
     flux_future_destroy(g);
-    /* The late answer waits in the queue for a dispatcher. */
-    g = rpc(rt, 0);
-    router_answer_next(rt, "a.b", 0, NULL);
-    assert_int_equal(flux_future_then(g, -1., on_destroy, NULL), 0);
-    assert_int_equal(flux_reactor_run(rt->r, 0), 0);
     assert_int_equal(rt->h->conn->tags.used, 0);
     assert_int_equal(rt->h->conn->queue.count, 0);
+}
+
+/* Who never runs a reactor has nobody to take it away later. */
+static void an_answer_that_waits_in_the_queue_goes_with_its_rpc(void **state)
+{
+    struct router *rt = *state;
+    flux_future_t *one = rpc(rt, 0);
+    flux_future_t *stream = rpc(rt, FLUX_RPC_STREAMING);
+    flux_future_t *endless = rpc(rt, FLUX_RPC_STREAMING);
+    flux_future_t *g = rpc(rt, 0);
+    flux_msg_t *msg;
+
+    router_answer_next(rt, "a.b", 0, "unwanted");
+    for (int ended = 1; ended >= 0; ended--) {
+        msg = router_expect(rt, "a.b");
+        router_answer(rt, msg, 0, NULL);
+        router_answer(rt, msg, 0, NULL);
+        if (ended)
+            router_answer(rt, msg, ENODATA, NULL);
+        flux_msg_destroy(msg);
+    }
+    router_answer_next(rt, "a.b", 0, "mine");
+    assert_payload(g, "mine");
+    flux_future_destroy(g);
+    assert_int_equal(rt->h->conn->queue.count, 6);
+    flux_future_destroy(one);
+    flux_future_destroy(stream);
+    flux_future_destroy(endless);
+    assert_int_equal(rt->h->conn->queue.count, 0);
+    assert_int_equal(rt->h->conn->tags.used, 1); /* of the one that has not ended */
+}
+
+static void a_time_that_never_comes_is_waited_for(void **state)
+{
+    const double times[] = { INFINITY, 1e300, 1e18, 1e13 };
+    struct router *rt = *state;
+
+    for (int i = 0; i < 4; i++) {
+        flux_future_t *f = rpc(rt, 0);
+
+        router_answer_next(rt, "a.b", 0, NULL);
+        assert_int_equal(flux_future_wait_for(f, times[i]), 0);
+        flux_future_destroy(f);
+    }
 }
 
 static void destroyed_stream_returns_its_matchtag_with_the_error_only(void **state)
@@ -601,6 +642,8 @@ int main(void)
         ROUTER_TEST(streaming_rpc_delivers_each_response_until_the_error),
         ROUTER_TEST(streaming_rpc_with_then_ends_the_reactor_at_its_end),
         ROUTER_TEST(destroyed_rpc_returns_its_matchtag_when_the_answer_comes),
+        ROUTER_TEST(an_answer_that_waits_in_the_queue_goes_with_its_rpc),
+        ROUTER_TEST(a_time_that_never_comes_is_waited_for),
         ROUTER_TEST(destroyed_stream_returns_its_matchtag_with_the_error_only),
         ROUTER_TEST(answers_to_nobody_are_dropped),
         ROUTER_TEST(continuations_and_events_run_in_the_order_of_arrival),

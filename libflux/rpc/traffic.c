@@ -255,6 +255,10 @@ int connection_fetch(struct conn *conn, flux_msg_t **ret)
 
 void connection_enqueue(struct conn *conn, flux_msg_t *msg)
 {
+    if (connection_orphaned(conn, msg)) {
+        flux_msg_decref(msg);
+        return;
+    }
     if (conn->queue.count < CONN_QUEUE_MAX && msgqueue_put(&conn->queue, msg, false) == 0) {
         connection_pollfd_raise(conn);
         return;

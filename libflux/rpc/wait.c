@@ -160,6 +160,13 @@ static int wait_now(flux_future_t *f, double timeout)
     return rc;
 }
 
+/* Years from now is the same as never, and must not wrap around. */
+static uint64_t deadline_after(double timeout)
+{
+    return timeout >= 0. && timeout < 1e9 ? monotime_usec() + (uint64_t)(timeout * 1e6)
+                                          : CONN_FOREVER;
+}
+
 int flux_future_wait_for(flux_future_t *f, double timeout)
 {
     struct conn *limiting = NULL;
@@ -181,8 +188,7 @@ int flux_future_wait_for(flux_future_t *f, double timeout)
         timeout = limiting->wait_limit;
     }
     if (f->class && f->class->wait)
-        rc = f->class->wait(f, timeout < 0. ? CONN_FOREVER
-                                            : monotime_usec() + (uint64_t)(timeout * 1e6));
+        rc = f->class->wait(f, deadline_after(timeout));
     else
         rc = wait_now(f, timeout);
     if (rc == -ETIMEDOUT && limiting && limiting->on_stuck)
