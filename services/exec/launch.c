@@ -71,6 +71,8 @@ struct launcher *launcher_free(struct launcher *l)
     if (l) {
         if (l->backend && l->backend->deinit)
             l->backend->deinit(l);
+        if (l->records >= 0)
+            record_drop_free(l->records);
         closep(&l->records);
         free(l->uri);
         free(l->rundir);

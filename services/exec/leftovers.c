@@ -77,5 +77,6 @@ int leftovers_end(int dirfd)
     struct sweep sweep = { .dirfd = dirfd };
     const int rc = record_each(dirfd, on_record, &sweep);
 
+    record_drop_free(dirfd);
     return rc < 0 ? rc : sweep.killed;
 }

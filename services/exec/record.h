@@ -32,7 +32,8 @@ int record_parse(const char *text, size_t len, struct record *ret); /* 0 or -EPR
 int record_write(int dirfd, flux_jobid_t id, const struct record *r);
 int record_read(int dirfd, flux_jobid_t id, struct record *ret);
 int record_set_informed(int dirfd, flux_jobid_t id);
-int record_remove(int dirfd, flux_jobid_t id);
+int record_remove(int dirfd, flux_jobid_t id); /* the file may be kept for another record */
+void record_drop_free(int dirfd);              /* remove files that are kept */
 /* Call cb for each record, also one that cannot be read. 0 or -errno. */
 int record_each(int dirfd, void (*cb)(flux_jobid_t id, void *arg), void *arg);
 

@@ -72,6 +72,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    record_drop_free(fd);
     close(fd);
     return rmdir(dir); /* no record is left */
 }

@@ -151,6 +151,7 @@ static int teardown(void **state)
     orphans_free(fx.o);
     for (flux_jobid_t id = 1; id <= JOBS; id++)
         (void)record_remove(fx.records, id);
+    record_drop_free(fx.records);
     (void)close(fx.records);
     flux_msg_handler_destroy(fx.mh);
     flux_close(fx.h);

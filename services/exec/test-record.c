@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,9 +26,26 @@ static int setup(void **state)
     return dir < 0 ? -1 : 0;
 }
 
+static size_t count_files(void)
+{
+    DIR *d = opendir(dir_path);
+    size_t n = 0;
+
+    for (struct dirent *e; d && (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    (void)closedir(d);
+    return n;
+}
+
 static int teardown(void **state)
 {
+    char name[32];
+
     (void)record_remove(dir, ID);
+    for (int i = 0; count_files() > 0 && i < 100; i++) {
+        (void)snprintf(name, sizeof(name), "free-%d", i);
+        (void)unlinkat(dir, name, 0);
+    }
     (void)close(dir);
     return rmdir(dir_path);
 }
@@ -76,6 +94,39 @@ static void removing_twice_is_fine(void **state)
     assert_int_equal(record_remove(dir, ID), 0);
     assert_int_equal(record_remove(dir, ID), 0);
     assert_int_equal(record_read(dir, ID, &r), -ENOENT);
+}
+
+static void note_id(flux_jobid_t id, void *arg)
+{
+    size_t *count = arg;
+
+    ++*count;
+}
+
+static void files_of_records_are_used_again_and_few_are_kept(void **state)
+{
+    const struct record longer = { .pid = 1234567, .starttime = UINT64_MAX, .userid = UINT32_MAX };
+    struct record r;
+    size_t count = 0;
+
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(record_write(dir, ID + i, &longer), 0);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(record_remove(dir, ID + i), 0);
+    assert_int_equal(record_each(dir, note_id, &count), 0);
+    assert_int_equal(count, 0);
+    assert_in_range(count_files(), 1, 8);
+    count = count_files();
+    /* Nothing of what a file said before is left in it. */
+    assert_int_equal(record_write(dir, ID, &(struct record){ .pid = 2 }), 0);
+    assert_int_equal(count_files(), count);
+    assert_int_equal(record_read(dir, ID, &r), 0);
+    assert_int_equal(r.pid, 2);
+    assert_int_equal(r.starttime, 0);
+    assert_int_equal(record_write(dir, ID, &longer), -EEXIST);
+    assert_int_equal(record_read(dir, ID, &r), 0);
+    assert_int_equal(r.pid, 2);
+    assert_int_equal(record_remove(dir, ID), 0);
 }
 
 static void a_broken_record_is_an_error_and_not_the_absence_of_one(void **state)
@@ -188,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_record_is_not_replaced),
         cmocka_unit_test(informed_is_noted_in_place),
         cmocka_unit_test(removing_twice_is_fine),
+        cmocka_unit_test(files_of_records_are_used_again_and_few_are_kept),
         cmocka_unit_test(a_broken_record_is_an_error_and_not_the_absence_of_one),
         cmocka_unit_test(a_symbolic_link_is_not_followed),
         cmocka_unit_test(wrong_lines_are_refused),
