@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Rows of `flux resource`: a state and its resources, and each field of them as text. Invariant: a
+ * row owns its resources. */
 #include "resource-rows.h"
 
 #include <errno.h>

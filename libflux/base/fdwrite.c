@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* A write(2) that was cut short is followed by another one, which then says why. */
 #include "base/fdwrite.h"
 
 #include <errno.h>

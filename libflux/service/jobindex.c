@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Commits of the KVS are ordered: what is read after one of our own includes all that came before.
+ */
 #include "service/jobindex.h"
 
 #include <errno.h>

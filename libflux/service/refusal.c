@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* Not by a channel: the connection is closed at once, and what the kernel does not take is lost. */
 #include <sys/socket.h>
 #include <flux/core.h>
 

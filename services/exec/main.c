@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* flux-exec: runs processes on this node (service rexec) and, on the leader, jobs (service
- * job-exec). */
+ * job-exec).
+ *
+ *   jobs             manager hello, start kill (requests) job answers alarm commitq jobkvs simulate
+ *                    where
+ *   after a restart  recall adopt away orphans leftovers
+ *   on each node     part (this node's side) parts (rank 0's), shellinfo
+ *   shells           launch record, and by what: launch_spawn forks launch_unit launch_imp; proc
+ *                    tmpdir
+ *   processes        rexec subprocess (`flux exec`)
+ */
 #include "manager.h"
 
 static const struct rpc_method methods[] = {

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* flux-job-ingest: validates, authenticates, numbers and stores submitted jobs. */
+/* flux-job-ingest: validates, authenticates, numbers and stores submitted jobs.
+ *
+ *   a submission  ingest validate submission depend, batch commit (stored together) announce (to
+ *                 the job manager)
+ *   at the start  load
+ */
 #include "ingest.h"
 
 int main(int argc, char **argv)

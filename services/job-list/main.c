@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* flux-job-list: the daemon. */
+/* flux-job-list: indexed queries over live and past jobs (service job-list), and what a job left in
+ * the KVS for who may not read that himself (service job-info).
+ *
+ *   job-list   manager, journal (what happens) catchup, table order job attrs (live jobs), store
+ *              (past ones) query answers oldest
+ *   past jobs  rebuild (all of them, from the KVS) sweep (the purged ones)
+ *   job-info   lookup watch lines access
+ *   both       waiters
+ */
 #include "job-list/manager.h"
 
 int main(int argc, char **argv)

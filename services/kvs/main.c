@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* flux-kvs: the key value store of an instance. */
+/* flux-kvs: the key value store of an instance. See flux-kvs(1).
+ *
+ *   requests     manager requests-commit requests-lookup requests-watch
+ *   a commit     txn (decoded) fence, commit (gathered and stored) apply (to the tree) seal (blobs
+ *                of it), update (told to other nodes)
+ *   the tree     kvs namespace key node dir, objcache loader remote (content store), digest-set
+ *                strbuf
+ *   readers      lookup, watch watch-index
+ *   other ranks  follow (rank 0's side), follower relay
+ *   collection   gc (which blobs are needed) collect (when, and requests)
+ */
 #include "kvs/manager.h"
 
 int main(int argc, char **argv)

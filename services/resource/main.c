@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* flux-resource: the daemon. */
+/* flux-resource: what the nodes have, which are up, drained or excluded, and who is told.
+ *
+ *   all of it      manager stock
+ *   what there is  inventory (configuration) hardware (this node) census (all nodes) enclosing (the
+ *                  job that the instance is) keep (in the KVS)
+ *   which of it    online drain
+ */
 #include "resource/manager.h"
 
 int main(int argc, char **argv)

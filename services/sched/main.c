@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* flux-sched: the daemon. */
+/* flux-sched: gives jobs their resources, strictly in order of priority; says what could ever run.
+ *
+ *   messages   manager
+ *   decisions  engine queue (who is next) pool (what is free)
+ */
 #include "sched/manager.h"
 
 int main(int argc, char **argv)
