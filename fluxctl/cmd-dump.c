@@ -53,7 +53,8 @@ static void pending_deinit(struct pending *p)
 
 static int archive_fail(struct dump *d, const char *what)
 {
-    const char *why = d->la->archive_error_string(d->a);
+    const int errnum = d->la->archive_errno(d->a); /* the text may be "Write error" only */
+    const char *why = errnum > 0 ? strerror(errnum) : d->la->archive_error_string(d->a);
 
     complain("cannot write %s: %s", what, why ? why : "libarchive does not say why");
     return -1;

@@ -67,7 +67,8 @@ static int run_env(const struct cmdline *c)
         return EXIT_SUCCESS;
     }
     (void)execvp(c->argv[0], c->argv);
-    return complain("cannot run '%s': %s", c->argv[0], strerror(errno));
+    (void)complain("cannot run '%s': %s", c->argv[0], strerror(errno));
+    return 127;
 }
 
 static const struct option config_get_options[] = {

@@ -128,7 +128,7 @@ static int add_host(const struct rset *all, const char *host, struct idset *ids)
         if (rr->hostname && strcmp(rr->hostname, host) == 0 && idset_set(ids, rr->rank) == 0)
             found++;
     }
-    return found > 0 ? 0 : complain("--include: there is no host %s", host);
+    return found > 0 ? 0 : complain("--include: host %s is not among the resources", host);
 }
 
 /* The ranks of --include, or all of them. NULL: has complained. */
@@ -138,6 +138,14 @@ static struct idset *included(const struct cmdline *c, const struct rset *all)
     struct idset *ids = s ? idset_decode(s) : rset_ranks(all);
     CLEANUP(hostlist_destroyp) struct hostlist *hosts = NULL;
 
+    for (unsigned int id = ids ? idset_first(ids) : IDSET_INVALID_ID; id != IDSET_INVALID_ID;
+         id = idset_next(ids, id)) {
+        if (!rset_find(all, id)) {
+            complain("--include: rank %u is not among the resources", id);
+            idset_destroy(ids);
+            return NULL;
+        }
+    }
     if (ids)
         return ids;
     if (!s || !(hosts = hostlist_decode(s)) || !(ids = idset_create(0, IDSET_FLAG_AUTOGROW))) {
@@ -154,13 +162,16 @@ static struct idset *included(const struct cmdline *c, const struct rset *all)
 }
 
 /* The set under a key of the answer. NULL: has complained. */
-static struct rset *get_set(const json_t *answer, const char *key)
+static struct rset *get_set(const json_t *answer, const char *key, bool from_stdin)
 {
     struct rset *r = NULL;
     flux_error_t error = { "" };
 
     if (rset_decode(json_object_get(answer, key), &r, &error) < 0)
-        complain("the answer is malformed: %s", error.text);
+        complain("%s: %s: %s",
+                 from_stdin ? "--from-stdin takes what the scheduler answers, not this"
+                            : "the answer is malformed",
+                 key, error.text);
     return r;
 }
 
@@ -193,16 +204,18 @@ static int listing_fetch(struct listing *l, const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(json_decrefp) json_t *answer = NULL;
+    const bool from_stdin = cmdline_has(c, "from-stdin");
     json_error_t error;
 
-    if (cmdline_has(c, "from-stdin")) {
+    if (from_stdin) {
         if (!(answer = json_loadf(stdin, 0, &error)))
             return -complain("--from-stdin: line %d: %s", error.line, error.text);
     } else if (!(h = client_open()) ||
                !(answer = client_call(h, "sched.resource-status", NULL, "list the resources")))
         return -1;
-    if (!(l->all = get_set(answer, "all")) || !(l->allocated = get_set(answer, "allocated")) ||
-        !(l->down = get_set(answer, "down")) || !(l->include = included(c, l->all)))
+    if (!(l->all = get_set(answer, "all", from_stdin)) ||
+        !(l->allocated = get_set(answer, "allocated", from_stdin)) ||
+        !(l->down = get_set(answer, "down", from_stdin)) || !(l->include = included(c, l->all)))
         return -1;
     if (rset_copy(l->all, &l->free) < 0 || rset_subtract(l->free, l->allocated) < 0 ||
         rset_subtract(l->free, l->down) < 0)
@@ -388,7 +401,7 @@ static int status_fetch(struct status *s, const struct cmdline *c)
     if (!h ||
         !(s->answer =
               client_call_rank(h, "resource.status", 0, NULL, "get the status of the nodes")) ||
-        !(s->all = get_set(s->answer, "R")) || !(s->include = included(c, s->all)))
+        !(s->all = get_set(s->answer, "R", false)) || !(s->include = included(c, s->all)))
         return -1;
     s->online = get_ids(s->answer, "online");
     s->exclude = get_ids(s->answer, "exclude");

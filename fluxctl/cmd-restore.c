@@ -58,7 +58,7 @@ static int archive_fail(struct restore *r)
 {
     const char *why = r->la->archive_error_string(r->a);
 
-    complain("the archive is damaged: %s", why ? why : "libarchive does not say where");
+    complain("the archive is damaged: %s", why ? why : "it ends too early, or is no archive");
     return -1;
 }
 

@@ -62,6 +62,22 @@ static void do_last_things(struct ending *e)
     flux_close(TAKE(e->hold));
 }
 
+/* Better now than when there is no way back. */
+static int check_dump(const struct cmdline *c)
+{
+    const char *path = cmdline_string(c, "dump", NULL);
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    CLEANUP(freep) char *dir = NULL;
+
+    if (!path || strcmp(path, "auto") == 0 || strcmp(path, "-") == 0)
+        return 0;
+    dir = slash > path ? strndup(path, (size_t)(slash - path)) : strdup(slash ? "/" : ".");
+    if (dir && access(dir, W_OK) == 0)
+        return 0;
+    return -complain("--dump: cannot write in %s: %s; nothing was shut down", dir ? dir : path,
+                     strerror(errno));
+}
+
 static void print_progress(const struct ending *e, const char *state, int level, const char *text)
 {
     const bool verbose = cmdline_has(e->c, "verbose");
@@ -128,6 +144,8 @@ static int run_shutdown(const struct cmdline *c)
     if (cmdline_has(c, "dump") || cmdline_has(c, "gc")) {
         if (!stream)
             return complain("--background goes neither with --dump nor with --gc");
+        if (check_dump(c) < 0)
+            return EXIT_FAILURE;
         if (hold(&e) < 0)
             return EXIT_FAILURE;
     }

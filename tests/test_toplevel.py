@@ -128,12 +128,23 @@ def test_help_shows_the_page_of_a_command(instance, tmp_path):
     assert "'a/b'" in refused(instance, "help", "a/b", env=env)
 
 
+@pytest.mark.parametrize("args, words", [
+    (["resource", "status", "-i9"], "rank 9 is not among the resources"), (["resource", "list", "-i", "nohost"], "host nohost is not"),
+    (["dump", "/dev/full"], "No space left"), (["shutdown", "--dump=/none/x"], "cannot write in /none: No such file or directory; nothing was shut down"),
+    (["job", "submit", "/none"], "cannot read /none: No such file"), (["jobs", "--since=soon"], "or -2h"),
+], ids=lambda x: x[0] if isinstance(x, list) else "")
+def test_what_cannot_be_is_told_before_anything_is_done(instance, args, words):
+    assert words in refused(instance, *args)
+    assert instance.flux("getattr", "rank") == "0"
+
+
 def test_env_prints_the_environment_or_runs_a_command_in_it(instance):
     env = lines(instance, "env")
     assert f"FLUX_URI={instance.uri}" in env and any(l.startswith("FLUX_MODULE_PATH=") for l in env)
     assert instance.flux("env", "sh", "-c", "echo $FLUX_URI $0", "x") == f"{instance.uri} x"
     assert instance.run("env", "sh", "-c", "exit 5", check=False).returncode == 5
-    assert "cannot run '/none'" in refused(instance, "env", "/none")
+    r = instance.run("env", "/none", check=False)
+    assert (r.returncode, r.stdout) == (127, "") and "cannot run '/none'" in r.stderr, r
     out = subprocess.run([instance.fluxctl, "env"], env={"PATH": "/bin"}, stdout=subprocess.PIPE, text=True).stdout
     assert "FLUX_URI=local:///run/flux/local" in out.splitlines()
 
