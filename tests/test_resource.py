@@ -82,9 +82,15 @@ def test_what_is_not_drained_or_does_not_exist_is_refused_with_a_sentence(undrai
     for args, text in ((["undrain", "3"], "rank 3 (n3) is not drained"), (["drain", "1000"], "rank 1000: there is no such rank"),
                        (["drain", "nosuch"], "nosuch: there is no such host"), (["drain", "-f", "-u", "3"], "--force"),
                        (["drain", "-o", "long", "3"], "--format"), (["status", "-s", "odd"], "'odd' is not a state"),
-                       (["list", "-i", "nosuch"], "no host nosuch"), (["list", "-o", "{x}"], "no field 'x'")):
+                       (["list", "-i", "nosuch"], "host nosuch is not"), (["list", "-o", "{x}"], "no field 'x'")):
         r = undrained.run("resource", *args, check=False)
         assert r.returncode == 1 and text in r.stderr and not r.stdout
+
+
+def test_a_request_that_came_before_the_resources_were_read_is_refused_with_a_sentence_too(build, tmp_path):
+    with start(build, tmp_path, FAKE) as i:
+        r = i.run("resource", "undrain", "3", check=False)
+        assert r.returncode == 1 and "rank 3 (n3) is not drained" in r.stderr, r
 
 
 def test_drains_are_kept_when_the_daemon_is_killed_and_the_eventlog_tells_of_them(undrained):

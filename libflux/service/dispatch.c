@@ -141,7 +141,7 @@ static void call(struct request *req, struct method *m)
     rc = m->def->fn(req, req->svc->arg);
     if (rc < 0) {
         m->errors++;
-        (void)request_fail(req, -rc, req->sentence ? "%s" : NULL, req->sentence);
+        (void)request_refuse(req, rc);
     } else if ((m->def->flags & RPC_METHOD_NORESPONSE) && msg_proto(req->msg)->aux2 != 0) {
         (void)request_respond(req, NULL); /* the sender forgot the flag: do not let him wait */
     }

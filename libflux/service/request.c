@@ -558,3 +558,8 @@ int request_explain(struct request *req, int errnum, const char *fmt, ...)
     va_end(ap);
     return -errnum;
 }
+
+int request_refuse(struct request *req, int rc)
+{
+    return request_fail(req, -rc, req->sentence ? "%s" : NULL, req->sentence);
+}

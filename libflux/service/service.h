@@ -184,6 +184,8 @@ int request_fail(struct request *req, int errnum, const char *fmt, ...)
  * -errnum. */
 int request_explain(struct request *req, int errnum, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Answer with the negative errno that a handler returned, and what it explained. */
+int request_refuse(struct request *req, int rc);
 /* Called once when the client leaves (or cancels by disconnecting) before the end. */
 void request_on_gone(struct request *req, void (*cb)(struct request *req, void *arg), void *arg);
 /* Do both come from the same client? */

@@ -77,7 +77,7 @@ void waiting_serve(struct waiting *w, void *arg)
         const int rc = request_gone(req) ? 0 : fn(req, arg);
 
         if (rc < 0)
-            (void)request_fail(req, -rc, NULL);
+            (void)request_refuse(req, rc);
         request_unref(req);
     }
 }
