@@ -254,9 +254,15 @@ void commands_complete(int argc, char **argv, FILE *f)
     const struct command *found;
     int words;
 
+    if (before > 0 && strcmp(argv[0], "help") == 0) { /* `flux help job att` */
+        argv++;
+        before--;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         for (const struct command *c = families[i].commands; c->name; c++) {
-            if (!(c->flags & COMMAND_HIDDEN) && begins(c->name, before, argv))
+            const bool named = before > 0 || !(c->flags & COMMAND_HIDDEN); /* mini: once typed */
+
+            if (named && begins(c->name, before, argv))
                 complete_name(c->name, before, word, f);
         }
     }

@@ -179,6 +179,12 @@ static void completion_follows_the_tables(void **state)
     s = completions(3, (char *[]){ "kvs", "eventlog", "" });
     assert_string_equal(s, "get\nappend\nwait-event\n");
     free(s);
+    s = completions(2, (char *[]){ "help", "job" });
+    assert_string_equal(s, "jobs\njob\n");
+    free(s);
+    s = completions(2, (char *[]){ "mini", "bu" });
+    assert_string_equal(s, "bulksubmit\n");
+    free(s);
     s = completions(2, (char *[]){ "run", "--nt" });
     assert_string_equal(s, "--ntasks=\n");
     free(s);
