@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """An embedded instance for tests: `fluxctl start --embedded`, held open by a pipe."""
+import contextlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 
@@ -46,6 +49,16 @@ def with_enough_time(attempt, seconds=(0.5, 1, 2, 4, 8, 16, 32)):
     """attempt(s) gives a result, or None if the machine needed longer than s for what comes before: then it has more. For
     limits that are part of what is tested, where most machines need less than the shortest."""
     return next((r for r in map(attempt, seconds) if r is not None), None)
+
+
+@contextlib.contextmanager
+def tmpdir_of_the_killed():
+    """TMPDIR, with a short name, for instances whose supervisor is killed: it cannot remove its run-time directory."""
+    path = tempfile.mkdtemp(prefix="flux-test-")
+    try:
+        yield path
+    finally:  # what the kernel still ends may still write
+        wait_until("the directory to be removed", lambda: shutil.rmtree(path, ignore_errors=True) or not os.path.exists(path))
 
 
 def copy_units(build, to, **keys):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from embedded import Instance, wait_until
+from embedded import Instance, tmpdir_of_the_killed, wait_until
 from rawclient import STREAMING, Client
 from test_hostile import build  # noqa: F401  (a fixture)
 from test_tree import Tree
@@ -20,8 +20,9 @@ def start(build, *args, cmd, timeout=60, cwd=None):  # noqa: F811
     """fluxctl start with a program, to its end."""
     fluxctl = str(build / "fluxctl" / "fluxctl")
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
-    return subprocess.run([fluxctl, "start", "--embedded", *map(str, args), "--", "sh", "-c", cmd.replace("flux ", f"{fluxctl} ")],
-                          env=env, text=True, capture_output=True, timeout=timeout, cwd=cwd)
+    with tmpdir_of_the_killed() as env["TMPDIR"]:
+        return subprocess.run([fluxctl, "start", "--embedded", *map(str, args), "--", "sh", "-c", cmd.replace("flux ", f"{fluxctl} ")],
+                              env=env, text=True, capture_output=True, timeout=timeout, cwd=cwd)
 
 
 def test_every_node_says_in_which_state_the_instance_is(build, tmp_path):  # noqa: F811

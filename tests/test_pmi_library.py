@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from embedded import copy_units
+from embedded import copy_units, tmpdir_of_the_killed
 from test_hostile import build  # noqa: F401  (a fixture)
 
 SIZE = 3
@@ -98,7 +98,8 @@ def test_nodes_wait_for_one_that_is_started_late(build, library, tmp_path):  # n
 def test_nodes_end_when_the_first_has_ended_without_a_word_and_wait_for_its_router(build, library, tmp_path, end, status):  # noqa: F811
     script = f"$FLUX job wait-event $($FLUX submit -N{SIZE} sleep 1000) start >&2; {end}"
     began = time.monotonic()
-    done = launch(build, tmp_path, script, "-Sbroker.orphan-timeout=0.5s" if status < 0 else "-v", PMI_LIBRARY=str(library))
+    with tmpdir_of_the_killed() as tmp:
+        done = launch(build, tmp_path, script, "-Sbroker.orphan-timeout=0.5s" if status < 0 else "-v", PMI_LIBRARY=str(library), TMPDIR=tmp)
     assert [code for _, _, code in done] == [status, 0, 0], done
     assert time.monotonic() - began < 60  # and not after five minutes
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 #include "content/worker.h"
@@ -26,15 +27,40 @@ static ssize_t faulty_pwritev(int fd, const struct iovec *iov, int count, off_t 
     return broken ? -1 : pwritev(fd, iov, count, offset);
 }
 
-static bool gate_shut, gate_reached;
+/* What the threads of the worker wait for, and what they have come to. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool gate_shut, gate_reached, file_removed;
+
+static void set(bool *flag, bool value)
+{
+    (void)pthread_mutex_lock(&mutex);
+    *flag = value;
+    (void)pthread_cond_broadcast(&changed);
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+static void wait_for(const bool *flag, bool value)
+{
+    (void)pthread_mutex_lock(&mutex);
+    while (*flag != value)
+        (void)pthread_cond_wait(&changed, &mutex);
+    (void)pthread_mutex_unlock(&mutex);
+}
 
 static int gated_fdatasync(int fd)
 {
-    while (__atomic_load_n(&gate_shut, __ATOMIC_ACQUIRE)) {
-        __atomic_store_n(&gate_reached, true, __ATOMIC_RELEASE);
-        usleep(1000);
-    }
+    set(&gate_reached, true);
+    wait_for(&gate_shut, false);
     return 0;
+}
+
+static int telling_unlink(const char *path)
+{
+    const int rc = unlink(path);
+
+    set(&file_removed, true);
+    return rc;
 }
 
 static int no_sync_directory(const char *path)
@@ -42,7 +68,7 @@ static int no_sync_directory(const char *path)
     return 0;
 }
 
-static const struct segment_io faulty_io = { faulty_pwritev, gated_fdatasync, unlink,
+static const struct segment_io faulty_io = { faulty_pwritev, gated_fdatasync, telling_unlink,
                                              no_sync_directory };
 
 static int setup_with(void **state, enum store_sync sync, int max_pages)
@@ -102,7 +128,7 @@ static int drain(struct fixture *fx)
     int rc = 0;
 
     while (worker_pending(fx->wk) > 0) {
-        assert_int_equal(poll(&pfd, 1, 10000), 1);
+        assert_int_equal(poll(&pfd, 1, -1), 1);
         rc = worker_dispatch(fx->wk);
     }
     return rc;
@@ -226,20 +252,20 @@ static void test_reads_do_not_wait_for_a_sync(void **state)
     second.change.data_size = 6;
     assert_int_equal(worker_submit(fx->wk, &first), WORKER_QUEUED);
     assert_int_equal(drain(fx), 0);
-    __atomic_store_n(&gate_shut, true, __ATOMIC_RELEASE);
+    set(&gate_shut, true);
+    set(&gate_reached, false);
     assert_int_equal(worker_submit(fx->wk, &second), WORKER_QUEUED);
-    while (!__atomic_load_n(&gate_reached, __ATOMIC_ACQUIRE))
-        usleep(1000); /* the thread says nothing when it is there */
+    wait_for(&gate_reached, true);
     memcpy(load.digest, first.change.digest, DIGEST_SIZE);
     assert_int_equal(worker_submit(fx->wk, &load), WORKER_QUEUED);
-    assert_int_equal(poll(&pfd, 1, 10000), 1);
+    assert_int_equal(poll(&pfd, 1, -1), 1);
     assert_int_equal(worker_dispatch(fx->wk), 0);
     assert_int_equal(load.size, 5);
     assert_int_equal(worker_pending(fx->wk), 1);
     /* But nobody sees a root that is not on the disk yet. */
     assert_int_equal(worker_submit(fx->wk, &roots), WORKER_QUEUED);
     assert_int_equal(poll(&pfd, 1, 50), 0);
-    __atomic_store_n(&gate_shut, false, __ATOMIC_RELEASE);
+    set(&gate_shut, false);
     assert_int_equal(drain(fx), 0);
     assert_int_equal(second.err, 0);
     assert_int_equal(roots.err, 0);
@@ -253,12 +279,12 @@ static void test_what_is_moved_first_was_stored_first(void **state)
     struct work w = { .type = WORK_CHANGE, .done = on_done, .arg = fx };
     struct work flush = { .type = WORK_FLUSH, .done = on_done, .arg = fx };
 
-    __atomic_store_n(&gate_shut, true, __ATOMIC_RELEASE);
+    set(&gate_shut, true);
     w.change.data = "x";
     w.change.data_size = 1;
     assert_int_equal(worker_submit(fx->wk, &w), WORKER_QUEUED);
     assert_int_equal(worker_submit(fx->wk, &flush), WORKER_QUEUED);
-    __atomic_store_n(&gate_shut, false, __ATOMIC_RELEASE);
+    set(&gate_shut, false);
     assert_int_equal(drain(fx), 0);
     assert_int_equal(flush.err, 0);
     assert_int_equal(journal_stats(worker_journal(fx->wk)).folded, 1);
@@ -284,7 +310,7 @@ static void test_what_is_not_synced_is_done_at_once(void **state)
     broken = true;
     assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
     assert_int_equal(w.err, -EIO);
-    assert_int_equal(poll(&pfd, 1, 10000), 1);
+    assert_int_equal(poll(&pfd, 1, -1), 1);
     assert_int_equal(worker_dispatch(fx->wk), -EIO);
 }
 
@@ -292,9 +318,9 @@ static void test_a_long_journal_is_moved_into_the_store(void **state)
 {
     struct fixture *fx = *state;
     char text[32];
-    int i;
 
-    for (i = 0; i < JOURNAL_SEGMENT_BLOBS; i++) {
+    set(&file_removed, false);
+    for (int i = 0; i < JOURNAL_SEGMENT_BLOBS; i++) {
         struct work w = { .type = WORK_CHANGE };
 
         w.change.data = text;
@@ -302,8 +328,7 @@ static void test_a_long_journal_is_moved_into_the_store(void **state)
         assert_int_equal(worker_submit(fx->wk, &w), WORKER_DONE);
         assert_int_equal(w.err, 0);
     }
-    for (i = 0; i < 30000 && journal_stats(worker_journal(fx->wk)).segments > 0; i++)
-        usleep(1000); /* the thread says nothing when it is through */
+    wait_for(&file_removed, true); /* the last of it */
     assert_int_equal(journal_stats(worker_journal(fx->wk)).folded, JOURNAL_SEGMENT_BLOBS);
     assert_int_equal(journal_stats(worker_journal(fx->wk)).segments, 0);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -47,11 +48,13 @@ static pid_t start(const char *script)
     return pid;
 }
 
-/* Those that were killed are zombies of the group until whoever they went to has reaped them. */
+/* Those that were killed are zombies of the group until whoever they went to, who is us, has reaped
+ * them. */
 static void wait_gone(pid_t pgrp)
 {
-    while (kill(-pgrp, 0) == 0)
-        (void)usleep(1000);
+    while (waitpid(-pgrp, NULL, 0) > 0)
+        ;
+    assert_int_equal(kill(-pgrp, 0), -1);
 }
 
 static bool has_record(pid_t pid)
@@ -64,7 +67,7 @@ static bool has_record(pid_t pid)
 static int setup(void **state)
 {
     (void)strcpy(dir, "/tmp/test-leftovers-XXXXXX");
-    if (!mkdtemp(dir))
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || !mkdtemp(dir))
         return -1;
     fd = leftovers_open(dir);
     return fd < 0 ? -1 : 0;
