@@ -33,7 +33,7 @@ CORES = cores_of_this_machine()
 NCORES = max(2, CORES)  # what each node of an Instance has: where there is one core only, it is told of two
 
 
-def wait_until(what, condition, timeout=30.0):
+def wait_until(what, condition, timeout=60.0):
     """Poll for a condition of another process that sends no event; the condition decides, not the clock."""
     end = time.monotonic() + timeout
     while True:
@@ -253,6 +253,12 @@ class Instance:
             if any(uri in env for uri in uris) and stat.rsplit(")", 1)[1].split()[0] not in "ZX":
                 pids.append(int(pid))
         return pids
+
+    def settle(self):
+        """All daemons have started, and what they have to say of that is said: what is counted afterwards is the test's own."""
+        nnodes = len(self.run("exec", "echo", "here").stdout.split())
+        self.run("job", "wait-event", self.flux("submit", f"-N{nnodes}", "true"), "clean")
+        self.run("jobs", "-a")
 
     def free_cores(self):
         """Cores that the scheduler says are free."""

@@ -154,7 +154,7 @@ def test_the_instance_around_knows_its_uri(outer):
     assert shell.stdout.readline() == b"there\n"
     outer.say("shutdown", job)
     outer.say("job", "wait-event", "-t30", job, "clean")
-    assert shell.wait(timeout=30) == 128 + signal.SIGHUP
+    assert shell.wait(timeout=60) == 128 + signal.SIGHUP
     for target, why in ((job, "has ended"), ("jobid:nosuch", "nosuch"), ("pid:1", "no scheme"), ("..", "outermost")):
         refused = outer.flux("uri", target)
         assert refused.returncode == 1 and why in refused.stderr, refused.stderr
@@ -222,7 +222,7 @@ def type_into(command, env, lines):
     if pid == 0:
         os.execve(command[0], command, env)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
-    out, seen, end = b"", 0, time.monotonic() + 30
+    out, seen, end = b"", 0, time.monotonic() + 60
     while time.monotonic() < end:
         if select.select([fd], [], [], 1)[0]:
             try:

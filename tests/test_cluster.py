@@ -2,6 +2,7 @@
 """The system instance on four booted nodes, joined by TCP with one certificate, as the administrator's guide sets it up."""
 import concurrent.futures
 import contextlib
+import re
 import subprocess
 import time
 
@@ -135,10 +136,11 @@ def test_a_restart_of_routers_is_noticed_by_nobody_on_any_node_and_a_stop_at_onc
         for p in pings:
             assert (p.result().returncode, p.result().stderr) == (0, "")
     assert "lost" not in flux(cluster[0], "overlay", "status").stdout
-    began = time.monotonic()
     cluster[3].run("systemctl", "stop", "flux.target")
-    wait_until("it to be seen", lambda: "3 node3: offline (it was stopped)" in flux(cluster[0], "overlay", "status", "--no-pretty").stdout)
-    assert time.monotonic() - began < 9  # of ten
+    # At once, and not when its silence is noticed: then it would be lost.
+    status = wait_until("it to be seen", lambda: (s := flux(cluster[0], "overlay", "status", "--no-pretty").stdout) and
+                        re.search("3 node3: (offline|lost).*", s))
+    assert status[0] == "3 node3: offline (it was stopped)"
     cluster[3].run("systemctl", "start", "flux.target")
     wait_until("node3 to join again", lambda: summary(cluster[0]) == "full")
 
@@ -244,7 +246,7 @@ def test_garbage_at_the_port_disturbs_nobody(cluster):
     script = """
 import os, socket
 for i in range(1000):
-    s = socket.socket(); s.settimeout(5); s.connect(("node0", 8050))
+    s = socket.socket(); s.settimeout(60); s.connect(("node0", 8050))
     s.sendall([b"", b"\\xff", os.urandom(100), b"\\xff" + b"\\0" * 8 + b"\\x7f\\x03\\x01CURVE"][i % 4]); s.close()
 """
     before = cluster[0].main_pid("flux-broker")

@@ -26,6 +26,7 @@ def stored(build, tmp_path):
     """An instance with a state directory, and a raw client of it. Blobs that nothing refers to may be removed at once."""
     (tmp_path / "content.toml").write_text('[content]\nloose-age = "0s"\n')
     with Instance(build, tmp_path, ["--statedir", tmp_path / "state", "-c", tmp_path]) as instance:
+        instance.settle()
         client = Client(os.path.join(instance.rundir, "local"))
         yield instance, client
         client.close()
@@ -421,6 +422,7 @@ def test_wherever_the_disk_is_full_when_an_instance_begins(build, tmp_path):
 @pytest.fixture
 def two_nodes(build, tmp_path):
     with Instance(build, tmp_path, size=2) as instance:
+        instance.settle()
         client = Client(os.path.join(instance.node(1), "local"))
         yield instance, client
         client.close()

@@ -35,6 +35,7 @@ def test_the_list_names_each_socket_once_per_service_and_is_the_owners(instance)
 
 
 def test_requests_do_not_pass_the_router_unless_that_is_asked_for(instance):
+    instance.settle()
     instance.flux("kvs", "put", "direct.a=1")
 
     def forwarded():
@@ -117,7 +118,7 @@ def test_a_removed_service_is_missed_by_the_router(fresh_instance):
 
 def test_many_clients_at_one_service_and_none_left_behind(instance):
     path = f"{instance.rundir}/node/kvs"
-    instance.flux("run", "true")  # so that all daemons have theirs
+    instance.settle()
     before = stats(instance, "kvs")["connections"]
     clients = [Client(path) for _ in range(300)]
     for n, c in enumerate(clients):

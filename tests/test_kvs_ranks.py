@@ -29,6 +29,7 @@ def tree(build, tmp_path):  # noqa: F811
 def calm(build, tmp_path_factory):  # noqa: F811
     """One for all tests that kill nothing."""
     with Tree(build, tmp_path_factory.mktemp("calm"), size=SIZE) as t:
+        t.settle()
         yield t
 
 
@@ -122,7 +123,7 @@ def test_a_namespace_that_is_removed_and_made_again_is_another_one(calm):
         calm.say(2, "kvs", "put", "-N", "again", "k=last", "other=1")
         calm.say(3, "kvs", "namespace", "remove", "again")
         for w in watches:
-            out, err = w.communicate(timeout=30)
+            out, err = w.communicate(timeout=60)
             assert out == "last\n" and w.returncode == 1 and "no such namespace, or it was removed: 'again'" in err
         assert "no such namespace" in calm.at(1, "kvs", "wait", "-N", "again", "9").stderr
 

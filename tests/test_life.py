@@ -28,13 +28,13 @@ def start(build, *args, cmd, timeout=60, cwd=None):  # noqa: F811
 def test_every_node_says_in_which_state_the_instance_is(build, tmp_path):  # noqa: F811
     with Tree(build, tmp_path, size=3) as t:
         for rank in range(3):
-            wait_until("run", lambda: STATE.match(t.at(rank, "uptime").stdout).group(1, 3) == ("run", "3"))
+            wait_until("run", lambda: (m := STATE.match(t.at(rank, "uptime").stdout)) and m.group(1, 3) == ("run", "3"))
 
 
 def test_nodes_below_a_router_that_is_started_again_run_again(build, tmp_path):  # noqa: F811
     with Tree(build, tmp_path, size=7) as t:
         os.kill(t.pid(1), signal.SIGKILL)
-        wait_until("run again", lambda: all(STATE.match(t.at(r, "uptime").stdout).group(1) == "run" for r in (1, 3, 4)))
+        wait_until("run again", lambda: all((m := STATE.match(t.at(r, "uptime").stdout)) and m.group(1) == "run" for r in (1, 3, 4)))
 
 
 def test_the_state_is_watched_by_a_stream(build, tmp_path):  # noqa: F811

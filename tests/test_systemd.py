@@ -58,6 +58,7 @@ def test_the_owner_calls_services_directly(started):
     def forwarded():
         return json.loads(flux(started, "module", "info", "kvs").stdout)["messages"]
 
+    use(started)
     flux(started, "kvs", "put", "direct=1")
     before = forwarded()
     assert flux(started, "kvs", "get", "direct").stdout == "1\n"
@@ -121,7 +122,7 @@ def test_dmesg_follow_shows_records_as_they_are_written(started):
         "for i in $(seq 100); do fluxctl logger later-on; grep -q later-on $out && break; sleep 0.1; done; "
         "kill $n; grep -q later-on $out"
     )
-    started.run("timeout", "30", "sh", "-c", script, user="flux")
+    started.run("timeout", "100", "sh", "-c", script, user="flux")
 
 
 def test_no_daemon_sees_the_journal(started):

@@ -72,7 +72,7 @@ def interruptible(tree, tmp_path, script):
 def test_a_signal_goes_to_all_ranks(tree, tmp_path, sig):
     p = interruptible(tree, tmp_path, f"trap 'exit $((20 + r))' {sig.name[3:]}")
     p.send_signal(sig)
-    p.communicate(timeout=30)
+    p.communicate(timeout=60)
     assert p.returncode == 23
 
 
@@ -100,7 +100,7 @@ def test_a_rank_whose_flux_exec_is_killed_is_named_and_the_others_go_on(tree):
     said = p.stderr.readline()
     assert said.startswith(f"flux-exec: rank 2 ({os.uname().nodename}): 'sh' (process ")
     assert said.endswith("was ended: flux-exec(8) of that node was restarted\n")
-    out, _ = p.communicate("x\n", timeout=30)
+    out, _ = p.communicate("x\n", timeout=60)
     assert sorted(out.splitlines()) == ["0: x", "1: x", "3: x"]
     assert p.returncode == 1
 
@@ -119,8 +119,8 @@ def test_a_restart_of_flux_exec_ends_its_processes_and_nobody_elses_requests(tre
     os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGCONT)
     assert "was ended: flux-exec(8) of that node was restarted" in cat.stderr.readline()
-    cat.communicate(timeout=30)
-    out, err = other.communicate(timeout=30)
+    cat.communicate(timeout=60)
+    out, err = other.communicate(timeout=60)
     assert (other.returncode, out) == (0, "x\n") or "was ended" in err, err
 
     def taken_up():
@@ -147,7 +147,7 @@ def test_no_process_outlives_the_command_or_the_service_that_runs_it(tree, tmp_p
         wait_until("those of rank 2 to be gone", lambda: left([2]) == [])
         assert len(left([0, 1, 3])) == 6 and p.poll() is None
         p.terminate()
-    _, said = p.communicate(timeout=30)
+    _, said = p.communicate(timeout=60)
     assert whose == "the command" or f"'sh' (process {pids[2][0]}) was ended: flux-exec(8) of that node was restarted" in said
     wait_until("all to be gone", lambda: left(range(4)) == [])
     wait_until("no record to be left", lambda: [os.listdir(f"{tree.node(r)}/procs") for r in range(4)] == [[]] * 4)

@@ -130,7 +130,7 @@ class Strict:
         self.call(c, "event.subscribe", {"topic": "strict."})
         self.ready.wait()
         got = []
-        c.s.settimeout(40)
+        c.s.settimeout(60)
         while not got or got[-1] != "strict.end":
             got.append(c.recv().topic)
         assert got == [f"strict.{i}" for i in range(self.published)] + ["strict.end"], (len(got), self.published)
