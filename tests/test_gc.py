@@ -126,6 +126,19 @@ def test_what_a_checkpoint_refers_to_stays_whole(instance_without_age):
     assert r.returncode == 1 and r.stderr.count("\n") == 1
 
 
+def test_a_sweep_removes_nothing_before_what_a_new_checkpoint_refers_to_is_marked(instance_without_age):
+    i = instance_without_age
+    client = connect(i)
+    blob = i.flux("content", "store", input="a snapshot")
+    i.flux("content", "flush")
+    generation = client.rpc("content.sweep-begin", {}).json["generation"]
+    step = {"generation": generation, "limit": 1000000}
+    assert client.rpc("content.checkpoint-put", {"key": "mine", "value": {"rootref": blob}}).errnum == 0
+    answer = client.rpc("content.sweep-step", step).json
+    assert answer["refs"] == [blob] and answer["removed"] == 0 and not answer["done"]
+    assert "refs" not in client.rpc("content.sweep-step", step).json
+
+
 def test_only_the_owner_may_ask_and_wrong_words_are_refused(fresh_instance):
     r = fresh_instance.run("content", "gc", "--grace=soon", check=False)
     assert r.returncode == 1 and "--grace" in r.stderr

@@ -10,6 +10,25 @@
 #define PIECE_MARKS 64
 #define PIECE_ROWS  128
 
+static int name_refs(struct keeper *k, const char *value)
+{
+    CLEANUP(json_decrefp) json_t *table = json_pack("{s:s}", "value", value);
+    CLEANUP(json_decrefp) json_t *refs = json_array();
+    enum digest_algorithm hash;
+    uint8_t digest[DIGEST_SIZE];
+    const json_t *o;
+    size_t i;
+    int rc;
+
+    if (!table || !refs || (rc = checkpoint_refs(table, store_hash(k->store), refs)) < 0)
+        return -ENOMEM;
+    json_array_foreach (refs, i, o) {
+        if (blobref_parse(json_string_value(o), &hash, digest) == 0)
+            sweep_name(k->sweep, digest);
+    }
+    return 0;
+}
+
 void keeper_read(struct keeper *k, struct work *w)
 {
     switch (w->type) {
@@ -30,6 +49,9 @@ void keeper_read(struct keeper *k, struct work *w)
         break;
     case WORK_INFO:
         w->err = store_space(k->store, &w->space);
+        break;
+    case WORK_SWEEP_NAME:
+        w->err = name_refs(k, w->change.checkpoint_value);
         break;
     default:
         w->err = -EINVAL;
@@ -91,12 +113,32 @@ static int mark_some(struct keeper *k, struct sweep_work *sw)
     return sw->pos < sw->ndigests;
 }
 
-static int remove_some(struct keeper *k, struct sweep_work *sw)
+static int take_names(struct keeper *k, json_t **ret)
 {
+    CLEANUP(json_decrefp) json_t *refs = json_array();
+    uint8_t digest[DIGEST_SIZE];
+    char ref[BLOBREF_STRING_SIZE];
+
+    if (!refs)
+        return -ENOMEM;
+    while (sweep_take_name(k->sweep, digest)) {
+        blobref_format(store_hash(k->store), digest, ref);
+        if (json_array_append_new(refs, json_string(ref)) < 0)
+            return -ENOMEM;
+    }
+    *ret = TAKE(refs);
+    return 0;
+}
+
+static int remove_some(struct keeper *k, struct work *w)
+{
+    struct sweep_work *sw = &w->sweep;
     uint64_t left = sw->limit - sw->step.looked - sw->step.pages;
     int rc = sweep_step(k->sweep, sw->generation, left < PIECE_ROWS ? (uint32_t)left : PIECE_ROWS,
                         &sw->step);
 
+    if (rc == 0 && sw->step.named)
+        return take_names(k, &w->json);
     return rc < 0 ? rc : !sw->step.done && sw->step.looked + sw->step.pages < sw->limit;
 }
 
@@ -139,7 +181,7 @@ int keeper_chore(struct keeper *k, struct work *w)
     case WORK_SWEEP_MARK:
         return mark_some(k, &w->sweep);
     case WORK_SWEEP_STEP:
-        return remove_some(k, &w->sweep);
+        return remove_some(k, w);
     case WORK_SWEEP_END:
         return sweep_end(k->sweep, w->sweep.generation);
     default:

@@ -96,10 +96,11 @@ static void on_stepped(struct work *w, void *arg)
     if (w->err < 0)
         fail(p);
     else
-        (void)request_respond_pack(
-            p->req, "{s:I s:I s:I s:I s:b s:I}", "looked", (json_int_t)step->looked, "removed",
-            (json_int_t)step->removed, "bytes", (json_int_t)step->bytes, "returned",
-            (json_int_t)step->returned, "done", step->done, "usec", usec_of(w));
+        (void)request_respond_pack(p->req, "{s:O* s:I s:I s:I s:I s:b s:I}", "refs", w->json,
+                                   "looked", (json_int_t)step->looked, "removed",
+                                   (json_int_t)step->removed, "bytes", (json_int_t)step->bytes,
+                                   "returned", (json_int_t)step->returned, "done", step->done,
+                                   "usec", usec_of(w));
 }
 
 int rpc_sweep_step(struct request *req, void *arg)

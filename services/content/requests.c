@@ -225,6 +225,32 @@ int rpc_checkpoint_get(struct request *req, void *arg)
     return pending_submit(&p);
 }
 
+/* Answered when a sweep that is under way knows of it. */
+static void on_named(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0)
+        pending_fail(p);
+    else
+        (void)request_respond(p->req, "{}");
+}
+
+static void on_checkpoint_put(struct work *w, void *arg)
+{
+    CLEANUP(pending_freep) struct pending *p = arg;
+
+    if (w->err < 0) {
+        pending_fail_change(p);
+        return;
+    }
+    p->work.type = WORK_SWEEP_NAME;
+    p->work.done = on_named;
+    /* It is kept in any case: no sweep outlives a worker that takes nothing more. */
+    if (pending_submit(&p) < 0)
+        (void)request_respond(p->req, "{}");
+}
+
 int rpc_checkpoint_put(struct request *req, void *arg)
 {
     struct manager *m = arg;
@@ -236,7 +262,7 @@ int rpc_checkpoint_put(struct request *req, void *arg)
     if (m->upstream)
         return upstream_pass(m->upstream, req, false);
     if ((rc = request_unpack(req, "{s:s s:o}", "key", &key, "value", &value)) < 0 ||
-        (rc = pending_new(m, req, WORK_CHANGE, on_changed, &p)) < 0)
+        (rc = pending_new(m, req, WORK_CHANGE, on_checkpoint_put, &p)) < 0)
         return rc;
     if (!(p->value = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY)))
         return -ENOMEM;

@@ -28,6 +28,8 @@ struct sweep {
     uint64_t pos;   /* the last row that was looked at */
     uint8_t **pieces;
     size_t npieces;
+    uint8_t (*names)[DIGEST_SIZE];
+    size_t nnames;
     bool lacking;  /* a bit could not be kept */
     bool trimming; /* all that was to be removed is, */
     bool trimmed;  /* and some room was given back */
@@ -82,6 +84,9 @@ static void forget(struct sweep *sw)
     free(sw->pieces);
     sw->pieces = NULL;
     sw->npieces = 0;
+    free(sw->names);
+    sw->names = NULL;
+    sw->nnames = 0;
     sw->active = false;
     sw->lacking = false;
     sw->trimming = sw->trimmed = false;
@@ -147,6 +152,26 @@ int sweep_mark(struct sweep *sw, uint64_t generation, const uint8_t digest[DIGES
     if (!journal_has(sw->journal, digest) && marked->unknown++ == 0)
         memcpy(marked->first, digest, DIGEST_SIZE);
     return 0;
+}
+
+void sweep_name(struct sweep *sw, const uint8_t digest[DIGEST_SIZE])
+{
+    if (!sw->active || sw->trimming)
+        return;
+    if (!sw->names)
+        sw->names = malloc(SWEEP_NAMES_MAX * sizeof(sw->names[0]));
+    if (sw->names && sw->nnames < SWEEP_NAMES_MAX)
+        memcpy(sw->names[sw->nnames++], digest, DIGEST_SIZE);
+    else
+        forget(sw);
+}
+
+bool sweep_take_name(struct sweep *sw, uint8_t ret[DIGEST_SIZE])
+{
+    if (sw->nnames == 0)
+        return false;
+    memcpy(ret, sw->names[--sw->nnames], DIGEST_SIZE);
+    return true;
 }
 
 /* Did it come by itself, not long ago? What is to come is now: the clock may have been wrong. */
@@ -247,6 +272,9 @@ int sweep_step(struct sweep *sw, uint64_t generation, uint32_t limit, struct swe
 {
     if (!is_current(sw, generation))
         return -ESTALE;
+    step->named = sw->nnames > 0;
+    if (step->named)
+        return 0;
     return sw->trimming ? trim_step(sw, limit, step) : remove_step(sw, limit, step);
 }
 

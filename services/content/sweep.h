@@ -19,6 +19,7 @@ struct sweep_step {
     uint64_t pages;          /* of the file that were tried to give back, */
     uint64_t returned;       /* and bytes that were */
     bool done;               /* there is nothing left to do: the sweep has ended */
+    bool named;              /* nothing was done: see sweep_take_name() */
 };
 
 struct sweep_marked {
@@ -39,6 +40,12 @@ int sweep_end(struct sweep *sw, uint64_t generation);
 /* Marks one blob, and counts it in *marked if there is none. */
 int sweep_mark(struct sweep *sw, uint64_t generation, const uint8_t digest[DIGEST_SIZE],
                struct sweep_marked *marked);
+/* A checkpoint refers to it since the beginning. What it leads to is not known here: the next step
+ * does nothing but say so, and whoever marks marks all of that before the step after it. */
+void sweep_name(struct sweep *sw, const uint8_t digest[DIGEST_SIZE]);
+/* One that was named; false: no more. */
+bool sweep_take_name(struct sweep *sw, uint8_t ret[DIGEST_SIZE]);
+#define SWEEP_NAMES_MAX  1024 /* with more the sweep is given up */
 #define SWEEP_STEP_BYTES (1u << 20)
 /* Looks at no more than so many blobs, or removes SWEEP_STEP_BYTES and a blob, in one transaction
  * that does not wait for the disk: that a blob is gone need not survive a power cut. After the last

@@ -173,6 +173,40 @@ static void test_a_step_is_bounded(void **state)
     assert_int_equal(left, 6);
 }
 
+static void test_what_was_named_is_told_before_more_is_removed(void **state)
+{
+    struct fixture *fx = *state;
+    struct sweep_step step = { 0 };
+    uint8_t digest[DIGEST_SIZE], named[DIGEST_SIZE];
+
+    put_in_store(fx, 0, 10);
+    digest_of(7, digest);       /* not the first row */
+    sweep_name(fx->sw, digest); /* none is under way */
+    assert_false(sweep_take_name(fx->sw, named));
+    begin(fx);
+    assert_int_equal(sweep_step(fx->sw, fx->generation, 1, &step), 0);
+    assert_int_equal(step.removed, 1);
+    sweep_name(fx->sw, digest);
+    step = (struct sweep_step){ 0 };
+    assert_int_equal(sweep_step(fx->sw, fx->generation, 10, &step), 0);
+    assert_true(step.named);
+    assert_int_equal(step.looked, 0);
+    assert_true(sweep_take_name(fx->sw, named));
+    assert_memory_equal(named, digest, DIGEST_SIZE);
+    assert_false(sweep_take_name(fx->sw, named));
+    (void)mark(fx, 7);
+    (void)run(fx);
+    assert_true(is_there(fx, 7));
+    for (int i = 0; i <= SWEEP_NAMES_MAX; i++) { /* of one that has ended */
+        sweep_name(fx->sw, digest);
+        assert_false(sweep_take_name(fx->sw, named));
+    }
+    begin(fx);
+    for (int i = 0; i <= SWEEP_NAMES_MAX; i++)
+        sweep_name(fx->sw, digest);
+    assert_int_equal(sweep_step(fx->sw, fx->generation, 1, &step), -ESTALE);
+}
+
 static void test_what_is_stored_after_the_beginning_stays(void **state)
 {
     struct fixture *fx = *state;
@@ -529,6 +563,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_is_not_marked_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_step_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_named_is_told_before_more_is_removed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_what_is_stored_after_the_beginning_stays, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_what_is_stored_again_stays_if_moved_before_the_step,

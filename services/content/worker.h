@@ -21,6 +21,7 @@ enum work_type {
     WORK_ROOTS,          /* -> json */
     WORK_CHECKPOINT_GET, /* key -> value */
     WORK_INFO,           /* -> space */
+    WORK_SWEEP_NAME,     /* change.checkpoint_value: blobs it refers to are named (sweep.h) */
     WORK_SYNC,           /* done after every change submitted earlier */
     /* Chores: done in slices of a millisecond or so, one between two groups of reads. */
     WORK_FLUSH,        /* done when what is stored now is in the store, not in the journal */
@@ -29,7 +30,7 @@ enum work_type {
     WORK_BACKUP_READ,  /* backup_id, backup_row -> data, size */
     WORK_SWEEP_BEGIN,  /* loose_seconds -> generation, json: what checkpoints refer to */
     WORK_SWEEP_MARK,   /* generation, digests -> marked */
-    WORK_SWEEP_STEP,   /* generation, limit -> step */
+    WORK_SWEEP_STEP,   /* generation, limit -> step, json: what was named, or NULL */
     WORK_SWEEP_END
 };
 #define WORK_CHORES WORK_FLUSH

@@ -108,12 +108,16 @@ static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg
     struct kvs *k = c->manager->kvs;
     const struct pace *pace = choose_pace(c);
     enum gc_phase phase;
+    double rest;
 
     gc_set_pace(k, pace->rows, pace->rest);
     gc_work(k, pace->directories);
     if ((phase = gc_phase(k)) == GC_IDLE)
         return;
-    flux_timer_watcher_reset(c->tick, phase == GC_GRACE ? TICK_GRACE : pace->tick, 0.);
+    rest = phase == GC_GRACE ? TICK_GRACE : (double)gc_rest_usec(k) / 1e6;
+    if (rest > TICK_GRACE) /* when nobody wants anything any more it goes on faster */
+        rest = TICK_GRACE;
+    flux_timer_watcher_reset(c->tick, rest > pace->tick ? rest : pace->tick, 0.);
     flux_watcher_start(c->tick);
 }
 

@@ -51,6 +51,7 @@ struct fake {
     struct fake *leader; /* whose blobs are loaded */
     char *announced;
     struct digest_list checkpoints;
+    size_t ntold; /* of them, to the collection */
 };
 
 static int backend_load(const uint8_t digest[DIGEST_SIZE], void *arg)
@@ -202,6 +203,7 @@ static void answer_begin(struct fake *f)
     HASH_ITER (hh, f->blobs, b, tmp)
         b->kept = false;
     f->generation = ++f->generations;
+    f->ntold = f->checkpoints.count;
     gc_began(f->kvs, 0, f->generation, &f->checkpoints);
 }
 
@@ -228,6 +230,11 @@ static void answer_step(struct fake *f)
     struct fake_blob *b, *tmp;
     bool done = true;
 
+    if (f->ntold < f->checkpoints.count) {
+        f->ntold = f->checkpoints.count;
+        gc_stepped(f->kvs, 0, &step, &f->checkpoints, false);
+        return;
+    }
     HASH_ITER (hh, f->blobs, b, tmp) {
         if (b->kept)
             continue;
@@ -242,7 +249,7 @@ static void answer_step(struct fake *f)
     }
     if (done)
         f->generation = 0;
-    gc_stepped(f->kvs, 0, &step, done);
+    gc_stepped(f->kvs, 0, &step, NULL, done);
 }
 
 static int answer_call(struct fake *f)
@@ -260,7 +267,7 @@ static int answer_call(struct fake *f)
     else if (call == CALL_MARK)
         gc_marked(f->kvs, -ESTALE, 0);
     else if (call == CALL_STEP)
-        gc_stepped(f->kvs, -ESTALE, &none, false);
+        gc_stepped(f->kvs, -ESTALE, &none, NULL, false);
     return call != CALL_NONE;
 }
 
@@ -465,6 +472,7 @@ void fake_checkpoint(struct fake *f, const char *ref)
 
     if (!ref) {
         digest_list_clear(&f->checkpoints);
+        f->ntold = 0;
         return;
     }
     (void)snprintf(text, sizeof(text), "%s", ref);

@@ -13,6 +13,8 @@
  * - references and snapshots that a client names: guards. Before the sweep what they lead to is
  *   marked along with the rest. During the sweep the commit waits until all of that is marked, and
  *   fails if some of it is gone.
+ * A checkpoint that is put after the beginning is not waited for here: the content store tells with
+ * a step, in which it removes nothing, and what it refers to is marked before the next one.
  *
  * The epoch begins when the content store has answered: what is sent after that it keeps. A group
  * that was being put together then may refer to what was trusted in the epoch before, so the roots
@@ -197,6 +199,17 @@ void gc_set_pace(struct kvs *k, uint32_t rows, unsigned int rest)
 {
     k->gc->rows = rows;
     k->gc->rest = rest;
+}
+
+uint64_t gc_rest_usec(const struct kvs *k)
+{
+    const struct gc *gc = k->gc;
+    uint64_t now = monotime_usec();
+
+    if (gc->phase != GC_SWEEP || gc->todo.count > 0 || !TAILQ_EMPTY(&gc->guards) ||
+        gc->rest_until <= now)
+        return 0;
+    return gc->rest_until - now;
 }
 
 /* --- marking */
@@ -454,7 +467,7 @@ static int add_named(struct gc *gc, const struct digest_list *refs)
         if ((rc = digest_set_add(&gc->named, refs->items[i])) > 0)
             rc = add_dir(gc, refs->items[i]);
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 void gc_began(struct kvs *k, int err, uint64_t generation, const struct digest_list *refs)
@@ -473,7 +486,8 @@ void gc_began(struct kvs *k, int err, uint64_t generation, const struct digest_l
         finish(gc, err);
 }
 
-void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done)
+void gc_stepped(struct kvs *k, int err, const struct gc_result *step,
+                const struct digest_list *refs, bool done)
 {
     struct gc *gc = k->gc;
 
@@ -485,6 +499,7 @@ void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done)
         gc->result.removed += step->removed;
         gc->result.bytes += step->bytes;
         gc->result.returned += step->returned;
+        err = add_named(gc, refs);
     }
     if (err < 0 || done)
         finish(gc, err);
@@ -526,7 +541,7 @@ static int guard_begin(struct gc *gc, struct gc_guard *guard)
         guard->answered = false;
         return guard->err;
     }
-    if (gc->phase == GC_SWEEP && (gc->stepping || !TAILQ_EMPTY(&gc->guards)))
+    if (gc->phase == GC_SWEEP && (gc->stepping || !TAILQ_EMPTY(&gc->guards) || !all_marked(gc)))
         return guard_wait(gc, guard, false);
     return gc->phase != GC_IDLE;
 }

@@ -43,6 +43,8 @@ void gc_work(struct kvs *k, unsigned int directories);
  * request, in times that it took. */
 void gc_set_pace(struct kvs *k, uint32_t rows, unsigned int rest);
 #define GC_ROWS 256 /* at first; some milliseconds */
+/* Until there is something that gc_work() would do, in usec, as far as it is known; 0: now. */
+uint64_t gc_rest_usec(const struct kvs *k);
 
 /* --- those who refer to what no root leads to, or will not soon */
 
@@ -76,6 +78,8 @@ void gc_release(struct kvs *k, struct gc_hold *hold);
 void gc_began(struct kvs *k, int err, uint64_t generation, const struct digest_list *refs);
 void gc_took(struct kvs *k, uint64_t usec); /* before the next two: what the answer cost */
 void gc_marked(struct kvs *k, int err, uint64_t unknown);
-void gc_stepped(struct kvs *k, int err, const struct gc_result *step, bool done);
+/* refs: what checkpoints refer to since the beginning; then nothing was removed. */
+void gc_stepped(struct kvs *k, int err, const struct gc_result *step,
+                const struct digest_list *refs, bool done);
 
 #endif

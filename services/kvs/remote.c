@@ -295,20 +295,23 @@ static void on_sweep_step(flux_future_t *f, void *arg)
 {
     struct remote *r = arg;
     struct gc_result step = { 0 };
+    struct digest_list list = { 0 };
     json_int_t looked = 0, removed = 0, bytes = 0, returned = 0, usec = 0;
+    json_t *refs = NULL;
     int done = 0;
-    int err = flux_rpc_get_unpack(f, "{s:I s:I s:I s:I s:I s:b}", "looked", &looked, "removed",
+    int err = flux_rpc_get_unpack(f, "{s:I s:I s:I s:I s:I s?o s:b}", "looked", &looked, "removed",
                                   &removed, "bytes", &bytes, "returned", &returned, "usec", &usec,
-                                  "done", &done) < 0
+                                  "refs", &refs, "done", &done) < 0
                   ? -errno
-                  : 0;
+                  : decode_refs(refs, &list);
 
     step.looked = (uint64_t)looked;
     step.removed = (uint64_t)removed;
     step.bytes = (uint64_t)bytes;
     step.returned = (uint64_t)returned;
     gc_took(r->kvs, (uint64_t)usec);
-    gc_stepped(r->kvs, err, &step, done);
+    gc_stepped(r->kvs, err, &step, &list, done);
+    digest_list_clear(&list);
     flux_future_destroy(f);
 }
 

@@ -145,6 +145,57 @@ static void test_what_a_checkpoint_refers_to_stays_and_need_not_be_a_directory(v
     assert_int_not_equal(err, 0);
 }
 
+/* Steps until the store may be asked to remove something. */
+static void run_to_sweep(struct fake *f, void (*done)(const struct gc_result *r, void *arg),
+                         void *arg)
+{
+    assert_int_equal(gc_start(fake_kvs(f), 0., done, arg), 0);
+    while (gc_phase(fake_kvs(f)) != GC_SWEEP)
+        assert_int_equal(fake_step(f), 1);
+}
+
+static void test_what_a_checkpoint_refers_to_that_is_put_during_a_sweep_stays(void **state)
+{
+    int whole = 0;
+
+    for (int steps = 0; steps < 12; steps++) {
+        struct fake *f = fake_new(CACHE);
+        struct result *r;
+        char *old;
+
+        for (int i = 0; i < 20; i++) {
+            char key[16];
+
+            (void)snprintf(key, sizeof(key), "o.k%d", i);
+            put(f, key, i);
+        }
+        old = treeobj_of(f, "o");
+        assert_int_equal(fake_unlink(f, "primary", "o"), 0);
+        run_to_sweep(f, NULL, NULL);
+        for (int i = 0; i < steps; i++)
+            (void)fake_step(f);
+        fake_checkpoint(f, strstr(old, "blake2b-"));
+        fake_run(f);
+        assert_int_equal(gc_progress(fake_kvs(f))->err, 0);
+        /* It came in time, or what was gone is said. */
+        r = begin_put_object(f, "again", old);
+        fake_run(f);
+        assert_int_equal(r->err, 0);
+        for (int i = 0; i < 20 && gc_progress(fake_kvs(f))->missing == 0; i++) {
+            char key[24];
+
+            (void)snprintf(key, sizeof(key), "again.k%d", i);
+            assert_stored(f, "primary", key, i);
+        }
+        whole += gc_progress(fake_kvs(f))->missing == 0;
+        free(r);
+        free(old);
+        fake_free(f);
+    }
+    assert_true(whole > 0);
+    (void)state;
+}
+
 static void test_what_is_cached_but_was_removed_is_stored_again(void **state)
 {
     struct fake *f = *state;
@@ -169,15 +220,6 @@ static void test_all_namespaces_are_roots(void **state)
     assert_int_equal(fake_remove(f, "mine"), 0);
     assert_int_equal(fake_collect(f), 0);
     assert_true(gc_progress(fake_kvs(f))->removed >= 2);
-}
-
-/* Steps until the store may be asked to remove something. */
-static void run_to_sweep(struct fake *f, void (*done)(const struct gc_result *r, void *arg),
-                         void *arg)
-{
-    assert_int_equal(gc_start(fake_kvs(f), 0., done, arg), 0);
-    while (gc_phase(fake_kvs(f)) != GC_SWEEP)
-        assert_int_equal(fake_step(f), 1);
 }
 
 struct race {
@@ -303,6 +345,24 @@ static void test_a_hole_is_counted_and_the_rest_kept(void **state)
     assert_int_equal(fake_collect(f), 0);
     assert_int_equal(gc_progress(fake_kvs(f))->missing, 1);
     assert_stored(f, "primary", "a.c", 2);
+}
+
+static void test_between_two_steps_nothing_is_to_be_done_for_a_while(void **state)
+{
+    struct fake *f = *state;
+
+    put(f, "a.b", 1);
+    put(f, "a.b", 2);
+    gc_set_pace(fake_kvs(f), GC_ROWS, 9);
+    assert_int_equal(gc_rest_usec(fake_kvs(f)), 0);
+    run_to_sweep(f, NULL, NULL);
+    assert_int_equal(gc_rest_usec(fake_kvs(f)), 0);
+    gc_took(fake_kvs(f), 1000000);
+    assert_in_range(gc_rest_usec(fake_kvs(f)), 1, 9000000);
+    gc_set_pace(fake_kvs(f), GC_ROWS, 0);
+    fake_run(f);
+    assert_int_equal(gc_phase(fake_kvs(f)), GC_IDLE);
+    assert_int_equal(gc_rest_usec(fake_kvs(f)), 0);
 }
 
 static void test_only_one_at_a_time(void **state)
@@ -533,11 +593,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_what_no_root_leads_to_is_removed_and_nothing_else),
         T(test_what_a_checkpoint_refers_to_stays_and_need_not_be_a_directory),
+        cmocka_unit_test(test_what_a_checkpoint_refers_to_that_is_put_during_a_sweep_stays),
         T(test_what_is_cached_but_was_removed_is_stored_again),
         T(test_all_namespaces_are_roots),
         T(test_a_snapshot_that_is_held_stays),
         T(test_a_collection_ends_with_the_store_and_may_be_begun_again),
         T(test_a_hole_is_counted_and_the_rest_kept),
+        T(test_between_two_steps_nothing_is_to_be_done_for_a_while),
         T(test_only_one_at_a_time),
         cmocka_unit_test(test_a_snapshot_that_is_committed_during_a_sweep_is_whole_or_refused),
         cmocka_unit_test(test_what_is_committed_at_any_moment_of_a_collection_stays),
