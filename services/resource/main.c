@@ -2,6 +2,7 @@
 /* flux-resource: what the nodes have, which are up, drained or excluded, and who is told.
  *
  *   all of it      manager stock
+ *   requests       requests requests-drain; acquire (the scheduler's)
  *   what there is  inventory (configuration) hardware (this node) census (all nodes) enclosing (the
  *                  job that the instance is) keep (in the KVS)
  *   which of it    online drain
