@@ -27,6 +27,7 @@
 #include "supervise/sockets.h"
 
 #define STATUS_SIZE     256
+#define MISCONFIGURED   "Waits for a better configuration" /* service_misconfigured() */
 #define BACKOFF_DOUBLES 7
 
 struct listening {
@@ -51,6 +52,7 @@ struct daemon {
     bool was_ready;
     bool final; /* do not start again */
     char status[STATUS_SIZE];
+    char told[STATUS_SIZE]; /* of it, to the user */
 };
 
 static const char *const state_names[] = { "idle", "starting", "running", "stopping", "waiting" };
@@ -313,6 +315,16 @@ static void take_fds(struct daemon *d, const struct notification *n)
     }
 }
 
+/* Who waits for a daemon that waits for a better configuration would not know why. */
+static void tell_misconfigured(struct daemon *d)
+{
+    if (strncmp(d->status, MISCONFIGURED, strlen(MISCONFIGURED)) != 0 ||
+        strcmp(d->status, d->told) == 0)
+        return;
+    (void)snprintf(d->told, sizeof(d->told), "%s", d->status);
+    (void)fprintf(stderr, "flux-supervise: %s: %s\n", d->unit->name, d->status);
+}
+
 void daemon_on_notify(struct daemon *d, const struct notification *n)
 {
     if (n->fdstore)
@@ -322,6 +334,7 @@ void daemon_on_notify(struct daemon *d, const struct notification *n)
     if (n->status) {
         (void)snprintf(d->status, sizeof(d->status), "%s", n->status);
         log_debug("%s: %s", d->unit->name, d->status);
+        tell_misconfigured(d);
     }
     if (n->watchdog_usec > 0)
         d->watchdog_usec = n->watchdog_usec;

@@ -78,6 +78,9 @@ def test_a_daemon_that_cannot_start_with_its_configuration_says_so_once_and_star
     after = [r for r in i.log_records(daemon) if sentence in r["MESSAGE"]]
     assert len(after) == len(told) + 1, after
     conf.write_text("")
+    said = f"flux-supervise: flux-{daemon}: Waits for a better configuration: "
+    lines = (i.workdir / "stderr").read_text().splitlines()
+    assert len([x for x in lines if x.startswith(said) and sentence in x]) == 1, lines
     if daemon == "exec":
         assert reload("") == (0, "")
     wait_until("jobs run", lambda: i.run("run", "true", check=False).returncode == 0)
