@@ -98,7 +98,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("-n", type=int, default=100_000)
     p.add_argument("--round", type=int, default=5_000)
-    p.add_argument("--build", type=pathlib.Path, default=TOP / "build")
+    p.add_argument("--build", type=lambda s: pathlib.Path(s).resolve(), default=TOP / "build")
     args = p.parse_args()
     workdir = pathlib.Path(tempfile.mkdtemp(prefix="flux-history-"))
     try:

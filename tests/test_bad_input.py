@@ -264,15 +264,16 @@ def test_descriptors_that_do_not_belong_are_closed(live):
         sparse = os.memfd_create("sparse", os.MFD_ALLOW_SEALING)
         os.ftruncate(sparse, (1 << 30) + 1)
         fcntl.fcntl(sparse, 1033, ALL_SEALS)
+        directory, unopened = os.open("/", os.O_RDONLY | os.O_DIRECTORY), os.open("/etc/passwd", os.O_PATH)
         for path in sockets(live):
-            for fds in ([r], [unsealed], [sparse], [sealed, sealed], [r] * 100):
+            for fds in ([r], [directory], [unopened], [unsealed], [sparse], [sealed, sealed], [r] * 253):
                 c = Client(path)
                 with contextlib.suppress(OSError):
                     c.send(encode(topic="broker.ping", payload=b""), fds=fds)
                     c.send(encode(topic="broker.ping"), fds=fds)
                 assert c.is_dropped(), path
                 c.close()
-        for fd in (r, w, unsealed, sealed, sparse):
+        for fd in (r, w, directory, unopened, unsealed, sealed, sparse):
             os.close(fd)
         wait_until("descriptors to be closed", lambda: all(
             len(os.listdir(f"/proc/{pid}/fd")) <= before[name] + 1 for name, pid in pids.items()))

@@ -441,6 +441,60 @@ static void test_a_peer_that_does_not_read_fills_its_queue_and_no_more(void **st
     pair_close(&p);
 }
 
+static void test_no_more_messages_are_queued_than_the_limit(void **state)
+{
+    struct channel_limits limits = channel_limits_default;
+    CLEANUP(flux_msg_destroyp) flux_msg_t *msg = make_event(0, 0);
+    struct pair p;
+
+    limits.queue_messages = 3;
+    pair_open(&p, &limits);
+    channel_cork(p.ch);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(channel_send(p.ch, msg), 0);
+    assert_int_equal(channel_send(p.ch, msg), -ENOBUFS);
+    pair_close(&p);
+}
+
+/* Without it the message would be taken for one with an empty payload. */
+static void test_a_descriptor_that_could_not_be_received_ends_the_connection(void **state)
+{
+    CLEANUP(freep) void *buf = NULL;
+    size_t size = event_bytes(&buf, true);
+    struct rlimit before, none;
+    struct pair p;
+    int fd;
+
+    pair_open(&p, NULL);
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    send_raw(p.peer, buf, size, &fd, 1);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    expect_refused(&p, "could not be received");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    pair_close(&p);
+}
+
+static void test_who_cannot_be_named_is_nobody_we_serve(void **state)
+{
+    struct peer_cred cred;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int sv[2];
+
+    assert_int_equal(peer_cred_get(fd, &cred), -EPERM); /* uid -1 */
+    close(fd);
+    if (geteuid() != 0)
+        return; /* cannot be another */
+    assert_int_equal(seteuid(65534), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(peer_cred_get(sv[0], &cred), -EPERM); /* where uids were not mapped */
+    close(sv[0]);
+    close(sv[1]);
+}
+
 static void test_a_message_larger_than_the_queue_waits_behind_others(void **state)
 {
     struct channel_limits limits = channel_limits_default;
@@ -691,6 +745,9 @@ int main(void)
         cmocka_unit_test(test_a_descriptor_that_the_message_does_not_announce_is_refused),
         cmocka_unit_test(test_descriptors_are_close_on_exec),
         cmocka_unit_test(test_a_peer_that_does_not_read_fills_its_queue_and_no_more),
+        cmocka_unit_test(test_no_more_messages_are_queued_than_the_limit),
+        cmocka_unit_test(test_a_descriptor_that_could_not_be_received_ends_the_connection),
+        cmocka_unit_test(test_who_cannot_be_named_is_nobody_we_serve),
         cmocka_unit_test(test_a_message_larger_than_the_queue_waits_behind_others),
         cmocka_unit_test(test_a_queued_message_keeps_the_content_it_had),
         cmocka_unit_test(test_corked_messages_go_together),

@@ -142,6 +142,73 @@ static void test_other_versions_types_flags_and_long_forms_are_refused(void **st
     assert_null(flux_msg_decode(long_form, sizeof(long_form)));
 }
 
+/* A message of a type and with flags; parts are what lies between its length and its header. */
+static size_t raw_message(uint8_t *buf, int type, uint8_t flags, const char *parts, size_t size)
+{
+    const uint8_t frame[] = { 0xff, 0xee, 0, 0x12, 0, 0, 0, (uint8_t)(size + 21) };
+    const uint8_t header[21] = { 20, 0x8e, 1, (uint8_t)type, flags };
+
+    memcpy(buf, frame, sizeof(frame));
+    memcpy(buf + sizeof(frame), parts, size);
+    memcpy(buf + sizeof(frame) + size, header, sizeof(header));
+    return sizeof(frame) + size + sizeof(header);
+}
+
+static void expect_refused(const uint8_t *buf, size_t size, const char *why)
+{
+    const char *reason = NULL;
+    flux_msg_t *msg;
+
+    assert_int_equal(msg_decode(buf, size, -EBADF, 0, &msg, &reason), -EPROTO);
+    assert_string_equal(reason, why);
+}
+
+#define ROUTE_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void test_each_part_is_checked_and_the_refusal_says_which(void **state)
+{
+    const uint8_t routed = FLUX_MSGFLAG_ROUTE | FLUX_MSGFLAG_TOPIC;
+    static const struct {
+        int type;
+        uint8_t flags;
+        const char *parts;
+        size_t size;
+        const char *why;
+    } bad[] = {
+#define PARTS(s) s, sizeof(s) - 1
+        { FLUX_MSGTYPE_REQUEST, 0, PARTS(""), "message without a topic" },
+        { FLUX_MSGTYPE_EVENT, FLUX_MSGFLAG_PAYLOAD, PARTS("\1x"), "message without a topic" },
+        { FLUX_MSGTYPE_CONTROL, FLUX_MSGFLAG_TOPIC, PARTS("\1t"), "control message with parts" },
+        { FLUX_MSGTYPE_REQUEST, routed, PARTS("\101" ROUTE_64 "x\0\1t"), "bad route" },
+        { FLUX_MSGTYPE_REQUEST, routed, PARTS("\3a\0b\0\1t"), "bad route" },
+        { FLUX_MSGTYPE_REQUEST, routed,
+          PARTS("\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\1a\0\1t"), "too many routes" },
+        { FLUX_MSGTYPE_REQUEST, FLUX_MSGFLAG_TOPIC, PARTS("\3a b"), "bad topic" },
+        { FLUX_MSGTYPE_REQUEST, FLUX_MSGFLAG_TOPIC, PARTS("\3a\0b"), "bad topic" },
+        { FLUX_MSGTYPE_REQUEST, FLUX_MSGFLAG_TOPIC, PARTS("\2\177a"), "bad topic" },
+        { FLUX_MSGTYPE_REQUEST, FLUX_MSGFLAG_TOPIC, PARTS("\0"), "bad topic" },
+        { FLUX_MSGTYPE_REQUEST, FLUX_MSGFLAG_TOPIC, PARTS("\1t\1x"),
+          "parts that the flags do not announce" },
+        { FLUX_MSGTYPE_REQUEST, FLUX_MSGFLAG_TOPIC, PARTS("\2t"), "bad part size" },
+#undef PARTS
+    };
+    uint8_t buf[256];
+    const char *reason;
+    flux_msg_t *msg;
+    size_t size;
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        size = raw_message(buf, bad[i].type, bad[i].flags, bad[i].parts, bad[i].size);
+        expect_refused(buf, size, bad[i].why);
+    }
+    size = raw_message(buf, FLUX_MSGTYPE_REQUEST, routed, "\100" ROUTE_64 "\0\1t", 68);
+    assert_int_equal(msg_decode(buf, size, -EBADF, 0, &msg, &reason), 0);
+    assert_string_equal(flux_msg_route_first(msg), ROUTE_64);
+    flux_msg_destroy(msg);
+    buf[7]++;
+    expect_refused(buf, size, "length does not match");
+}
+
 static void test_routes_are_a_stack_whose_limits_hold(void **state)
 {
     CLEANUP(flux_msg_destroyp) flux_msg_t *msg = make_request("t");
@@ -450,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_part_sizes_change_form_at_255_bytes),
         cmocka_unit_test(test_every_truncation_and_extension_is_refused),
         cmocka_unit_test(test_other_versions_types_flags_and_long_forms_are_refused),
+        cmocka_unit_test(test_each_part_is_checked_and_the_refusal_says_which),
         cmocka_unit_test(test_routes_are_a_stack_whose_limits_hold),
         cmocka_unit_test(test_same_sender_is_told_by_the_first_route),
         cmocka_unit_test(test_topics_are_short_printable_words),
