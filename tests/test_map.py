@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Whoever is new finds the right file: HACKING.md names the folders, the opening comment of a daemon's main.c its files, and each
-file says what it is for."""
+file and each tool says what it is for."""
 import pathlib
 import re
 import subprocess
@@ -41,3 +41,9 @@ def test_hacking_names_every_folder_with_sources():
 def test_every_source_says_what_it_is_for():
     sources = [f for f in tracked() if f.suffix == ".c" and f.is_file() and not f.name.startswith(NO_PART) and "examples" not in f.parts]
     assert len(sources) > 300 and [str(f) for f in sources if not f.relative_to(TOP).parts[0].startswith("build") and not opening(f)] == []
+
+
+@pytest.mark.parametrize("tool", sorted(p.name for p in (TOP / "tools").iterdir() if p.name != "flux"))
+def test_a_tool_that_is_asked_says_what_it_does_and_does_nothing(tool):
+    r = subprocess.run([TOP / "tools" / tool, "--help"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert r.returncode == 0 and len(r.stdout.split()) > 10 and r.stdout[0].isalpha(), r
