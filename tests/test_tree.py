@@ -298,6 +298,15 @@ def test_a_node_that_was_disconnected_joins_again(tree):
     assert refused.returncode != 0 and "root of the tree" in refused.stderr
 
 
+def test_a_rank_that_no_node_can_have_disconnects_none(tree):
+    c = client_at(tree, 0)
+    for rank in (2**32 + 1, 2**32 + 2, -1, 2**63 - 1):
+        m = c.rpc("overlay.disconnect", {"rank": rank})
+        assert m.errnum == 71 and "rank" in m.text, (rank, m.text)  # EPROTO
+    assert tree.say(0, "overlay", "status", "-s") == "full"
+    c.close()
+
+
 def test_tcp_between_nodes_is_encrypted_with_a_key_of_each(build, tmp_path):  # noqa: F811
     with Tree(build, tmp_path, size=3, args=["-Stbon.prefertcp=1"]) as t:
         assert t.say(1, "getattr", "tbon.parent-endpoint").startswith("tcp://")

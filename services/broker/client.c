@@ -340,8 +340,10 @@ struct client *clients_remote(struct clients *cs, struct client *via, const flux
         c->via = via;
         cs->nremotes++;
         c->routes = flux_msg_route_string(request);
-        if (!c->routes)
+        if (!c->routes) {
+            remove_far(c);
             return NULL;
+        }
     }
     c->cred.uid = msg_proto(request)->rolemask & FLUX_ROLE_OWNER ? cs->users.owner
                                                                  : msg_proto(request)->userid;

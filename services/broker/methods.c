@@ -231,8 +231,7 @@ static int rpc_overlay_disconnect(struct request *req, void *arg)
     json_int_t rank = -1;
 
     (void)request_unpack(req, "{s:I}", "rank", &rank);
-    if (m->router.overlay && rank >= 0 &&
-        topology_parent(m->boot.topo, (uint32_t)rank) == m->boot.rank)
+    if (m->router.overlay && topology_parent(m->boot.topo, (uint32_t)rank) == m->boot.rank)
         c = overlay_next_hop(m->router.overlay, (uint32_t)rank);
     if (!c)
         return request_explain(req, ENOENT, "rank %lld is not connected directly below rank %u",
@@ -487,7 +486,7 @@ static const struct rpc_method methods[] = {
       .fn = rpc_groups_update },
     { .topic = "overlay.disconnect",
       .roles = ROLE_OWNER,
-      .in = "rank:I",
+      .in = "rank:u",
       .fn = rpc_overlay_disconnect },
     { .topic = "overlay.topology", .roles = ROLE_USER, .in = "rank:I", .fn = rpc_overlay_topology },
     { .topic = "overlay.status", .roles = ROLE_USER, .fn = rpc_overlay_status },
