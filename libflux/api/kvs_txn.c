@@ -159,6 +159,20 @@ int flux_kvs_txn_archive(flux_kvs_txn_t *txn, int flags, const char *key, const 
     return append_op(txn, flags, key, "archive", name);
 }
 
+int flux_kvs_txn_archive_job(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns,
+                             const char *log)
+{
+    json_t *op;
+
+    if (!txn || !key_ok(key) || flags || !ns || !*ns || !log)
+        return fail(EINVAL);
+    errno = 0;
+    if (!(op = json_pack("{s:s s:i s:s s:s}", "key", key, "flags", flags, "archive", ns, "log",
+                         log)))
+        return fail(jsonx_errno(EINVAL));
+    return json_array_append_new(txn->ops, op) < 0 ? fail(ENOMEM) : 0;
+}
+
 int flux_kvs_txn_namespace(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns,
                            uint32_t owner)
 {

@@ -32,7 +32,8 @@ static void test_operations_keep_their_order_and_form(void **state)
     assert_int_equal(flux_kvs_txn_symlink(txn, 0, "f", "ns", "t"), 0);
     assert_int_equal(flux_kvs_txn_archive(txn, 0, "g", "job-1"), 0);
     assert_int_equal(flux_kvs_txn_namespace(txn, 0, "h", "job-2", 7), 0);
-    assert_int_equal(json_array_size(kvs_txn_ops(txn)), 8);
+    assert_int_equal(flux_kvs_txn_archive_job(txn, 0, "i", "job-3", "x\n"), 0);
+    assert_int_equal(json_array_size(kvs_txn_ops(txn)), 9);
     assert_op(txn, 0,
               "{\"dirent\":{\"data\":\"NDI=\",\"type\":\"val\",\"ver\":1},"
               "\"flags\":0,\"key\":\"a\"}");
@@ -50,6 +51,7 @@ static void test_operations_keep_their_order_and_form(void **state)
               "{\"dirent\":{\"data\":{\"namespace\":\"ns\",\"target\":\"t\"},"
               "\"type\":\"symlink\",\"ver\":1},\"flags\":0,\"key\":\"f\"}");
     assert_op(txn, 6, "{\"archive\":\"job-1\",\"flags\":0,\"key\":\"g\"}");
+    assert_op(txn, 8, "{\"archive\":\"job-3\",\"flags\":0,\"key\":\"i\",\"log\":\"x\\n\"}");
     assert_op(txn, 7, "{\"create\":\"job-2\",\"flags\":0,\"key\":\"h\",\"owner\":7}");
 }
 
@@ -71,6 +73,8 @@ static void test_wrong_arguments_add_nothing(void **state)
     assert_int_equal(flux_kvs_txn_put_treeobj(txn, 0, "a", "{}"), -1);
     assert_int_equal(flux_kvs_txn_put_treeobj(txn, 0, "a", "x"), -1);
     assert_int_equal(flux_kvs_txn_archive(txn, 0, "a", ""), -1);
+    assert_int_equal(flux_kvs_txn_archive_job(txn, 0, "a", "b", NULL), -1);
+    assert_int_equal(flux_kvs_txn_archive_job(txn, 0, "a", "", "c"), -1);
     assert_int_equal(flux_kvs_txn_namespace(txn, 0, "a", NULL, 1), -1);
     assert_int_equal(flux_kvs_txn_namespace(txn, 0, "a", "\xff", 1), -1);
     assert_int_equal(flux_kvs_txn_put(txn, 0, "\xff", "b"), -1);
@@ -96,6 +100,7 @@ static void test_only_what_is_put_can_be_appended(void **state)
         assert_int_equal(flux_kvs_txn_put_treeobj(txn, flags, "a", val), -1);
         assert_int_equal(flux_kvs_txn_prune(txn, flags, "a"), -1);
         assert_int_equal(flux_kvs_txn_archive(txn, flags, "a", "b"), -1);
+        assert_int_equal(flux_kvs_txn_archive_job(txn, flags, "a", "b", "c"), -1);
         assert_int_equal(flux_kvs_txn_namespace(txn, flags, "a", "b", 1), -1);
         assert_int_equal(errno, EINVAL);
     }

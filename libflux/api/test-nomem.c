@@ -73,6 +73,7 @@ static int fill(flux_kvs_txn_t *txn)
                    flux_kvs_txn_symlink(txn, 0, "l", "ns", "t") < 0 ||
                    flux_kvs_txn_unlink(txn, 0, "f") < 0 || flux_kvs_txn_prune(txn, 0, "g.h") < 0 ||
                    flux_kvs_txn_archive(txn, 0, "i", "job-1") < 0 ||
+                   flux_kvs_txn_archive_job(txn, 0, "m", "job-3", "x") < 0 ||
                    flux_kvs_txn_namespace(txn, 0, "k", "job-2", 7) < 0 ||
                    flux_kvs_txn_put_treeobj(txn, 0, "j",
                                             "{\"ver\":1,\"type\":\"val\",\"data\":\"\"}") < 0

@@ -125,9 +125,11 @@ void answers_start(struct answers *a, flux_jobid_t id)
     push(a, id, "start", json_object());
 }
 
-void answers_finish(struct answers *a, flux_jobid_t id, int status)
+void answers_finish(struct answers *a, flux_jobid_t id, int status, bool archive)
 {
-    push(a, id, "finish", json_pack("{s:i}", "status", status));
+    push(a, id, "finish",
+         archive ? json_pack("{s:i s:b}", "status", status, "archive", 1)
+                 : json_pack("{s:i}", "status", status));
 }
 
 void answers_release(struct answers *a, flux_jobid_t id, const char *ranks)

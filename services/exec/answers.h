@@ -19,7 +19,8 @@ DEFINE_CLEANUP(struct answers *, answers_free)
 int answers_set_carrier(struct answers *a, struct request *req);
 
 void answers_start(struct answers *a, flux_jobid_t id);
-void answers_finish(struct answers *a, flux_jobid_t id, int status);
+/* archive: the job manager is to archive its namespace. */
+void answers_finish(struct answers *a, flux_jobid_t id, int status, bool archive);
 void answers_release(struct answers *a, flux_jobid_t id, const char *ranks);
 void answers_exception(struct answers *a, flux_jobid_t id, const char *type, const char *note);
 

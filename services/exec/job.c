@@ -11,8 +11,9 @@
  * be so only if the job manager says reattach. LAUNCH starts the shell while the namespace and the
  * jobspec are on their way; a shell learns its job only when all three are there. INQUEST finds out
  * how a shell ended that could not be waited for or did not end well. ARCHIVE moves the namespace
- * into job.X.guest in one commit, and only then is the job manager told. Simulated jobs go NEW -->
- * RUN --> (gone) and touch neither disk nor KVS.
+ * into job.X.guest in one commit, and only then is the job manager told; of a job that ended well
+ * on this node it is told at once, and does that in the commit of `finish`. Simulated jobs go NEW
+ * --> RUN --> (gone) and touch neither disk nor KVS.
  *
  * Nothing here waits: each step is a message, and jobs are not ordered among themselves. */
 #include <string.h>
@@ -150,7 +151,7 @@ static int job_new(struct jobs *jobs, const struct job_request *req, struct job 
     job->facts.started = req->started;
     job->canceled = req->cleanup;
     job->failed = req->cleanup; /* it has its exception: no further ones */
-    job->namespace_ready = req->guest;
+    job->namespace_ready = job->manager_knows = req->guest;
     job->t_init = walltime();
     HASH_ADD(hh, jobs->table, id, sizeof(job->id), job);
     if (!job->hh.tbl)
@@ -533,12 +534,22 @@ const struct launch_events job_launch_events = {
     .on_exited = on_exited,
 };
 
+/* The job manager can archive it in the commit of its finish. If that commit is lost the job is
+ * asked for again: its record is there until then, and what its shell wrote says how it ended. So
+ * this is for a shell that ended well, on this node. */
+static bool ended_well(const struct job *job)
+{
+    return job->manager_knows && job->state == JOB_RUN && !job->parts && !job->is_part &&
+           job->has_status && job->status == 0 && !job->failed && !job->canceled;
+}
+
 void job_ended(struct job *job)
 {
     flux_watcher_destroy(job->kill_timer);
     flux_watcher_destroy(job->expire);
     job->kill_timer = job->expire = NULL;
-    if (job->is_part)
+    job->handed_over = ended_well(job);
+    if (job->is_part || job->handed_over)
         job_done(job);
     else
         job_archive(job);
@@ -553,13 +564,13 @@ void job_done(struct job *job)
         orphans_look_later(jobs->orphans);
     } else {
         if (job->has_status)
-            answers_finish(jobs->answers, job->id, job->status);
+            answers_finish(jobs->answers, job->id, job->status, job->handed_over);
         answers_release(jobs->answers, job->id, job->ranks ? job->ranks : "all");
         if (job->parts)
             parts_forget(job->parts);
     }
-    /* That of a part goes by rpc_part_forget(). */
-    if (job->is_part ? job->forgotten : job->facts.record || job->launched)
+    /* That of a part goes by rpc_part_forget(), what was handed over by rpc_forget(). */
+    if (job->is_part ? job->forgotten : !job->handed_over && (job->facts.record || job->launched))
         (void)record_remove(launcher_records(jobs->launcher), job->id);
     jobs->nfinished++;
     if (job->info)

@@ -85,6 +85,8 @@ struct job {
     bool launched;           /* there is, or was, a shell */
     bool told;               /* the job manager was: it has started */
     bool namespace_ready;
+    bool manager_knows; /* of its namespace: the job manager made it, and may archive it */
+    bool handed_over;   /* and is told to */
     bool has_status;
     int status; /* wait status */
     double t_init, t_starting;

@@ -15,9 +15,15 @@
 static const struct rpc_method methods[] = {
     { .topic = "job-exec.start",
       .roles = ROLE_OWNER,
-      .in = "id?:I userid?:I R?:* reattach?:b started?:b cleanup?:b jobspec?:o jobs?:a",
+      .in = "id?:I userid?:I R?:* reattach?:b started?:b cleanup?:b guest?:b jobspec?:o jobs?:a "
+            "forget?:a",
       .flags = RPC_METHOD_SESSION,
       .fn = rpc_start },
+    { .topic = "job-exec.forget",
+      .roles = ROLE_OWNER,
+      .in = "ids:a",
+      .flags = RPC_METHOD_NORESPONSE | RPC_METHOD_SESSION,
+      .fn = rpc_forget },
     { .topic = "job-exec.kill",
       .roles = ROLE_OWNER,
       .in = "id:I signum:i",

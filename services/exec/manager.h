@@ -33,6 +33,7 @@ void manager_on_stats(json_t *stats, void *arg);
 
 /* Request handlers; arg is the manager. */
 int rpc_start(struct request *req, void *arg);
+int rpc_forget(struct request *req, void *arg);
 int rpc_job_kill(struct request *req, void *arg);
 int rpc_job_cancel(struct request *req, void *arg);
 int rpc_part_start(struct request *req, void *arg);

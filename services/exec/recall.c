@@ -116,10 +116,7 @@ void job_recall(struct job *job)
         job_recalled(job);
         return;
     }
-    if (job->facts.record)
-        look_in_namespace(job);
-    else
-        look_in_archive(job);
+    look_in_namespace(job); /* first: the key of the archive is a link to it until there is one */
 }
 
 void job_inquest(struct job *job)

@@ -36,6 +36,29 @@ static int start_one(struct manager *m, json_t *o)
     return rc;
 }
 
+/* Jobs that the job manager archived: their records may go. */
+static void forget(struct manager *m, const json_t *ids)
+{
+    json_t *id;
+    size_t i;
+
+    json_array_foreach (ids, i, id) {
+        const flux_jobid_t jobid = (flux_jobid_t)json_integer_value(id);
+
+        if (jobid > 0 && !jobs_find(&m->jobs, jobid))
+            (void)record_remove(launcher_records(m->launcher), jobid);
+    }
+}
+
+int rpc_forget(struct request *req, void *arg)
+{
+    json_t *ids;
+
+    if (request_unpack(req, "{s:o}", "ids", &ids) == 0)
+        forget(arg, ids);
+    return 0;
+}
+
 /* One job, or many in `jobs`. */
 int rpc_start(struct request *req, void *arg)
 {
@@ -51,6 +74,7 @@ int rpc_start(struct request *req, void *arg)
     if (answers_set_carrier(m->answers, req) < 0)
         return request_explain(req, EBUSY, "jobs are started for another client, the job manager");
     jobs = json_object_get(o, "jobs");
+    forget(m, json_object_get(o, "forget"));
     if (!jobs)
         rc = start_one(m, o);
     json_array_foreach (jobs, i, o) {

@@ -99,7 +99,7 @@ static void one_answer_is_a_message_as_rfc_32_has_it(void **state)
     json_t *o;
 
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[0]), 0);
-    answers_finish(fx.a, 7, 256);
+    answers_finish(fx.a, 7, 256, false);
     assert_int_equal(json_array_size(fx.req[0].messages), 0); /* not before the loop sleeps */
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 1);
@@ -118,7 +118,7 @@ static void answers_of_a_turn_share_a_message_in_order(void **state)
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[0]), 0);
     answers_start(fx.a, 1);
     answers_exception(fx.a, 1, "exec", "why");
-    answers_finish(fx.a, 1, 9);
+    answers_finish(fx.a, 1, 9, false);
     answers_release(fx.a, 1, "0");
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 1);
@@ -148,7 +148,7 @@ static void a_message_has_a_limit_and_all_get_through(void **state)
 static void the_newest_request_of_the_same_job_manager_carries_what_waits(void **state)
 {
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[0]), 0);
-    answers_finish(fx.a, 1, 0);
+    answers_finish(fx.a, 1, 0, false);
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[1]), 0);
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 0);
@@ -163,7 +163,7 @@ static void another_life_of_the_job_manager_does_not_hear_what_was_meant_for_the
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[1]), -EBUSY); /* there is one already */
     fx.req[0].gone = true;
     assert_int_equal(answers_set_carrier(fx.a, &fx.req[1]), 0);
-    answers_finish(fx.a, 2, 0);
+    answers_finish(fx.a, 2, 0, false);
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 0);
     assert_int_equal(json_array_size(fx.req[1].messages), 1);
@@ -191,7 +191,7 @@ static void a_start_waits_for_company_but_not_for_long(void **state)
     assert_true(flux_reactor_run(fx.r, 0) >= 0);
     assert_int_equal(json_array_size(fx.req[0].messages), 1);
     answers_start(fx.a, 2);
-    answers_finish(fx.a, 2, 0);
+    answers_finish(fx.a, 2, 0, false);
     turn();
     assert_int_equal(json_array_size(fx.req[0].messages), 2);
     flux_watcher_destroy(prepare);

@@ -26,6 +26,10 @@ static int op_put(void *arg, const char *key, const char *value)
 {
     return 0;
 }
+static int op_archive(void *arg, const char *key, const char *ns, const char *log)
+{
+    return 0;
+}
 static int op_namespace(void *arg, const char *key, const char *ns, uint32_t owner)
 {
     return 0;
@@ -75,7 +79,7 @@ static const struct manager_ops ops = {
     .kvs_unlink = op_unlink,
     .kvs_prune = op_unlink,
     .kvs_namespace = op_namespace,
-    .kvs_archive = op_put,
+    .kvs_archive = op_archive,
     .kvs_commit = op_commit,
     .commit_timer = op_commit_timer,
     .send = op_send,

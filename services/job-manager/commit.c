@@ -189,9 +189,24 @@ int commit_unlink_active(struct manager *m, flux_jobid_t id)
     return rc < 0 ? rc : m->ops->kvs_unlink(m->arg, key);
 }
 
-/* The namespace that the job's user may write, and job.X.guest, a link to it, come with `alloc`:
- * one commit less before the job can start. The execution service archives it; here is done what is
- * due for a job that it never heard of. */
+/* Archives its namespace, with the last lines of its log if it ran. */
+static int commit_archive(struct manager *m, struct job *job, const char *key, const char *ns)
+{
+    const double now = m->ops->now(m->arg);
+    char log[192] = "";
+
+    if (job->effects_committing & JOB_EFFECT_ARCHIVE)
+        (void)snprintf(log, sizeof(log),
+                       "{\"timestamp\":%.6f,\"name\":\"complete\",\"context\":{\"status\":%d}}\n"
+                       "{\"timestamp\":%.6f,\"name\":\"done\"}\n",
+                       now, job->status, now);
+    return m->ops->kvs_archive(m->arg, key, ns, log);
+}
+
+/* The namespace that the job's user may write, and job.X.guest, a link to it, come with `alloc`,
+ * and the archive with `finish`: two commits less. The execution service says which jobs are to be
+ * archived here: those that ended well. What is due for a job that it never heard of is done here,
+ * too. */
 static int commit_namespace(struct manager *m, struct job *job)
 {
     const bool ends = job->effects_committing & JOB_EFFECT_INACTIVE;
@@ -199,14 +214,15 @@ static int commit_namespace(struct manager *m, struct job *job)
     char key[96], ns[64];
     int rc;
 
-    if (!begins && !(ends && job->has_namespace && !job->start_sent))
+    if (!begins && !(job->effects_committing & JOB_EFFECT_ARCHIVE) &&
+        !(ends && job->has_namespace && !job->start_sent))
         return 0;
     rc = job_key(key, sizeof(key), "job", job->id, ".guest");
     if (rc < 0 || flux_job_kvs_namespace(ns, sizeof(ns), job->id) < 0)
         return -EINVAL;
     job->has_namespace = true;
     return begins ? m->ops->kvs_namespace(m->arg, key, ns, job->userid)
-                  : m->ops->kvs_archive(m->arg, key, ns);
+                  : commit_archive(m, job, key, ns);
 }
 
 static int commit_job(struct manager *m, struct job *job)
@@ -388,6 +404,8 @@ static void job_durable(struct manager *m, struct job *job)
     journal_add(m, job, from, seq, effects);
     if (effects & JOB_EFFECT_START)
         manager_mark(m, job);
+    if (effects & JOB_EFFECT_ARCHIVE)
+        start_archived(m, job);
     if (effects & JOB_EFFECT_INACTIVE) {
         wait_inactive(m, job);
         counters_ended(m, job);

@@ -49,7 +49,7 @@ int kvs_put(void *arg, const char *key, const char *value);
 int kvs_unlink(void *arg, const char *key);
 int kvs_prune(void *arg, const char *key);
 int kvs_make_namespace(void *arg, const char *key, const char *ns, uint32_t owner);
-int kvs_archive(void *arg, const char *key, const char *ns);
+int kvs_archive(void *arg, const char *key, const char *ns, const char *log);
 int kvs_send(void *arg);
 void kvs_timer(void *arg, double seconds);
 int kvs_open(struct daemon *d);

@@ -20,6 +20,7 @@ enum job_effect {
     JOB_EFFECT_INACTIVE = 2, /* tell waiters, then forget the job */
     JOB_EFFECT_STORE_R = 4,  /* R goes into the same commit */
     JOB_EFFECT_SUBMIT = 8,   /* the journal sends the jobspec with these events */
+    JOB_EFFECT_ARCHIVE = 32, /* its namespace is archived in the same commit */
     JOB_EFFECT_FREE = 16,    /* others may have its resources: never committed after theirs */
 };
 

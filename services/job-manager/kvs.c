@@ -73,11 +73,11 @@ int kvs_make_namespace(void *arg, const char *key, const char *ns, uint32_t owne
     return 0;
 }
 
-int kvs_archive(void *arg, const char *key, const char *ns)
+int kvs_archive(void *arg, const char *key, const char *ns, const char *log)
 {
     struct daemon *d = arg;
 
-    return txn_open(d) < 0 || flux_kvs_txn_archive(d->txn, 0, key, ns) < 0 ? -errno : 0;
+    return txn_open(d) < 0 || flux_kvs_txn_archive_job(d->txn, 0, key, ns, log) < 0 ? -errno : 0;
 }
 
 int kvs_send(void *arg)

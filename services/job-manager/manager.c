@@ -53,6 +53,7 @@ void manager_deinit(struct manager *m)
     if (m->start.hello)
         m->ops->unref(m->arg, m->start.hello);
     text_deinit(&m->start.out);
+    text_deinit(&m->start.archived);
     free(m->start.service);
     if (m->alloc.ready)
         m->ops->unref(m->arg, m->alloc.ready);

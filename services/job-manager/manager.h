@@ -25,7 +25,7 @@ struct manager_ops {
     int (*kvs_unlink)(void *arg, const char *key);
     int (*kvs_prune)(void *arg, const char *key); /* and directories that this leaves empty */
     int (*kvs_namespace)(void *arg, const char *key, const char *ns, uint32_t owner);
-    int (*kvs_archive)(void *arg, const char *key, const char *ns);
+    int (*kvs_archive)(void *arg, const char *key, const char *ns, const char *log);
     int (*kvs_commit)(void *arg);
     /* Call commit_late() after so many seconds; replaces what was asked before. 0: do not. */
     void (*commit_timer)(void *arg, double seconds);
@@ -79,6 +79,7 @@ struct start {
     size_t npending;
     struct text out; /* start requests of this turn, with commas between */
     size_t nout;
+    struct text archived; /* ids of jobs that it need not remember any more, with commas between */
 };
 
 struct waiter;
@@ -267,7 +268,8 @@ void start_lost(struct manager *m);
 int start_response(struct manager *m, json_t *response);
 void start_try(struct manager *m, struct job *job);
 void start_cancel(struct manager *m, struct job *job);
-void start_flush(struct manager *m); /* once a turn: send the requests */
+void start_archived(struct manager *m, const struct job *job); /* that is durable */
+void start_flush(struct manager *m);                           /* once a turn: send the requests */
 
 /* raise.c kill.c urgency.c annotate.c stats.c */
 int raise_job(struct manager *m, struct asker who, flux_jobid_t id, int severity, const char *type,

@@ -44,6 +44,7 @@ void start_lost(struct manager *m)
     if (!m->start.hello)
         return;
     text_deinit(&m->start.out);
+    text_deinit(&m->start.archived);
     m->start.nout = 0;
     if (m->start.npending > 0)
         log_notice("the execution service went away; jobs that wait for the next one: %zu",
@@ -83,17 +84,54 @@ static void service_send(struct manager *m, const char *method, const char *json
         manager_fatal(m, -rc, "cannot ask the execution service");
 }
 
+void start_archived(struct manager *m, const struct job *job)
+{
+    struct text *t = &m->start.archived;
+
+    if (m->start.hello)
+        text_addf(t, "%s%" PRIu64, t->len > 0 ? "," : "", job->id);
+}
+
+/* What starts, and what may be forgotten of others, in one message. */
+static void starts_format(struct manager *m, struct text *t)
+{
+    text_adds(t, "{\"jobs\":[");
+    text_add(t, m->start.out.s, m->start.out.len);
+    text_adds(t, "]");
+    if (m->start.archived.len > 0 && !m->start.archived.failed) {
+        text_adds(t, ",\"forget\":[");
+        text_add(t, m->start.archived.s, m->start.archived.len);
+        text_adds(t, "]");
+    }
+    text_adds(t, "}");
+    text_deinit(&m->start.archived);
+}
+
+static void flush_archived(struct manager *m)
+{
+    struct text t = { 0 };
+
+    text_adds(&t, "{\"ids\":[");
+    text_add(&t, m->start.archived.s, m->start.archived.len);
+    text_adds(&t, "]}");
+    if (!t.failed && !m->start.archived.failed)
+        service_send(m, "forget", t.s, true);
+    text_deinit(&t);
+    text_deinit(&m->start.archived);
+}
+
 void start_flush(struct manager *m)
 {
     struct text *out = &m->start.out;
     struct text t = { 0 };
 
-    if (m->start.nout == 0)
+    if (m->start.nout == 0) {
+        if (m->start.archived.len > 0)
+            flush_archived(m);
         return;
-    if (m->start.nout > 1) {
-        text_adds(&t, "{\"jobs\":[");
-        text_add(&t, out->s, out->len);
-        text_adds(&t, "]}");
+    }
+    if (m->start.nout > 1 || m->start.archived.len > 0) {
+        starts_format(m, &t);
         out = &t;
     }
     if (out->failed || m->start.out.failed)
@@ -146,12 +184,15 @@ void start_cancel(struct manager *m, struct job *job)
 
 static int on_finish(struct manager *m, struct job *job, json_t *data)
 {
-    int status;
+    int status, archive = 0;
 
-    if (json_unpack(data, "{s:i}", "status", &status) < 0)
+    if (json_unpack(data, "{s:i s?b}", "status", &status, "archive", &archive) < 0)
         return -EPROTO;
-    if (!job->finished) /* it may be told again after reattaching */
-        (void)event_post(m, job, &(struct event){ .type = EVENT_FINISH, .status = status });
+    if (job->finished) /* it may be told again after reattaching */
+        return 0;
+    if (event_post(m, job, &(struct event){ .type = EVENT_FINISH, .status = status }) == 0 &&
+        archive)
+        job->effects |= JOB_EFFECT_ARCHIVE;
     return 0;
 }
 

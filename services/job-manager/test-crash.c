@@ -41,6 +41,7 @@ static void finish_one(struct world *w, flux_jobid_t id)
 {
     struct job *job = manager_find(&w->m, id);
 
+    world_job(w, id)->hand_over = random() % 2;
     if (job->started || random() % 4)
         world_run(w, id, random() % 2 ? 0 : 0x100);
     else {

@@ -73,6 +73,35 @@ static void a_namespace_comes_with_the_allocation_and_the_start_says_so(void **s
     world_deinit(&w);
 }
 
+static void a_job_that_is_handed_over_is_archived_with_its_finish_and_then_forgotten(void **state)
+{
+    struct world w;
+
+    world_setup(&w, 1);
+    world_submit(&w, 7, 16);
+    world_submit(&w, 8, 16);
+    world_settle(&w);
+    world_alloc(&w, 7);
+    world_settle(&w);
+    world_job(&w, 7)->hand_over = true;
+    world_run(&w, 7, 0);
+    world_turn(&w);
+    world_tick(&w);
+    assert_true(w.commit_flying);
+    assert_string_equal(world_kvs(&w, "job", 7, ".guest"), "job-7 100");
+    assert_null(strstr(w.sent.s, "forget"));
+    world_commit(&w);
+    assert_string_equal(world_kvs(&w, "job", 7, ".guest"), "archive");
+    assert_non_null(strstr(world_kvs(&w, "job", 7, ".eventlog"), "finish"));
+    world_turn(&w);
+    assert_non_null(strstr(w.sent.s, "job-exec.forget {\"ids\":[7]}"));
+    /* The next start carries it, if it is there to do so. */
+    world_alloc(&w, 8);
+    world_settle(&w);
+    assert_int_equal(world_job(&w, 8)->nstarts, 1);
+    world_deinit(&w);
+}
+
 static void a_namespace_of_a_job_that_nobody_started_is_archived_here(void **state)
 {
     struct request *req = request_make();
@@ -222,6 +251,7 @@ int main(void)
         cmocka_unit_test(a_job_goes_through_its_whole_life),
         cmocka_unit_test(nothing_starts_before_its_allocation_is_durable),
         cmocka_unit_test(a_namespace_comes_with_the_allocation_and_the_start_says_so),
+        cmocka_unit_test(a_job_that_is_handed_over_is_archived_with_its_finish_and_then_forgotten),
         cmocka_unit_test(a_namespace_of_a_job_that_nobody_started_is_archived_here),
         cmocka_unit_test(simulated_jobs_and_those_that_end_at_once_get_no_namespace),
         cmocka_unit_test(starts_of_a_turn_share_a_message),

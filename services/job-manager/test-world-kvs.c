@@ -163,7 +163,7 @@ int world_kvs_namespace(void *arg, const char *key, const char *ns, uint32_t own
     return add(arg, KVS_PUT, key, value, (size_t)n);
 }
 
-int world_kvs_archive(void *arg, const char *key, const char *ns)
+int world_kvs_archive(void *arg, const char *key, const char *ns, const char *log)
 {
     return add(arg, KVS_PUT, key, "archive", strlen("archive"));
 }

@@ -12,7 +12,7 @@ int world_kvs_put(void *arg, const char *key, const char *value);
 int world_kvs_unlink(void *arg, const char *key);
 int world_kvs_prune(void *arg, const char *key);
 int world_kvs_namespace(void *arg, const char *key, const char *ns, uint32_t owner);
-int world_kvs_archive(void *arg, const char *key, const char *ns);
+int world_kvs_archive(void *arg, const char *key, const char *ns, const char *log);
 int world_kvs_commit(void *arg);
 int world_peers_take(void *arg, const char *topic, const char *json, bool noresponse);
 

@@ -57,6 +57,8 @@ static void exec_take(struct world *w, const char *topic, json_t *o)
         assert_non_null(world_kvs(w, "job", j->id, ".guest"));
     } else if (json_is_false(json_object_get(o, "reattach")))
         j->nstarts = 0;
+    j->guest = json_is_true(json_object_get(o, "guest"));
+    j->handed_over = false;
     j->simulated = is_simulated(o);
     if (json_is_false(json_object_get(o, "reattach")))
         assert_int_equal(j->nstarts, 0);
@@ -224,7 +226,7 @@ void world_exec_answer(struct world *w, flux_jobid_t id, const char *type, const
 {
     char buf[256];
 
-    if (strcmp(type, "release") == 0)
+    if (strcmp(type, "release") == 0 && !world_job(w, id)->handed_over)
         archive(w, id);
     (void)snprintf(buf, sizeof(buf), "{\"id\":%" PRIu64 ",\"type\":\"%s\",\"data\":%s}", id, type,
                    data);
@@ -233,10 +235,13 @@ void world_exec_answer(struct world *w, flux_jobid_t id, const char *type, const
 
 void world_run(struct world *w, flux_jobid_t id, int status)
 {
+    struct world_job *j = world_job(w, id);
     char buf[64];
 
     world_exec_answer(w, id, "start", "{}");
-    (void)snprintf(buf, sizeof(buf), "{\"status\":%d}", status);
+    j->handed_over = j->guest && j->hand_over;
+    (void)snprintf(buf, sizeof(buf), "{\"status\":%d%s}", status,
+                   j->handed_over ? ",\"archive\":true" : "");
     world_exec_answer(w, id, "finish", buf);
     world_job(w, id)->running = false;
     world_exec_answer(w, id, "release", "{\"ranks\":\"all\",\"final\":true}");

@@ -29,15 +29,18 @@ STAILQ_HEAD(kvs_ops, kvs_op);
 struct world_job { /* what the outside knows of a job */
     flux_jobid_t id;
     UT_hash_handle hh;
-    int asked;       /* the scheduler has a request (in order: its number) */
-    bool allocated;  /* the scheduler gave it a slot */
-    bool running;    /* the execution service has it */
-    int nstarts;     /* times processes were really started */
-    int nfrees;      /* sched.free */
-    bool simulated;  /* nothing of a run that nobody remembers is left */
-    bool released;   /* its run is over */
-    bool free_early; /* freed although it ran */
-    int ncancels;    /* job-exec.cancel */
+    int asked;        /* the scheduler has a request (in order: its number) */
+    bool allocated;   /* the scheduler gave it a slot */
+    bool running;     /* the execution service has it */
+    int nstarts;      /* times processes were really started */
+    int nfrees;       /* sched.free */
+    bool simulated;   /* nothing of a run that nobody remembers is left */
+    bool released;    /* its run is over */
+    bool free_early;  /* freed although it ran */
+    int ncancels;     /* job-exec.cancel */
+    bool guest;       /* its start said that the manager made its namespace */
+    bool hand_over;   /* its end says that the manager is to archive it, if it may */
+    bool handed_over; /* it did */
 };
 
 struct world {

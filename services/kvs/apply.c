@@ -402,17 +402,33 @@ static int unlink_empty(struct effects *fx, struct dir *root, const char *key)
     return 0;
 }
 
-static int op_archive(struct effects *fx, struct txn *t, const struct op *op, struct place *p)
+static int op_archive(struct effects *fx, struct txn *t, struct op *op, struct place *p)
 {
     struct namespace *ns = namespace_find(fx->k->namespaces, op->ns);
 
+    op->archived = false;
+    if (op->of_job && (!ns || !ns->work.exists))
+        return 0;
     if (!ns || !ns->work.exists || strcmp(op->ns, t->ns) == 0 || strcmp(op->ns, "primary") == 0)
         return -ENOTSUP;
     for (const struct op *o = t->ops; o < op; o++) { /* it can be archived once */
         if (o->type == OP_ARCHIVE && strcmp(o->ns, op->ns) == 0)
             return -ENOTSUP;
     }
+    op->archived = true;
     return put_named(fx, p, ns->work.root);
+}
+
+/* The last lines of a job's log. Its user may have put something else in the way. */
+static int archive_log(struct effects *fx, struct dir *root, struct op *op)
+{
+    CLEANUP(freep) char *resolved = NULL;
+    struct place p;
+    int rc = find_place(fx, root, op, &p, &resolved);
+
+    if (rc == 0)
+        rc = op_append(fx, op, &p);
+    return rc == -EISDIR || rc == -EINVAL || rc == -ELOOP ? 0 : rc;
 }
 
 /* The link is put now, the namespace exists once all of the transaction has succeeded. */
@@ -502,6 +518,8 @@ static int op_apply(struct effects *fx, struct txn *t, struct op *op, struct dir
     if (resolved && (rc = touch(fx, t->ns, resolved)) < 0)
         return rc;
     rc = op_act(fx, t, op, &p);
+    if (rc == 0 && op->type == OP_ARCHIVE && op->archived && op->nparts > 0)
+        rc = archive_log(fx, *root, &op->parts[0]);
     if (rc == 0 && op->type == OP_PRUNE && !resolved)
         rc = unlink_empty(fx, *root, op->key);
     return rc;
@@ -533,7 +551,7 @@ static void apply_to_namespaces(struct kvs *k, struct op *op)
 {
     struct namespace *ns;
 
-    if (op->type != OP_ARCHIVE && op->type != OP_CREATE)
+    if (op->type != OP_CREATE && !(op->type == OP_ARCHIVE && op->archived))
         return;
     ns = namespace_find(k->namespaces, op->ns);
     if (op->type == OP_ARCHIVE)

@@ -82,6 +82,37 @@ static void test_a_namespace_and_the_link_to_it_are_one_commit(void **state)
     fake_assert_error(f, "job", 0, "x.y", ENOTSUP);
 }
 
+/* 'eA==': x. What the user of a job wrote where its log is, or did not. */
+static void test_a_jobs_archive_ends_its_log_and_never_fails(void **state)
+{
+    static const char archive[] = "[{'key':'j.guest','flags':0,'archive':'job','log':'end'}]";
+    struct fake *f = *state;
+
+    assert_int_equal(fake_commit(f, "primary", "[" CREATE("j.guest", "job") "]"), 0);
+    assert_int_equal(fake_put(f, "job", "exec.eventlog", "begin "), 0);
+    fake_restart(f);
+    assert_int_equal(fake_commit(f, "primary", archive), 0);
+    fake_assert_value(f, "primary", "j.guest.exec.eventlog", "begin end");
+    fake_assert_error(f, "job", 0, "exec.eventlog", ENOTSUP);
+    assert_int_equal(fake_commit(f, "primary", archive), 0); /* it is gone: nothing happens */
+    fake_assert_value(f, "primary", "j.guest.exec.eventlog", "begin end");
+
+    assert_int_equal(fake_commit(f, "primary", "[" CREATE("j.guest", "job") "]"), 0);
+    assert_int_equal(fake_commit(f, "primary", archive), 0); /* an empty one */
+    fake_assert_value(f, "primary", "j.guest.exec.eventlog", "end");
+
+    assert_int_equal(fake_commit(f, "primary", "[" CREATE("j.guest", "job") "]"), 0);
+    assert_int_equal(fake_put(f, "job", "exec", "not a directory"), 0);
+    assert_int_equal(fake_commit(f, "primary", archive), 0);
+    fake_assert_value(f, "primary", "j.guest.exec.eventlog", "end");
+
+    assert_int_equal(fake_commit(f, "primary", "[" CREATE("j.guest", "job") "]"), 0);
+    assert_int_equal(fake_put(f, "job", "exec.eventlog.x", "a directory"), 0);
+    assert_int_equal(fake_commit(f, "primary", archive), 0);
+    fake_assert_value(f, "primary", "j.guest.exec.eventlog.x", "a directory");
+    fake_assert_error(f, "job", 0, "exec", ENOTSUP);
+}
+
 static void test_no_namespace_comes_of_a_transaction_that_fails(void **state)
 {
     struct fake *f = *state;
@@ -229,6 +260,7 @@ int main(void)
         T(test_namespaces_come_and_go),
         T(test_archive_moves_a_namespace_under_a_key),
         T(test_a_namespace_and_the_link_to_it_are_one_commit),
+        T(test_a_jobs_archive_ends_its_log_and_never_fails),
         T(test_no_namespace_comes_of_a_transaction_that_fails),
         T(test_guests_reach_their_own_namespaces_only),
         T(test_guests_leave_no_links_for_those_who_may_more),

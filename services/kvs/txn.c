@@ -25,8 +25,10 @@ void touches_deinit(struct touches *t)
 static void op_deinit(struct op *op)
 {
     free(op->key);
-    for (uint32_t i = 0; i < op->nparts; i++)
+    for (uint32_t i = 0; i < op->nparts; i++) {
         blob_unref(op->parts[i].blob);
+        free(op->parts[i].key);
+    }
     free(op->parts);
     node_unref(op->node);
     node_unref(op->root);
@@ -156,6 +158,31 @@ static int op_check_root(const struct op *op, const struct caller *who, flux_err
     return 0;
 }
 
+/* log: NULL, or what is appended to exec.eventlog of the archive. */
+static int op_decode_archive(struct kvs *k, struct op *op, const char *ns, const char *log,
+                             const struct caller *who, flux_error_t *error)
+{
+    struct op *append;
+
+    if (!who->is_owner)
+        return errorx_fail(error, EPERM, "only the instance owner may archive a namespace");
+    op->type = OP_ARCHIVE;
+    op->of_job = log != NULL;
+    if (!(op->ns = strdup(ns)))
+        return -ENOMEM;
+    if (!log || !*log)
+        return 0;
+    if (!(append = op->parts = calloc(1, sizeof(*append))))
+        return -ENOMEM;
+    op->nparts = 1;
+    append->type = OP_APPEND;
+    if (asprintf(&append->key, "%s.exec.eventlog", op->key) < 0) {
+        append->key = NULL;
+        return -ENOMEM;
+    }
+    return op_set_blob(k, append, log, strlen(log));
+}
+
 /* A namespace that is created along with the link to it. */
 static int op_decode_create(struct op *op, const char *ns, const json_t *o, int flags,
                             const struct caller *who, flux_error_t *error)
@@ -192,11 +219,9 @@ static int op_decode(struct kvs *k, struct op *op, const json_t *o, const struct
     if ((rc = key_normalize(key, &op->key)) < 0)
         return errorx_fail(error, -rc, "the key \"%.60s\" is empty, too long or too deep", key);
     if ((archive = json_string_value(json_object_get(o, "archive")))) {
-        if (!who->is_owner)
-            return errorx_fail(error, EPERM, "only the instance owner may archive a namespace");
-        op->type = OP_ARCHIVE;
-        op->ns = strdup(archive);
-        rc = op->ns ? 0 : -ENOMEM;
+        const char *log = json_string_value(json_object_get(o, "log"));
+
+        rc = op_decode_archive(k, op, archive, log, who, error);
     } else if ((create = json_string_value(json_object_get(o, "create")))) {
         rc = op_decode_create(op, create, o, flags, who, error);
     } else if (json_is_true(json_object_get(o, "prune"))) {

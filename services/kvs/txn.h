@@ -27,6 +27,8 @@ struct op {
     struct op *parts;            /* PUT of a long value: each has a blob and its digest */
     uint32_t nparts;
     char *ns;          /* ARCHIVE, CREATE; the link that CREATE makes is node */
+    bool of_job;       /* ARCHIVE: what its user did makes nothing fail; parts: the append */
+    bool archived;     /* ARCHIVE: was applied */
     uint32_t owner;    /* CREATE */
     struct node *root; /* CREATE: what the namespace begins with, made when it is applied */
 };

@@ -77,6 +77,11 @@ int flux_kvs_txn_prune(flux_kvs_txn_t *txn, int flags, const char *key);
  * moment) and remove the namespace. Instance owner only. Fails the whole commit with ENOTSUP if ns
  * is unknown. */
 int flux_kvs_txn_archive(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns);
+/* Ours: the same with the namespace of a job, and log, lines of an eventlog, are appended to
+ * exec.eventlog in it. What the job's user did there cannot make the commit fail: without ns
+ * nothing happens, and where exec.eventlog is a directory log is dropped. */
+int flux_kvs_txn_archive_job(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns,
+                             const char *log);
 /* Ours: within the same commit, create namespace ns for owner and make key a link to its root. A
  * namespace of that name that is there already stays as it is. Instance owner only. */
 int flux_kvs_txn_namespace(flux_kvs_txn_t *txn, int flags, const char *key, const char *ns,
