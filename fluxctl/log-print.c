@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Control characters in a message are shown as dots, but in JSON, where they are escaped: a log
- * must not drive the terminal. */
+/* Control characters are shown as dots, but in JSON, where they are escaped: a log must not drive
+ * the terminal, and whoever may write to the journal chooses all the fields. */
 #include "log-print.h"
 
 #include <string.h>
@@ -55,10 +55,12 @@ static void print_line(const struct log_printer *p, const struct log_record *r, 
     const char *color = p->colors ? color_of(r->level) : "";
 
     print_time(p, r, f);
-    if (r->host[0])
-        fprintf(f, "%s ", r->host);
-    fprintf(f, "%s%s.%s[%s]%s: %s", p->colors ? COLOR_YELLOW : "", r->service,
-            log_level_name(r->level), r->rank, p->colors ? COLOR_END : "", color);
+    plain_puts(f, r->host);
+    fprintf(f, "%s%s", r->host[0] ? " " : "", p->colors ? COLOR_YELLOW : "");
+    plain_puts(f, r->service);
+    fprintf(f, ".%s[", log_level_name(r->level));
+    plain_puts(f, r->rank);
+    fprintf(f, "]%s: %s", p->colors ? COLOR_END : "", color);
     plain_puts(f, r->message);
     fprintf(f, "%s\n", color[0] ? COLOR_END : "");
 }

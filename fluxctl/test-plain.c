@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log-print.h"
 #include "plain-text.h"
 
 static void assert_shown(const char *s, const char *expected)
@@ -59,6 +60,25 @@ static void bytes_may_have_a_nul(void **state)
     free(printed);
 }
 
+static void a_record_of_the_log_is_one_line_whoever_wrote_it(void **state)
+{
+    struct log_printer p = { .format = LOG_FORMAT_TEXT };
+    struct log_record r = { .usec = 1000000,
+                            .level = 6,
+                            .rank = "0\n",
+                            .host = "node\0333",
+                            .service = "kvs\r.x",
+                            .message = (char *)"one\ntwo" };
+    char *printed = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&printed, &size);
+
+    log_print(&p, &r, f);
+    assert_int_equal(fclose(f), 0);
+    assert_string_equal(printed, "1970-01-01T00:00:01.000000Z node.3 kvs..x.info[0.]: one.two\n");
+    free(printed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -66,6 +86,7 @@ int main(void)
         cmocka_unit_test(other_characters_are_as_they_were),
         cmocka_unit_test(lines_may_stay_lines),
         cmocka_unit_test(bytes_may_have_a_nul),
+        cmocka_unit_test(a_record_of_the_log_is_one_line_whoever_wrote_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
