@@ -6,6 +6,7 @@
 #include "client.h"
 #include "families.h"
 #include "named-format.h"
+#include "plain-text.h"
 
 DEFINE_CLEANUP(struct format *, format_free)
 
@@ -34,7 +35,10 @@ static void print_half(const char *what, const char *state, const json_t *reason
 {
     const char *s = json_string_value(reason);
 
-    printf("%s is %s%s%s\n", what, state, s ? ": " : "", s ? s : "");
+    printf("%s is %s%s", what, state, s ? ": " : "");
+    if (s)
+        plain_puts(stdout, s);
+    putchar('\n');
 }
 
 static const char *submission_of(const json_t *o)

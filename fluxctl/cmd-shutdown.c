@@ -202,7 +202,30 @@ struct startlog {
     struct run now; /* start 0: none */
     bool crashed;   /* the run before it has no end */
     bool quiet, version;
+    json_t *runs; /* --json: instead of lines */
 };
+
+static void add_run(const struct startlog *l, bool is_last)
+{
+    const struct run *r = &l->now;
+    const char *state = r->finish > 0 ? "ended" : is_last ? "running" : "crashed";
+    json_t *o =
+        json_pack("{s:f s:s s:s}", "start", r->start, "state", state, "version", r->version);
+
+    if (o && r->finish > 0)
+        (void)json_object_set_new(o, "finish", json_real(r->finish));
+    (void)json_array_append_new(l->runs, o);
+}
+
+static void tell_run(const struct startlog *l, bool is_last)
+{
+    if (l->now.start <= 0)
+        return;
+    if (l->runs)
+        add_run(l, is_last);
+    else if (!l->quiet)
+        print_run(&l->now, is_last, l->version);
+}
 
 static void see_start(struct startlog *l, double timestamp, const json_t *context)
 {
@@ -212,8 +235,7 @@ static void see_start(struct startlog *l, double timestamp, const json_t *contex
     if (id && strcmp(id, l->now.id) == 0)
         return; /* it was said twice */
     l->crashed = l->now.start > 0 && l->now.finish == 0;
-    if (l->now.start > 0 && !l->quiet)
-        print_run(&l->now, false, l->version);
+    tell_run(l, false);
     l->now = (struct run){ .start = timestamp };
     (void)snprintf(l->now.version, sizeof(l->now.version), "%s", version ? version : "");
     (void)snprintf(l->now.id, sizeof(l->now.id), "%s", id ? id : "");
@@ -279,13 +301,18 @@ static int read_startlog(struct startlog *l, flux_t *h)
 static int run_startlog(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    struct startlog l = { .quiet = cmdline_has(c, "quiet"),
+    CLEANUP(json_decrefp) json_t *runs = cmdline_has(c, "json") ? json_array() : NULL;
+    struct startlog l = { .runs = runs,
+                          .quiet = cmdline_has(c, "quiet"),
                           .version = cmdline_has(c, "show-version") };
 
     if (!h || read_startlog(&l, h) < 0)
         return EXIT_FAILURE;
-    if (l.now.start > 0 && !l.quiet)
-        print_run(&l.now, true, l.version);
+    tell_run(&l, true);
+    if (runs && !l.quiet) {
+        (void)json_dumpf(runs, stdout, JSON_COMPACT);
+        putchar('\n');
+    }
     return cmdline_has(c, "check") && l.crashed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -303,6 +330,7 @@ static const struct option shutdown_options[] = {
 static const struct option startlog_options[] = {
     { 0, "check", NULL, "Exit status 1 if the run before did not end in good order" },
     { 0, "quiet", NULL, "Print nothing but errors" },
+    { 0, "json", NULL, "Print JSON: an array with an object for each run" },
     { 'v', "show-version", NULL, "Show the version of Flux that each run began with" },
     { 0 },
 };

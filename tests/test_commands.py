@@ -96,6 +96,8 @@ def test_the_reason_may_be_an_option_and_the_status_be_left_out(fresh_instance):
     i = fresh_instance
     assert i.flux("queue", "disable", "--quiet", "--message=for tests") == ""
     assert i.flux("queue", "status").splitlines()[0] == "Job submission is disabled: for tests"
+    i.flux("queue", "disable", "--quiet", "red\x1b[31m\nSecond")
+    assert i.flux("queue", "status").splitlines()[0] == "Job submission is disabled: red.[31m.Second"
     assert i.flux("queue", "stop", "-m", "too").splitlines()[1] == "Scheduling is stopped: too"
     assert i.flux("queue", "enable") and i.flux("queue", "start", "--quiet") == ""
     assert i.flux("queue", "status", "--verbose").splitlines()[-1] == "0 running jobs"

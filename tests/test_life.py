@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """The life of an instance: its states, its end in good order over the tree, the list of its runs, safe mode."""
+import json
 import os
 import re
 import signal
@@ -123,7 +124,9 @@ def test_startlog_lists_runs_and_tells_a_crash_from_an_end(build, tmp_path):  # 
     done = start(build, state, cmd="flux startlog -v; flux startlog --check --quiet; echo $?")
     assert re.fullmatch(rf"{time_} - {time_} \(.*\) \[\S+\]\n{time_} - crashed \[\S+\]\n{time_} - running \(.*\) \[\S+\]\n1\n",
                         done.stdout), done.stderr
-    assert start(build, state, cmd="flux startlog --check").returncode == 0
+    runs = json.loads(start(build, state, cmd="flux startlog --json --check").stdout)
+    assert [r["state"] for r in runs] == ["ended", "crashed", "ended", "running"] and ["finish" in r for r in runs] == [True, False, True, False]
+    assert all(r["version"] and r["start"] > 1e9 for r in runs)
 
 
 def test_a_router_that_is_started_again_goes_on_with_the_run(build, tmp_path):  # noqa: F811
