@@ -59,7 +59,7 @@ static int run_job(const struct cmdline *c, const struct job_request *req)
                       (struct follow_options){ .input = !cmdline_has(c, "input"),
                                                .ranks = "0",
                                                .interrupts = true,
-                                               .unread = true,
+                                               .owns = true,
                                                .verbose = cmdline_count(c, "verbose") });
 }
 

@@ -39,7 +39,7 @@ static int run_job(const struct cmdline *c, const struct job_request *req)
                       (struct follow_options){ .label = cmdline_has(c, "label-io"),
                                                .input = input_is_ours(c),
                                                .interrupts = true,
-                                               .unread = true,
+                                               .owns = true,
                                                .verbose = verbose });
 }
 

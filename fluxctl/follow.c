@@ -271,12 +271,16 @@ static void on_exec_end(int errnum, const char *reason, void *arg)
 
 static const struct watch_ops exec_ops = { .on_event = on_exec_event, .on_end = on_exec_end };
 
-/* Standard output is buffered while events arrive and flushed before the loop waits. */
+/* Standard output is buffered while events arrive and flushed before the loop waits. Who only looks
+ * at the job ends when that fails: there is nothing else to wait for. */
 static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     const struct follow *fo = arg;
 
-    (void)fflush(fo->options.out);
+    if (fo->options.owns || fo->options.out != stdout)
+        (void)fflush(fo->options.out);
+    else
+        output_flush();
 }
 
 static int create_parts(struct follow *fo)
@@ -292,8 +296,7 @@ static int create_parts(struct follow *fo)
         return -1;
     if (fo->options.input && !(fo->input = input_new(fo->h, fo->id, fo->options.ranks)))
         return -1;
-    if (fo->options.interrupts &&
-        !(fo->interrupt = interrupt_new(fo->h, fo->id, fo->options.unread)))
+    if (fo->options.interrupts && !(fo->interrupt = interrupt_new(fo->h, fo->id, fo->options.owns)))
         return -1;
     if ((fo->options.verbose >= 3 || fo->options.exec) &&
         !(fo->exec = watch_new(fo->h, fo->id, "guest.exec.eventlog", &exec_ops, fo)))

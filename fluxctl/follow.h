@@ -10,15 +10,15 @@
 struct follow;
 
 struct follow_options {
-    bool label;             /* begin lines of output with the rank */
-    bool label_job;         /* and with the job before it */
-    bool input;             /* forward standard input */
-    bool interrupts;        /* Ctrl-C signals, then cancels, the job */
-    bool unread;            /* so does the end of whoever reads our output; with interrupts */
-    int verbose;            /* 2: job events, 3: execution events too */
-    bool events, exec;      /* the same, each for itself */
-    bool quiet;             /* say nothing about exceptions and how it ended */
-    const char *ranks;      /* tasks that get the input; NULL: all */
+    bool label;        /* begin lines of output with the rank */
+    bool label_job;    /* and with the job before it */
+    bool input;        /* forward standard input */
+    bool interrupts;   /* Ctrl-C signals, then cancels, the job */
+    bool owns;         /* the job is this command's: its end is that of the job; with interrupts */
+    int verbose;       /* 2: job events, 3: execution events too */
+    bool events, exec; /* the same, each for itself */
+    bool quiet;        /* say nothing about exceptions and how it ended */
+    const char *ranks; /* tasks that get the input; NULL: all */
     const char *wait_event; /* detach at this event of the job; NULL: when it has ended. The follow
                                may not be freed in on_done then. */
     FILE *out, *err;        /* NULL: standard output, standard error */

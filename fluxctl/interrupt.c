@@ -18,6 +18,7 @@ struct interrupt {
     flux_jobid_t id;
     flux_watcher_t *watchers[ARRAY_SIZE(signums)];
     uint64_t last_usec; /* time of the last Ctrl-C, 0: none */
+    bool owns;          /* the command began the job */
     bool running;
     bool canceled;
 };
@@ -92,6 +93,11 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
         terminal_restore();
         _exit(128 + signum);
     }
+    if (signum != SIGINT && !in->owns) {
+        terminal_restore();
+        (void)complain("detached from job %s, which goes on", jobid_text(in->id));
+        _exit(128 + signum);
+    }
     if (signum == SIGINT)
         on_ctrl_c(in);
     else if (signum == SIGPIPE)
@@ -101,7 +107,7 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
                                      : "the terminal was closed");
 }
 
-struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool unread)
+struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool owns)
 {
     CLEANUP(interrupt_freep) struct interrupt *in = calloc(1, sizeof(*in));
 
@@ -109,8 +115,9 @@ struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool unread)
         return NULL;
     in->h = h;
     in->id = id;
+    in->owns = owns;
     for (size_t i = 0; i < ARRAY_SIZE(signums); i++) {
-        if (signums[i] == SIGPIPE && !unread)
+        if (signums[i] == SIGPIPE && !owns)
             continue;
         in->watchers[i] =
             flux_signal_watcher_create(flux_get_reactor(h), signums[i], on_signal, in);

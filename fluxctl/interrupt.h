@@ -2,10 +2,10 @@
 /* Signals to a command that is attached to a job.
  *
  * Ctrl-C (SIGINT): the job's tasks get SIGINT; a second one within INTERRUPT_SECONDS cancels the
- * job. A job that does not run yet is left alone the first time. SIGTERM and SIGHUP cancel the job,
- * and with `unread` so does SIGPIPE: nobody reads our output any more. In all cases the command
- * goes on until the job has ended. Once the job has been canceled, a further Ctrl-C or SIGTERM ends
- * the command. */
+ * job. A job that does not run yet is left alone the first time. If the command owns the job,
+ * SIGTERM and SIGHUP cancel it, and so does SIGPIPE: nobody reads our output any more; else they
+ * end the command, and the job goes on. After a cancellation the command goes on until the job has
+ * ended; then a further Ctrl-C or SIGTERM ends the command. */
 #ifndef FLUXCTL_INTERRUPT_H
 #define FLUXCTL_INTERRUPT_H
 
@@ -16,7 +16,7 @@
 
 struct interrupt;
 
-struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool unread);
+struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool owns);
 struct interrupt *interrupt_free(struct interrupt *in);
 void interrupt_set_running(struct interrupt *in); /* NULL is fine */
 

@@ -2,6 +2,7 @@
 """flux job, flux cancel and flux watch: every subcommand and option, in a live embedded instance."""
 import json
 import signal
+import subprocess
 
 import pytest
 from embedded import wait_until
@@ -46,6 +47,13 @@ def names(text):
 # --- attach
 
 
+def caught(pid, sig):
+    """Does the process handle the signal?"""
+    with open(f"/proc/{pid}/status") as f:
+        mask = next(line for line in f if line.startswith("SigCgt:"))
+    return int(mask.split()[1], 16) >> (sig - 1) & 1
+
+
 def test_attach_shows_events_on_request(instance, failed):
     r = instance.run("job", "attach", "-E", failed, check=False)
     assert r.returncode == 3 and "job.submit" in r.stderr and "exec." not in r.stderr
@@ -54,6 +62,25 @@ def test_attach_shows_events_on_request(instance, failed):
     r = instance.run("job", "attach", "-vvv", failed, check=False)
     assert "exec.shell.init" in r.stderr and "job.submit" in r.stderr
     assert sorted(instance.run("job", "attach", "-l", failed, check=False).stdout.splitlines()) == ["0: out 0", "1: out 1"]
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_attach_and_not_the_job(instance, running, sig):
+    p = instance.popen("job", "attach", running)
+    wait_until("its signals are watched", lambda: all(caught(p.pid, s) for s in (signal.SIGTERM, signal.SIGHUP)))
+    p.send_signal(sig)
+    assert p.wait(timeout=30) == 128 + sig and f"detached from job {running}, which goes on" in p.stderr.read()
+    assert instance.flux("jobs", "-no", "{state}", running) == "RUN"
+
+
+def test_attach_ends_when_its_output_cannot_be_written(instance):
+    job = instance.flux("submit", "sh", "-c", "echo up; exec sleep 300")
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([instance.fluxctl, "job", "attach", job], env=instance.environ(), stdin=subprocess.DEVNULL, stdout=full,
+                           stderr=subprocess.PIPE, text=True, timeout=60)
+    assert r.returncode == 1 and "cannot write to standard output: No space left" in r.stderr, r
+    assert instance.flux("jobs", "-no", "{state}", job) == "RUN"
+    instance.flux("cancel", job)
 
 
 def test_attach_detaches_at_an_event(instance, running):
