@@ -86,7 +86,6 @@ static void backend_announce(const char *update, void *arg)
 {
     struct fake *f = arg;
 
-    fake_checkpoint(f, NULL);
     free(f->announced);
     f->announced = strdup(update);
 }
@@ -405,6 +404,7 @@ const char *fake_announced(const struct fake *f)
 struct fake *fake_free(struct fake *f)
 {
     fake_stop(f);
+    fake_checkpoint(f, NULL);
     free(f->announced);
     fake_lose(f, NULL);
     json_decref(f->roots);
