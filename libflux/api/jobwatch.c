@@ -46,12 +46,11 @@ struct jobwatch {
     flux_t *h;
     flux_jobid_t id;
     const char *guest_key; /* X of "guest.X", or NULL */
-    int flags;
-    struct stream main; /* the eventlog of the job */
-    struct stream data; /* what is to be delivered, if it is something else; or the link */
-    size_t seen;        /* bytes of the log that were taken in */
-    size_t skip;        /* bytes of the next value that are known already */
-    char *partial;      /* the begin of a line */
+    struct stream main;    /* the eventlog of the job */
+    struct stream data;    /* what is to be delivered, if it is something else; or the link */
+    size_t seen;           /* bytes of the log that were taken in */
+    size_t skip;           /* bytes of the next value that are known already */
+    char *partial;         /* the begin of a line */
     size_t partial_len;
     bool asked; /* job-info, which knows the latest */
     bool ended;
@@ -433,8 +432,7 @@ static void start_job_info(struct jobwatch *w)
     w->data.on_end = is_archived ? on_archived_end : on_log_end;
     stream_open(&w->data,
                 flux_rpc_pack(w->h, "job-info.eventlog-watch", FLUX_NODEID_ANY, FLUX_RPC_STREAMING,
-                              "{s:I s:s s:i}", "id", (int64_t)w->id, "path", w->path, "flags",
-                              w->flags),
+                              "{s:I s:s s:i}", "id", (int64_t)w->id, "path", w->path, "flags", 0),
                 "job-info.eventlog-watch-cancel");
 }
 
@@ -470,7 +468,7 @@ flux_future_t *flux_job_event_watch(flux_t *h, flux_jobid_t id, const char *path
 {
     struct jobwatch *w;
 
-    if (!h || !path ||
+    if (!h || !path || flags != 0 ||
         (strcmp(path, "eventlog") != 0 && strncmp(path, GUEST, strlen(GUEST)) != 0)) {
         errno = EINVAL;
         return NULL;
@@ -488,7 +486,6 @@ flux_future_t *flux_job_event_watch(flux_t *h, flux_jobid_t id, const char *path
     w->h = h;
     w->f->h = h;
     w->id = id;
-    w->flags = flags;
     w->main.w = w->data.w = w;
     if (strcmp(path, "eventlog") == 0) {
         w->main.on_response = on_value;

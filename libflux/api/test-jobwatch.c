@@ -437,13 +437,16 @@ static void a_lost_router_is_ECONNRESET(void **state)
     flux_future_destroy(f);
 }
 
-static void other_paths_are_EINVAL(void **state)
+static void other_paths_and_flags_are_EINVAL(void **state)
 {
     struct router *rt = *state;
 
     assert_null(flux_job_event_watch(rt->h, ID, "jobspec", 0));
     assert_int_equal(errno, EINVAL);
     assert_null(flux_job_event_watch(rt->h, ID, NULL, 0));
+    assert_int_equal(errno, EINVAL);
+    errno = 0;
+    assert_null(flux_job_event_watch(rt->h, ID, "eventlog", 1));
     assert_int_equal(errno, EINVAL);
 }
 
@@ -465,7 +468,7 @@ int main(void)
         ROUTER_TEST(cancel_ends_with_ENODATA_and_tells_the_service),
         ROUTER_TEST(continuations_get_every_event),
         ROUTER_TEST(a_lost_router_is_ECONNRESET),
-        ROUTER_TEST(other_paths_are_EINVAL),
+        ROUTER_TEST(other_paths_and_flags_are_EINVAL),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,9 @@ struct future_class {
     void (*start)(flux_future_t *f);
     /* Block without a temporary reactor, until ready or the deadline. 0 or -errno. May be NULL. */
     int (*wait)(flux_future_t *f, uint64_t deadline_usec);
+    /* Of those that wait(): the connection, which the future holds even if its handle was closed.
+     */
+    struct conn *(*conn)(const flux_future_t *f);
     /* A context is entered anew: see what happened meanwhile. May be NULL. */
     void (*resume)(flux_future_t *f);
     /* flux_future_reset() was called. May be NULL. */

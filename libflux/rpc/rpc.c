@@ -189,9 +189,15 @@ static void rpc_destroy(flux_future_t *f)
     free(rpc);
 }
 
+static struct conn *rpc_conn(const flux_future_t *f)
+{
+    return ((const struct rpc *)f->self)->conn;
+}
+
 static const struct future_class rpc_class = {
     .start = rpc_start,
     .wait = rpc_wait,
+    .conn = rpc_conn,
     .destroy = rpc_destroy,
 };
 

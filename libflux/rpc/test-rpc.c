@@ -544,6 +544,23 @@ static void rpc_outlives_its_handle(void **state)
     rt->h = NULL;
 }
 
+static void who_asks_for_an_answer_after_the_handle_was_closed_is_told(void **state)
+{
+    struct router *rt = *state;
+    flux_future_t *f = rpc(rt, 0);
+    flux_future_t *stream = rpc(rt, FLUX_RPC_STREAMING);
+    const char *s;
+
+    flux_close(rt->h);
+    rt->h = NULL;
+    assert_int_equal(flux_rpc_get(f, &s), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(flux_future_wait_for(stream, 1.), -1);
+    assert_int_equal(errno, ECONNRESET);
+    flux_future_destroy(f);
+    flux_future_destroy(stream);
+}
+
 static void rpc_message_sends_a_copy(void **state)
 {
     struct router *rt = *state;
@@ -654,6 +671,7 @@ int main(void)
         ROUTER_TEST(unhandled_loss_ends_the_reactor_with_ECONNRESET),
         ROUTER_TEST(garbage_from_the_router_is_a_lost_connection),
         ROUTER_TEST(rpc_outlives_its_handle),
+        ROUTER_TEST(who_asks_for_an_answer_after_the_handle_was_closed_is_told),
         ROUTER_TEST(rpc_message_sends_a_copy),
         ROUTER_TEST(bad_arguments_are_EINVAL),
         ROUTER_TEST(raw_payloads_pass_unchanged_and_none_is_EPROTO),

@@ -167,9 +167,16 @@ static uint64_t deadline_after(double timeout)
                                           : CONN_FOREVER;
 }
 
+static struct conn *conn_of(const flux_future_t *f)
+{
+    if (f->class && f->class->conn)
+        return f->class->conn(f);
+    return f->h ? f->h->conn : NULL;
+}
+
 int flux_future_wait_for(flux_future_t *f, double timeout)
 {
-    struct conn *limiting = NULL;
+    struct conn *conn, *limiting = NULL;
     int rc;
 
     if (!f) {
@@ -183,8 +190,9 @@ int flux_future_wait_for(flux_future_t *f, double timeout)
         return -1;
     }
     (void)future_ref(f);
-    if (timeout < 0. && f->h && f->h->conn->wait_limit > 0.) {
-        limiting = f->h->conn;
+    conn = conn_of(f);
+    if (timeout < 0. && conn && conn->wait_limit > 0.) {
+        limiting = conn;
         timeout = limiting->wait_limit;
     }
     if (f->class && f->class->wait)
