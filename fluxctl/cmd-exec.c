@@ -445,12 +445,15 @@ static int run_exec(const struct cmdline *c)
         return EXIT_FAILURE;
     x.reactor = flux_get_reactor(x.h);
     if ((status = parse_ranks(x.h, cmdline_string(c, "rank", "all"), &ranks)) == EXIT_SUCCESS &&
-        (status = exclude(c, ranks)) == EXIT_SUCCESS &&
-        (status = start(&x, ranks)) == EXIT_SUCCESS) {
+        (status = exclude(c, ranks)) == EXIT_SUCCESS) {
+        /* Before anything is started: what is signaled then has processes to be passed on to. */
         sigint = flux_signal_watcher_create(x.reactor, SIGINT, on_signal, &x);
         sigterm = flux_signal_watcher_create(x.reactor, SIGTERM, on_signal, &x);
         flux_watcher_start(sigint);
         flux_watcher_start(sigterm);
+        status = start(&x, ranks);
+    }
+    if (status == EXIT_SUCCESS) {
         if (!cmdline_has(c, "noinput"))
             x.input = flux_fd_watcher_create(x.reactor, STDIN_FILENO, FLUX_POLLIN, on_readable, &x);
         if (flux_reactor_run(x.reactor, 0) < 0)

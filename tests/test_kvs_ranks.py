@@ -333,7 +333,7 @@ def test_no_watch_of_any_kind_misses_anything_while_three_nodes_commit(calm):
                Committer(paths[2], 0, lambda text: {"key": "log", "flags": APPEND_OP, "dirent": val(text)}),
                Committer(paths[3], NO_MERGE, lambda text: {"key": "d.a", "flags": 0, "dirent": {"ver": 1, "type": "dir", "data": {"k": val(text)}}})]
     for t in [*writers, *watches.values()]:
-        t.join(30 + COMMITS / 100)
+        t.join(300 + COMMITS / 100)
     assert [w.failed for w in writers] == [[]] * 3
     for (rank, key, how), w in watches.items():
         if how == APPEND:  # commits may have been merged, bytes are not lost
