@@ -79,7 +79,8 @@ def pretend_two_cores(args, env, workdir, nnodes):
     given = [str(b) for a, b in zip(args, args[1:]) if a == "-c"] + [str(a)[14:] for a in args if str(a).startswith("--config-path=")]
     conf = pathlib.Path(*given[:1] or [env.get("FLUX_CONF_DIR") or workdir / "two-cores"])
     conf.mkdir(exist_ok=True)
-    if not any("resource" in f.read_text() for f in conf.glob("*.toml")):
+    # With [bootstrap] each node is an instance of the tests; those need one core each.
+    if not any("resource" in (text := f.read_text()) or "bootstrap" in text for f in conf.glob("*.toml")):
         hosts = [a[13:] for a in map(str, args) if a.startswith("--test-hosts=")] or [",".join([os.uname().nodename] * nnodes)]
         R = {"version": 1, "execution": {"starttime": 0, "expiration": 0, "nodelist": hosts,
              "R_lite": [{"rank": f"0-{nnodes - 1}" if nnodes > 1 else "0", "children": {"core": "0-1"}}]}}

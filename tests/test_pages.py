@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from embedded import Instance
+from embedded import CORES, Instance
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 PAGES = sorted((TOP / "man").glob("man[0-9]/*.[0-9]"))
@@ -63,6 +63,8 @@ def shell(build, tmp_path_factory):
 @pytest.mark.parametrize("page", [p for p in PAGES if examples(p)], ids=lambda p: p.name)
 def test_examples_run(shell, page):
     lines = [l for l in examples(page) if not any(what in l + "\n" for what in NOT_HERE)]
+    if CORES < 2:  # an instance that is started there counts for itself
+        lines = [l for l in lines if not re.search(r"start .*-n[2-9]", l)]
     if not lines:
         pytest.skip("needs what an embedded instance has not")
     r = shell("set -o pipefail\n" + "\n".join(f"{line}\nstatus=$?; [ $status -eq 0 ] || echo \"line {n}: exit $status\""

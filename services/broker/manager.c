@@ -472,6 +472,16 @@ int manager_new(struct service *svc, int argc, char **argv, struct manager **ret
     return 0;
 }
 
+/* The service manager may say it to a process that is about to end by itself. */
+static void block_power(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGPWR);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 struct manager *manager_free(struct manager *m)
 {
     if (m) {
@@ -482,6 +492,7 @@ struct manager *manager_free(struct manager *m)
         flux_watcher_destroy(m->slow);
         flux_watcher_destroy(m->drain);
         flux_watcher_destroy(m->start);
+        block_power(); /* nobody catches it any more, and it would look like a failure */
         flux_watcher_destroy(m->power);
         flux_watcher_destroy(m->hangup);
         attrs_deinit(&m->attrs);
