@@ -254,7 +254,7 @@ void commands_complete(int argc, char **argv, FILE *f)
     const struct command *found;
     int words;
 
-    if (before > 0 && strcmp(argv[0], "help") == 0) { /* `flux help job att` */
+    if (before > 0 && strcmp(argv[0], "help") == 0 && word[0] != '-') { /* `flux help job att` */
         argv++;
         before--;
     }
