@@ -409,6 +409,7 @@ struct fake *fake_free(struct fake *f)
     fake_lose(f, NULL);
     json_decref(f->roots);
     digest_list_clear(&f->marks);
+    digest_list_clear(&f->checkpoints);
     free(f);
     return NULL;
 }
