@@ -4,7 +4,7 @@
  *     IDLE --append--> (timer) --> COMMIT --ok--> IDLE
  *                                    | connection or service lost
  *                                    v
- *                        (delay) VERIFY --not there--> COMMIT
+ *        an empty commit (delay) VERIFY --not there--> COMMIT
  *                           |       `----there-------> IDLE
  *                           `-- still away: VERIFY again
  *
@@ -19,6 +19,8 @@
 #define FLUSH_AT    (256 * 1024)
 #define RETRY_MIN   0.1
 #define RETRY_MAX   2.
+
+DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
 static const char *const keys[LOGS_COUNT] = {
     [LOGS_EXEC] = "exec.eventlog",
@@ -226,20 +228,43 @@ static void on_length(flux_future_t *f, void *arg)
     flux_future_destroy(f);
 }
 
+static void wait_with(struct logs *logs, flux_future_t *f, flux_continuation_f cb)
+{
+    logs->f = f;
+    if (f && flux_future_then(f, -1., cb, logs) == 0)
+        return;
+    flux_future_destroy(f);
+    logs->f = NULL;
+    failed(logs, errno, strerror(errno));
+}
+
+static void on_settled(flux_future_t *f, void *arg)
+{
+    struct logs *logs = arg;
+    const int errnum = flux_future_get(f, NULL) < 0 ? errno : 0;
+    const char *key;
+
+    logs->f = NULL;
+    if (errnum)
+        failed(logs, errnum, flux_future_error_string(f));
+    else if (witness(logs, &key))
+        wait_with(logs, flux_kvs_lookup(logs->h, logs->ns, 0, key), on_length);
+    flux_future_destroy(f);
+}
+
+/* Our commit may still be under way within the key-value store: the way to it was lost, not the
+ * store. Commits are done in order, so that the one before is done or lost when an empty one is. */
 static void verify(struct logs *logs)
 {
+    CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *empty = NULL;
     const char *key;
 
     if (!witness(logs, &key)) {
         proceed(logs);
         return;
     }
-    logs->f = flux_kvs_lookup(logs->h, logs->ns, 0, key);
-    if (logs->f && flux_future_then(logs->f, -1., on_length, logs) == 0)
-        return;
-    flux_future_destroy(logs->f);
-    logs->f = NULL;
-    failed(logs, errno, strerror(errno));
+    empty = flux_kvs_txn_create();
+    wait_with(logs, empty ? flux_kvs_commit(logs->h, logs->ns, 0, empty) : NULL, on_settled);
 }
 
 static void on_timer(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
