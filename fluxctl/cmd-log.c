@@ -201,16 +201,17 @@ static void note_any(const struct log_record *r, void *arg)
 }
 
 /* Who follows is told at once; who reads, when there was nothing. */
-static bool is_hidden(const char *instance)
+static bool is_hidden(const char *instance, const char *owner)
 {
     bool any = false;
 
-    return log_journal_read(instance, 0, note_any, &any) == 0 && !any;
+    return log_journal_read(instance, owner, 0, note_any, &any) == 0 && !any;
 }
 
 static int read_here(flux_t *h, bool follow, struct view *v)
 {
     const char *instance = attribute(h, "instance-name", "flux");
+    const char *owner = attribute(h, "security.owner", "0");
     char dir[PATH_MAX];
     int rc;
 
@@ -222,9 +223,9 @@ static int read_here(flux_t *h, bool follow, struct view *v)
         return rc < 0 ? complain("cannot read the log in %s: %s", dir, strerror(-rc))
                       : EXIT_SUCCESS;
     }
-    if (follow && !is_owner(h) && is_hidden(instance))
+    if (follow && !is_owner(h) && is_hidden(instance, owner))
         return complain_hidden();
-    rc = log_journal_read(instance, follow, on_record, v);
+    rc = log_journal_read(instance, owner, follow, on_record, v);
     if (rc == -ENOSYS)
         return complain("there is no log in %s, and libsystemd, which could read the journal, is "
                         "not installed",

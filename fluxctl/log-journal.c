@@ -83,7 +83,9 @@ static void deliver(sd_journal *j, log_record_f cb, void *arg)
     log_record_deinit(&r);
 }
 
-static int match(sd_journal *j, const char *instance)
+/* Everybody may log records with any FLUX_INSTANCE; who did, the journal says itself. Those of the
+ * owner and of root, who runs flux-imp, count. */
+static int match(sd_journal *j, const char *instance, const char *owner)
 {
     char text[128], boot[SD_ID128_STRING_MAX];
     sd_id128_t id;
@@ -91,6 +93,9 @@ static int match(sd_journal *j, const char *instance)
 
     snprintf(text, sizeof(text), "FLUX_INSTANCE=%s", instance);
     if ((rc = sd.add_match(j, text, 0)) < 0)
+        return rc;
+    snprintf(text, sizeof(text), "_UID=%s", owner);
+    if ((rc = sd.add_match(j, text, 0)) < 0 || (rc = sd.add_match(j, "_UID=0", 0)) < 0)
         return rc;
     if (sd.get_boot(&id) < 0)
         return 0;
@@ -100,7 +105,8 @@ static int match(sd_journal *j, const char *instance)
     return sd.add_match(j, text, 0);
 }
 
-int log_journal_read(const char *instance, int follow, log_record_f cb, void *arg)
+int log_journal_read(const char *instance, const char *owner, int follow, log_record_f cb,
+                     void *arg)
 {
     sd_journal *j = NULL;
     bool told = false;
@@ -108,7 +114,7 @@ int log_journal_read(const char *instance, int follow, log_record_f cb, void *ar
 
     if ((rc = load()) < 0 || (rc = sd.open(&j, SD_JOURNAL_LOCAL_ONLY)) < 0)
         return rc;
-    rc = match(j, instance);
+    rc = match(j, instance, owner);
     while (rc >= 0) {
         while ((rc = sd.next(j)) > 0)
             deliver(j, cb, arg);

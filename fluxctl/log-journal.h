@@ -5,8 +5,9 @@
 
 #include "log-files.h"
 
-/* Records of this boot with FLUX_INSTANCE=instance; follow as in log_files_read(). 0 or -errno;
- * -ENOSYS: no libsystemd. */
-int log_journal_read(const char *instance, int follow, log_record_f cb, void *arg);
+/* Records of this boot with FLUX_INSTANCE=instance that processes of the user `owner` (decimal) or
+ * of root have written; follow as in log_files_read(). 0 or -errno; -ENOSYS: no libsystemd. */
+int log_journal_read(const char *instance, const char *owner, int follow, log_record_f cb,
+                     void *arg);
 
 #endif

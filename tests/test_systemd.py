@@ -116,6 +116,14 @@ def test_dmesg_of_the_instance_owner_shows_what_the_daemons_say(started):
     assert not any("scheduler is ready" in l for l in flux(started, "dmesg", "--level=warning").stdout.splitlines())
 
 
+def test_dmesg_shows_nothing_that_other_users_slipped_in(started):
+    record = "MESSAGE={}\nPRIORITY=2\nFLUX_INSTANCE=flux\nFLUX_RANK=0\nFLUX_SERVICE=kvs\n"
+    for user in ("ada", "flux"):
+        started.run("logger", "--journald", user=user, input=record.format(f"the disk is on fire, says {user}"))
+    lines = wait_until("the owner's", lambda: [l for l in flux(started, "dmesg").stdout.splitlines() if "on fire" in l])
+    assert len(lines) == 1 and lines[0].endswith("says flux")
+
+
 def test_dmesg_follow_shows_records_as_they_are_written(started):
     script = (
         "out=$(mktemp); fluxctl dmesg -f >$out 2>&1 & n=$!; "
