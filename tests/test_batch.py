@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Jobs that are instances of their own: batch and alloc."""
 import fcntl
+import json
 import os
 import pty
 import select
@@ -208,7 +209,8 @@ def test_a_signal_before_the_time_limit_reaches_the_script_and_the_limit_ends_it
         script = outer.script(f"#!/bin/bash\ntrap 'echo warned' USR1\n: >{ready}\nwhile :; do sleep 0.1; done\n")
         job = outer.say("batch", "--output=out.{{id}}", "-n1", f"-t{seconds + 1}s", "--signal=USR1@1s", script)
         status = outer.flux("job", "attach", job).returncode
-        return (job, status) if ready.exists() else None
+        signaled = json.loads(outer.say("job", "info", job, "R"))["execution"]["expiration"] - 1
+        return (job, status) if ready.exists() and ready.stat().st_mtime < signaled - 0.05 else None
 
     job, status = with_enough_time(warned_after)
     assert status == 143 and (outer.work / f"out.{job}").read_text() == "warned\n"
