@@ -22,7 +22,6 @@
 #define WINDOW 64 /* jobs looked up at a time */
 
 DEFINE_CLEANUP(flux_future_t *, flux_future_destroy)
-DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
 static flux_future_t *job_lookup(struct daemon *d, flux_jobid_t id, const char *name)
 {
