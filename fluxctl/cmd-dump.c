@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "api/treeobj.h"
+#include "base/fdwrite.h"
 #include "kvs-archive.h"
 #include "client.h"
 #include "families.h"
@@ -39,6 +40,9 @@ struct dump {
     time_t now;
     struct pending pending;
     size_t count;
+    const char *path;
+    int fd;
+    int write_errno; /* of the file; what comes after it is dropped */
     bool verbose, quiet;
 };
 
@@ -51,12 +55,25 @@ static void pending_deinit(struct pending *p)
     *p = (struct pending){ .key = NULL };
 }
 
+/* For libarchive nothing goes wrong here: in an archive that has failed it would keep its buffers
+ * for ever. */
+static la_ssize_t on_write(struct archive *a, void *arg, const void *data, size_t size)
+{
+    struct dump *d = arg;
+
+    if (d->write_errno == 0)
+        d->write_errno = -fd_write_all(d->fd, data, size);
+    return (la_ssize_t)size;
+}
+
 static int archive_fail(struct dump *d, const char *what)
 {
-    const int errnum = d->la->archive_errno(d->a); /* the text may be "Write error" only */
+    /* The text may be "Write error" only. */
+    const int errnum = d->write_errno ? d->write_errno : d->la->archive_errno(d->a);
     const char *why = errnum > 0 ? strerror(errnum) : d->la->archive_error_string(d->a);
 
-    complain("cannot write %s: %s", what, why ? why : "libarchive does not say why");
+    complain("cannot write %s: %s", d->write_errno ? d->path : what,
+             why ? why : "libarchive does not say why");
     return -1;
 }
 
@@ -109,7 +126,8 @@ static int measure_value(struct dump *d, struct pending *p)
 
 static int write_bytes(struct dump *d, const void *data, size_t size)
 {
-    if (size > 0 && d->la->archive_write_data(d->a, data, size) != (la_ssize_t)size)
+    if (size > 0 &&
+        (d->la->archive_write_data(d->a, data, size) != (la_ssize_t)size || d->write_errno))
         return archive_fail(d, d->pending.key);
     return 0;
 }
@@ -188,7 +206,7 @@ static int entry_end(struct dump *d)
 
     entry_digest_end(&d->pending.digest, digest);
     set_xattr(d, ARCHIVE_XATTR_DIGEST, digest);
-    return d->la->archive_write_header(d->a, d->entry) < ARCHIVE_WARN
+    return d->la->archive_write_header(d->a, d->entry) < ARCHIVE_WARN || d->write_errno
                ? archive_fail(d, d->pending.key)
                : 0;
 }
@@ -291,18 +309,20 @@ static const char *filter_of(const char *path)
     return NULL;
 }
 
-static int write_archive(struct dump *d, int fd, const char *path, const char *rootref)
+static int write_archive(struct dump *d, const char *path, const char *rootref)
 {
     const char *filter = filter_of(path);
 
     if (d->la->archive_write_set_format_pax_restricted(d->a) < ARCHIVE_WARN ||
         d->la->archive_write_set_options(d->a, "xattrheader=SCHILY") < ARCHIVE_WARN ||
         (filter && d->la->archive_write_add_filter_by_name(d->a, filter) < ARCHIVE_WARN) ||
-        d->la->archive_write_open_fd(d->a, fd) < ARCHIVE_WARN)
+        d->la->archive_write_set_bytes_in_last_block(d->a, 1) < ARCHIVE_WARN ||
+        d->la->archive_write_open(d->a, d, NULL, on_write, NULL) < ARCHIVE_WARN)
         return archive_fail(d, path);
     if (tree_walk(&d->walk, rootref) < 0 || write_pending(d, true) < 0)
         return -1;
-    return d->la->archive_write_close(d->a) < ARCHIVE_WARN ? archive_fail(d, path) : 0;
+    return d->la->archive_write_close(d->a) < ARCHIVE_WARN || d->write_errno ? archive_fail(d, path)
+                                                                             : 0;
 }
 
 static int dump_to(struct dump *d, int fd, const char *path, const char *rootref)
@@ -310,10 +330,12 @@ static int dump_to(struct dump *d, int fd, const char *path, const char *rootref
     int rc = -1;
 
     d->now = time(NULL);
+    d->path = path;
+    d->fd = fd;
     d->a = d->la->archive_write_new();
     d->entry = d->la->archive_entry_new();
     if (d->a && d->entry)
-        rc = write_archive(d, fd, path, rootref);
+        rc = write_archive(d, path, rootref);
     else
         complain("out of memory");
     pending_deinit(&d->pending);

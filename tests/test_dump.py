@@ -189,3 +189,9 @@ def test_a_file_that_exists_is_kept_until_the_new_one_is_whole(instance, where):
     instance.flux("dump", "-q", where("o.tar"))
     assert tarfile.open(where("o.tar")).getmembers()
     assert sorted(os.listdir(os.path.dirname(where("o.tar")))) == ["o.tar"]
+
+
+def test_a_dump_that_does_not_fit_names_the_file_and_ends_at_once(instance):
+    instance.flux("kvs", "put", *[f"full.k{n}={os.urandom(400).hex()}" for n in range(100)])
+    r = instance.run("dump", "/dev/full", check=False)
+    assert r.returncode == 1 and r.stderr.splitlines()[-1] == "flux-dump: cannot write /dev/full: No space left on device"
