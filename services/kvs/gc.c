@@ -523,6 +523,18 @@ static int add_references(struct gc *gc, const struct txn *t)
     return rc;
 }
 
+static bool has_references(const struct txn *t)
+{
+    bool has = t->type == TXN_NAMESPACE_CREATE && t->create.have_root;
+
+    for (size_t i = 0; i < t->nops && !has; i++) {
+        const struct node *n = t->ops[i].nparts == 0 ? t->ops[i].node : NULL;
+
+        has = n && (n->type == NODE_DIRREF || n->type == NODE_VALREF || n->type == NODE_DIR);
+    }
+    return has;
+}
+
 static int guard_wait(struct gc *gc, struct gc_guard *guard, bool asked)
 {
     guard->asked = asked;
@@ -560,8 +572,11 @@ static int guard_asked(struct gc *gc, struct gc_guard *guard, int rc)
 
 int gc_guard_txn(struct kvs *k, struct gc_guard *guard, const struct txn *t)
 {
-    int rc = guard_begin(k->gc, guard);
+    int rc;
 
+    if (!guard->waiting && !guard->answered && !has_references(t))
+        return 0; /* and does not wait for a step that is under way */
+    rc = guard_begin(k->gc, guard);
     return rc == 1 ? guard_asked(k->gc, guard, add_references(k->gc, t)) : rc;
 }
 

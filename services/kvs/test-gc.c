@@ -365,6 +365,35 @@ static void test_between_two_steps_nothing_is_to_be_done_for_a_while(void **stat
     assert_int_equal(gc_rest_usec(fake_kvs(f)), 0);
 }
 
+static void test_only_a_commit_that_refers_to_something_waits_for_a_step(void **state)
+{
+    struct fake *f = *state;
+    struct result *plain, *referring;
+    char *object;
+    size_t before;
+
+    put(f, "a.b", 1);
+    object = treeobj_of(f, "a");
+    run_to_sweep(f, NULL, NULL);
+    gc_work(fake_kvs(f), 1); /* a step is under way */
+    before = fake_commits(f);
+    plain = begin_put_object(f, "c", "{'ver':1,'type':'val','data':'eA=='}");
+    commit_pump(fake_kvs(f));
+    assert_int_equal(fake_commits(f), before + 1);
+    fake_prefer_sweep(f, false);
+    assert_int_equal(fake_step(f), 1); /* the commit; the step is not answered yet */
+    referring = begin_put_object(f, "again", object);
+    commit_pump(fake_kvs(f));
+    assert_int_equal(fake_commits(f), before + 1);
+    fake_run(f);
+    assert_int_equal(plain->err, 0);
+    assert_int_equal(referring->err, 0);
+    assert_stored(f, "primary", "again.b", 1);
+    free(plain);
+    free(referring);
+    free(object);
+}
+
 static void test_only_one_at_a_time(void **state)
 {
     struct fake *f = *state;
@@ -600,6 +629,7 @@ int main(void)
         T(test_a_collection_ends_with_the_store_and_may_be_begun_again),
         T(test_a_hole_is_counted_and_the_rest_kept),
         T(test_between_two_steps_nothing_is_to_be_done_for_a_while),
+        T(test_only_a_commit_that_refers_to_something_waits_for_a_step),
         T(test_only_one_at_a_time),
         cmocka_unit_test(test_a_snapshot_that_is_committed_during_a_sweep_is_whole_or_refused),
         cmocka_unit_test(test_what_is_committed_at_any_moment_of_a_collection_stays),
