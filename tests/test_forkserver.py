@@ -114,12 +114,16 @@ def test_a_stopped_fork_server_delays_jobs_but_loses_none(forking):
         assert forking.run("job", "attach", jobid, check=False).returncode == 0
 
 
-def test_a_restart_of_flux_exec_ends_the_fork_server_and_no_job(forking):
-    jobid = submit(forking, 3, "sh", "-c", "sleep 1; exit 5")[0]
+def test_a_restart_of_flux_exec_ends_the_fork_server_and_no_job(forking, tmp_path):
+    up, go = tmp_path / "up", tmp_path / "go"
+    submit(forking, 2, "true")
+    jobid = forking.flux("submit", "sh", "-c", f"echo up >{up}; while [ ! -e {go} ]; do sleep 0.05; done; exit 5")
+    wait_until("the task", up.exists)
     pid = stats(forking)["fork-server"]
     assert pid > 0
     old = forking.kill_daemon("exec")
     wait_until("the fork server to end", lambda: not pathlib.Path(f"/proc/{pid}").exists())
+    go.touch()
     assert forking.run("job", "attach", jobid, check=False).returncode == 5
     assert forking.daemon_pids("exec")[0] != old
 
