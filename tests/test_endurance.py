@@ -421,8 +421,8 @@ def test_millions_of_commits_are_collected_and_leave_no_more_behind_than_the_fir
         assert gc["runs"] > 1 and gc["failures"] == 0 and gc["missing"] == 0
         assert max(f["size"] for f in seen) < 4 << 30
         if not is_sanitized(instance):
-            for name in ("content", "kvs"):
-                assert seen[-1][name] < 1.1 * max(f[name] for f in seen[:4]) + (8 << 20), name
+            for name in ("content", "kvs"):  # caches that are full, and little more
+                assert seen[-1][name] < 64 << 20, name
         instance.flux("content", "gc", "--grace=0")
         instance.flux("content", "gc", "--grace=0")
         assert figures()["size"] < 64 << 20, "what is not needed is gone"
