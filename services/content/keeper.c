@@ -7,8 +7,8 @@
 #include "content/checkpoint.h"
 #include "content/keeper.h"
 
-#define PIECE_MARKS 64
-#define PIECE_ROWS  128
+#define PIECE       128 /* digests, rows */
+#define SMALL_PIECE 8
 
 static int name_refs(struct keeper *k, const char *value)
 {
@@ -101,9 +101,9 @@ static int begin_sweep(struct keeper *k, struct work *w)
     return 0;
 }
 
-static int mark_some(struct keeper *k, struct sweep_work *sw)
+static int mark_some(struct keeper *k, struct sweep_work *sw, uint32_t piece)
 {
-    for (int i = 0; i < PIECE_MARKS && sw->pos < sw->ndigests; i++, sw->pos++) {
+    for (uint32_t i = 0; i < piece && sw->pos < sw->ndigests; i++, sw->pos++) {
         int rc =
             sweep_mark(k->sweep, sw->generation, sw->digests + sw->pos * DIGEST_SIZE, &sw->marked);
 
@@ -130,12 +130,11 @@ static int take_names(struct keeper *k, json_t **ret)
     return 0;
 }
 
-static int remove_some(struct keeper *k, struct work *w)
+static int remove_some(struct keeper *k, struct work *w, uint32_t piece)
 {
     struct sweep_work *sw = &w->sweep;
     uint64_t left = sw->limit - sw->step.looked - sw->step.pages;
-    int rc = sweep_step(k->sweep, sw->generation, left < PIECE_ROWS ? (uint32_t)left : PIECE_ROWS,
-                        &sw->step);
+    int rc = sweep_step(k->sweep, sw->generation, left < piece ? (uint32_t)left : piece, &sw->step);
 
     if (rc == 0 && sw->step.named)
         return take_names(k, &w->json);
@@ -165,8 +164,10 @@ static int flush_some(struct keeper *k, struct work *w)
     return rc < 0 ? rc : journal_oldest(k->journal) <= w->flush_number;
 }
 
-int keeper_chore(struct keeper *k, struct work *w)
+int keeper_chore(struct keeper *k, struct work *w, bool small)
 {
+    uint32_t piece = small ? SMALL_PIECE : PIECE;
+
     switch (w->type) {
     case WORK_FLUSH:
         return flush_some(k, w);
@@ -179,9 +180,9 @@ int keeper_chore(struct keeper *k, struct work *w)
     case WORK_SWEEP_BEGIN:
         return backup_active(&k->backup) ? -EBUSY : begin_sweep(k, w);
     case WORK_SWEEP_MARK:
-        return mark_some(k, &w->sweep);
+        return mark_some(k, &w->sweep, piece);
     case WORK_SWEEP_STEP:
-        return remove_some(k, w);
+        return remove_some(k, w, piece);
     case WORK_SWEEP_END:
         return sweep_end(k->sweep, w->sweep.generation);
     default:

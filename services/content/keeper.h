@@ -15,7 +15,8 @@ struct keeper {
 
 /* Sets w->err, and its results. */
 void keeper_read(struct keeper *k, struct work *w);
-/* A small piece of a chore. 0: done; 1: there is more of it; else negative errno. */
-int keeper_chore(struct keeper *k, struct work *w);
+/* A piece of a chore; a small one of those that can be cut takes some 50 microseconds. 0: done; 1:
+ * there is more of it; else negative errno. */
+int keeper_chore(struct keeper *k, struct work *w, bool small);
 
 #endif

@@ -17,6 +17,7 @@ struct fixture {
     struct worker *wk;
     int done;
     int failed;
+    uint64_t generation; /* of a sweep */
 };
 
 static bool broken;
@@ -387,6 +388,46 @@ static void test_a_long_journal_is_moved_while_there_are_always_chores(void **st
     assert_true(journal_stats(worker_journal(fx->wk)).folded > 0);
 }
 
+/* One of many pieces. */
+static uint64_t pauses_of_a_chore(struct fixture *fx)
+{
+    static uint8_t digests[1024][DIGEST_SIZE];
+    struct work w = { .type = WORK_SWEEP_MARK, .done = on_done, .arg = fx };
+    uint64_t pauses = worker_stats(fx->wk).pauses;
+
+    w.sweep.generation = fx->generation;
+    w.sweep.digests = digests[0];
+    w.sweep.ndigests = ARRAY_SIZE(digests);
+    assert_int_equal(worker_submit(fx->wk, &w), WORKER_QUEUED);
+    assert_int_equal(drain(fx), 0);
+    assert_int_equal(w.err, 0);
+    assert_int_equal(w.sweep.marked.unknown, ARRAY_SIZE(digests));
+    return worker_stats(fx->wk).pauses - pauses;
+}
+
+static void test_a_chore_makes_pauses_while_changes_come_and_only_then(void **state)
+{
+    struct fixture *fx = *state;
+    struct work begin = { .type = WORK_SWEEP_BEGIN, .done = on_done, .arg = fx };
+    struct work change = { .type = WORK_CHANGE };
+    uint64_t pauses = 0;
+
+    assert_int_equal(worker_submit(fx->wk, &begin), WORKER_QUEUED);
+    assert_int_equal(drain(fx), 0);
+    assert_int_equal(begin.err, 0);
+    json_decref(begin.json);
+    fx->generation = begin.sweep.generation;
+    while (pauses_of_a_chore(fx) > 0)
+        ;
+    for (int i = 0; pauses < 10; i++) { /* a slow machine sees them as rare */
+        assert_true(i < 1000);
+        change.change.data = &i;
+        change.change.data_size = sizeof(i);
+        assert_int_equal(worker_submit(fx->wk, &change), WORKER_DONE);
+        pauses = pauses_of_a_chore(fx);
+    }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -407,6 +448,8 @@ int main(void)
             test_when_nothing_can_be_moved_changes_wait_for_an_attempt_and_are_kept, setup_full,
             teardown),
         cmocka_unit_test_setup_teardown(test_a_long_journal_is_moved_while_there_are_always_chores,
+                                        setup_unsynced, teardown),
+        cmocka_unit_test_setup_teardown(test_a_chore_makes_pauses_while_changes_come_and_only_then,
                                         setup_unsynced, teardown),
     };
 

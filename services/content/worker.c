@@ -6,8 +6,11 @@
  *
  * The other one keeps the store. Each round takes reads first, then a slice of the oldest chore,
  * then, when no change came for a while or several files of the journal wait, a step of moving the
- * journal into the store. What it does there may take as long as SQLite takes for its log. When
- * the journal has grown too long, each group of changes waits as long as moving it would take.
+ * journal into the store. What it does there may take as long as SQLite takes for its log. While
+ * changes come, a slice is one small piece, with a pause after it: the scheduler leaves a thread
+ * that has work on its processor for milliseconds, however low its priority, and who waits for
+ * that processor may be part of somebody's commit. When the journal has grown too long, there are
+ * no pauses, and each group of changes waits as long as moving it would take.
  *
  * Shared between the threads, under the mutex: the queues, finished, stats, stop, failed, fold_*,
  * appended. The journal has locks of its own. Signals stay with the loop: the threads block them
@@ -50,6 +53,7 @@ struct worker {
     uint64_t queued, appended; /* changes that went through the queue */
     uint64_t seen;             /* changes of the journal, and when there was one the last time */
     int64_t seen_nsec;
+    bool pauses; /* between chores: changes come, and there is room for them */
     bool stop;
     bool failed;
     bool fold_wanted; /* a group waits for a step */
@@ -147,6 +151,13 @@ static void wait_for_room(struct worker *wk, uint32_t files)
     wk->stats.wait_usec += (uint64_t)(now_nsec() - begin) / 1000;
 }
 
+static bool flush_waits(const struct worker *wk)
+{
+    const struct work *w = TAILQ_FIRST(&wk->chores);
+
+    return w && w->type == WORK_FLUSH;
+}
+
 /* With the mutex, which is left meanwhile. */
 static void append_round(struct worker *wk)
 {
@@ -166,7 +177,7 @@ static void append_round(struct worker *wk)
         wk->appended++;
     wk->failed |= !ok;
     finish(wk, &changes);
-    if (!was_in_use || !journal_in_use(wk->journal) || !TAILQ_EMPTY(&wk->chores))
+    if (!was_in_use || !journal_in_use(wk->journal) || flush_waits(wk))
         (void)pthread_cond_signal(&wk->keeping.wakeup);
 }
 
@@ -239,6 +250,7 @@ static void run_fold(struct worker *wk)
 }
 
 #define SLICE_NSEC MSEC
+#define PAUSE_NSEC 50000
 
 /* The oldest one, if it can go on: what is to be moved must be in the journal first. */
 static struct work *next_chore(struct worker *wk)
@@ -254,13 +266,14 @@ static struct work *next_chore(struct worker *wk)
 static void run_chore(struct worker *wk, struct work *w)
 {
     int64_t begin = now_nsec();
+    bool pauses = wk->pauses;
     int64_t end;
     int rc;
 
     (void)pthread_mutex_unlock(&wk->mutex);
     do
-        rc = keeper_chore(&wk->keeper, w);
-    while ((end = now_nsec()) < begin + SLICE_NSEC && rc > 0);
+        rc = keeper_chore(&wk->keeper, w, pauses);
+    while ((end = now_nsec()) < begin + SLICE_NSEC && rc > 0 && !pauses);
     w->busy_nsec += end - begin;
     if (rc < 0) {
         w->err = rc;
@@ -324,6 +337,16 @@ static void look_for_changes(struct worker *wk, int64_t now)
     if (changes != wk->seen)
         wk->seen_nsec = now;
     wk->seen = changes;
+    wk->pauses = now - wk->seen_nsec < WORKER_QUIET_MSEC * MSEC && !journal_behind(wk->journal);
+}
+
+/* Who reads does not wait for it. */
+static void make_pause(struct worker *wk)
+{
+    if (!wk->pauses || !TAILQ_EMPTY(&wk->reads) || wk->fold_wanted || wk->stop)
+        return;
+    wk->stats.pauses++;
+    sleep_until(wk, now_nsec() + PAUSE_NSEC);
 }
 
 static void *keep_main(void *arg)
@@ -341,6 +364,7 @@ static void *keep_main(void *arg)
             run_reads(wk);
         if ((chore = next_chore(wk))) {
             run_chore(wk, chore);
+            make_pause(wk);
             busy = true;
         }
         if (wk->fold_wanted || fold_now(wk, now)) {

@@ -23,7 +23,8 @@ enum work_type {
     WORK_INFO,           /* -> space */
     WORK_SWEEP_NAME,     /* change.checkpoint_value: blobs it refers to are named (sweep.h) */
     WORK_SYNC,           /* done after every change submitted earlier */
-    /* Chores: done in slices of a millisecond or so, one between two groups of reads. */
+    /* Chores: done in slices of a millisecond or so, shorter ones with pauses while changes come,
+     * one between two groups of reads. */
     WORK_FLUSH,        /* done when what is stored now is in the store, not in the journal */
     WORK_CHECK,        /* check */
     WORK_BACKUP_BEGIN, /* -> json */
@@ -85,6 +86,7 @@ struct worker_stats {
     size_t queued_bytes;
     uint64_t waits; /* groups of changes that waited because the journal was too long, */
     uint64_t wait_usec;
+    uint64_t pauses; /* that chores made for changes */
 };
 
 #define WORKER_QUIET_MSEC 200  /* without a change, until whole files of the journal are moved */

@@ -2,7 +2,7 @@
 /* kvs.gc, kvs.hold, [kvs] gc-threshold.
  *
  * While others want something, a tick of the loop reads one directory and the content store is busy
- * with us for a tenth of the time, so a commit hardly waits; for half of it when the next
+ * with us for a twentieth of the time, so a commit hardly waits; for half of it when the next
  * collection is due already, so that what is not needed is removed faster than it can be made. When
  * nobody wants anything there is no such rest. At which sequence of the primary namespace the last
  * collection began is a checkpoint of the content store ("kvs-gc"): the next one is due
@@ -39,7 +39,7 @@ static const struct pace {
     unsigned int rest;
 } paces[] = {
     [PACE_IDLE] = { .tick = 0.005, .directories = 64, .rows = 2048, .rest = 0 },
-    [PACE_BUSY] = { .tick = 0.001, .directories = 1, .rows = GC_ROWS, .rest = 9 },
+    [PACE_BUSY] = { .tick = 0.001, .directories = 1, .rows = GC_ROWS, .rest = 19 },
     [PACE_LATE] = { .tick = 0.001, .directories = 4, .rows = 4096, .rest = 1 },
 };
 
