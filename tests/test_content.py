@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import time
@@ -258,6 +259,24 @@ def test_check_and_repair_of_a_store_that_nobody_uses(build, tmp_path):
     assert instance.run("content", "check", "--path", state).returncode == 0
     assert (state / "content.sqlite.damaged").exists()
     assert "there is no store" in instance.run("content", "check", "--path", tmp_path, check=False).stderr
+
+
+@pytest.mark.parametrize("what", ["text", "database", "empty", "device"])
+def test_what_is_no_store_is_neither_repaired_nor_touched(instance, tmp_path, what):
+    path = tmp_path / "precious"
+    if what == "database":  # of somebody else
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.executescript("CREATE TABLE t(a); INSERT INTO t VALUES(1);")
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 30 if what == "text" else "")
+    before = None if what == "device" else path.read_bytes()
+    for command in ("check", "repair"):
+        r = instance.run("content", command, f"--path={path}", check=False)
+        assert r.returncode == 1 and f"{path} is not a content store" in r.stderr, r
+        assert [p.name for p in tmp_path.iterdir()] == ["precious"]
+        assert before is None or path.read_bytes() == before
 
 
 # --- backup

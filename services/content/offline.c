@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* The lock keeps daemons away. The hash is the one that the file was made with. */
+/* The lock keeps daemons away. The hash is the one that the file was made with.
+ *
+ * A file that is no store is refused before anything is written, to it or beside it: SQLite would
+ * make a store of any database, and salvage one of any file. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,22 +111,55 @@ static json_t *run_repair(struct offline *o)
     return rc < 0 ? NULL : report_salvage(&report);
 }
 
+static bool is_named_as_one(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strcmp(slash ? slash + 1 : path, "content.sqlite") == 0;
+}
+
+/* Does the first page have the table of blobs? It is named there in every store. */
+static bool has_blobs(int fd)
+{
+    static const char table[] = "CREATE TABLE blobs(digest BLOB";
+    char page[4096];
+    ssize_t n = pread(fd, page, sizeof(page), 0);
+
+    return n > 0 && memmem(page, (size_t)n, table, sizeof(table) - 1);
+}
+
+/* A store, also one that is damaged, or one that is gone but for its lock. */
+static int check_is_store(struct offline *o)
+{
+    CLEANUP(freep) char *lock = NULL;
+    CLEANUP(closep) int fd = open(o->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (asprintf(&lock, "%s-lock", o->path) < 0) {
+        lock = NULL;
+        return errorx_fail(&o->error, ENOMEM, "out of memory");
+    }
+    if (fd < 0 && errno == ENOENT)
+        return access(lock, F_OK) == 0
+                   ? 0
+                   : errorx_fail(&o->error, ENOENT, "%s: there is no store", o->path);
+    if (fd < 0)
+        return errorx_fail(&o->error, errno, "%s: %s", o->path, strerror(errno));
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (!is_named_as_one(o->path) && !has_blobs(fd)))
+        return errorx_fail(&o->error, EINVAL,
+                           "%s is not a content store, and left alone; one that is damaged at its "
+                           "beginning must have the name content.sqlite",
+                           o->path);
+    return 0;
+}
+
 static int run_on_store(const char *what, const char *arg)
 {
     struct offline o = { .lock_fd = -EBADF };
     CLEANUP(json_decrefp) json_t *report = NULL;
-    bool exists = false;
-    struct stat st;
 
-    if (find_path(&o, arg) == 0) {
-        CLEANUP(freep) char *lock = NULL;
-
-        exists = stat(o.path, &st) == 0 ||
-                 (asprintf(&lock, "%s-lock", o.path) > 0 && stat(lock, &st) == 0);
-        if (!exists)
-            errorx_set(&o.error, "%s: there is no store", o.path);
-    }
-    if (exists && lock_take(o.path, false, &o.lock_fd, &o.error) == 0)
+    if (find_path(&o, arg) == 0 && check_is_store(&o) == 0 &&
+        lock_take(o.path, false, &o.lock_fd, &o.error) == 0)
         report = strcmp(what, "--check") == 0 ? run_check(&o) : run_repair(&o);
     if (report)
         (void)json_dumpf(report, stdout, JSON_COMPACT);
