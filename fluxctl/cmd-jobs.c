@@ -243,7 +243,7 @@ static void print_json(const json_t *jobs, const json_t *stats)
 }
 
 struct totals {
-    json_int_t running, completed, failed, canceled, pending;
+    json_int_t running, completed, failed, canceled, timeout, pending;
 };
 
 static json_int_t total(const json_t *answer, const char *key)
@@ -261,8 +261,9 @@ static int fetch_totals(flux_t *h, struct totals *ret)
     *ret = (struct totals){
         .running = total(states, "run") + total(states, "cleanup"),
         .completed = total(o, "successful"),
-        .failed = total(o, "failed") + total(o, "timeout"),
+        .failed = total(o, "failed"),
         .canceled = total(o, "canceled"),
+        .timeout = total(o, "timeout"),
         .pending = total(states, "depend") + total(states, "priority") + total(states, "sched"),
     };
     return 0;
@@ -270,15 +271,16 @@ static int fetch_totals(flux_t *h, struct totals *ret)
 
 static void print_totals(const struct totals *t)
 {
-    printf("%lld running, %lld completed, %lld failed, %lld canceled, %lld pending\n",
+    printf("%lld running, %lld completed, %lld failed, %lld canceled, %lld timeout, %lld pending\n",
            (long long)t->running, (long long)t->completed, (long long)t->failed,
-           (long long)t->canceled, (long long)t->pending);
+           (long long)t->canceled, (long long)t->timeout, (long long)t->pending);
 }
 
 static json_t *totals_json(const struct totals *t)
 {
-    return json_pack("{s:I s:I s:I s:I s:I}", "running", t->running, "completed", t->completed,
-                     "failed", t->failed, "canceled", t->canceled, "pending", t->pending);
+    return json_pack("{s:I s:I s:I s:I s:I s:I}", "running", t->running, "completed", t->completed,
+                     "failed", t->failed, "canceled", t->canceled, "timeout", t->timeout, "pending",
+                     t->pending);
 }
 
 /* What --stats and --stats-only print. */

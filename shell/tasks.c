@@ -27,9 +27,10 @@ int exit_code_of(int wait_status)
 static char *file_name(const struct shell *shell, const char *text, int rank, int index)
 {
     const struct shell_info *info = &shell->info;
+    CLEANUP(freep) char *name = jobspec_job_name(&info->jobspec);
     const struct template_values v = {
         .id = info->id,
-        .name = info->jobspec.name,
+        .name = name,
         .ntasks = info->ntasks,
         .nnodes = info->nshells,
         .node_id = info->shell_rank,
@@ -39,7 +40,7 @@ static char *file_name(const struct shell *shell, const char *text, int rank, in
         .tmpdir = shell->tmpdir,
     };
 
-    return template_expand(text, &v);
+    return name ? template_expand(text, &v) : NULL;
 }
 
 char *task_file_name(const struct task *task, const char *text)

@@ -8,7 +8,7 @@
 
 struct template_values {
     flux_jobid_t id;
-    const char *name; /* job name, NULL: "" */
+    const char *name; /* of the job, see jobspec_job_name() */
     int ntasks, nnodes;
     int node_id; /* shell rank */
     const char *node_name;

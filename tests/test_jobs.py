@@ -205,6 +205,12 @@ def test_output_beyond_the_limit_is_dropped_with_a_warning(instance):
     assert "output.limit" in r.stderr and "err" in r.stderr
 
 
+@pytest.mark.parametrize("args,name", [([], "echo"), (["--job-name=a/b"], "a_b")])
+def test_the_name_in_a_template_is_that_of_the_job_or_of_its_command(instance, tmp_path, args, name):
+    instance.flux("run", *args, f"--output={tmp_path}/{{{{name}}}}.out", "/bin/echo", "hello")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {f"{name}.out": "hello\n"}
+
+
 def test_input_comes_from_the_file_of_the_template(instance, tmp_path):
     for i in range(2):
         (tmp_path / f"in{i}").write_text(f"file {i}\n")

@@ -253,14 +253,14 @@ def test_colors_mark_what_failed_and_end_before_the_line_does(zoo):
 
 def test_stats_come_before_the_list_and_alone_say_whether_anything_is_active(zoo, fresh_instance):
     i, _ = zoo
-    stats = "1 running, 1 completed, 3 failed, 1 canceled, 3 pending"
+    stats = "1 running, 1 completed, 2 failed, 1 canceled, 1 timeout, 3 pending"
     assert i.flux("jobs", "--stats", "-f", "running").splitlines()[0] == stats
     assert i.flux("jobs", "--stats-only", "-f", "failed", "-a") == stats
     o = json.loads(i.flux("jobs", "--stats", "--json", "-f", "running"))
-    assert o["stats"] == {"running": 1, "completed": 1, "failed": 3, "canceled": 1, "pending": 3} and [j["name"] for j in o["jobs"]] == ["runs"]
+    assert o["stats"] == {"running": 1, "completed": 1, "failed": 2, "canceled": 1, "timeout": 1, "pending": 3} and [j["name"] for j in o["jobs"]] == ["runs"]
     assert json.loads(i.flux("jobs", "--stats-only", "--json")) == {"stats": o["stats"]}
     r = fresh_instance.run("jobs", "--stats-only", check=False)
-    assert (r.returncode, r.stdout) == (1, "0 running, 0 completed, 0 failed, 0 canceled, 0 pending\n")
+    assert (r.returncode, r.stdout) == (1, "0 running, 0 completed, 0 failed, 0 canceled, 0 timeout, 0 pending\n")
 
 
 def test_json_has_the_same_jobs_and_values(zoo):

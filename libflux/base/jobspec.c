@@ -8,6 +8,7 @@
 #include "base/jobspec.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -371,6 +372,16 @@ void jobspec_deinit(struct jobspec *js)
 {
     json_decref(js->json);
     *js = (struct jobspec){ 0 };
+}
+
+char *jobspec_job_name(const struct jobspec *js)
+{
+    CLEANUP(freep) char *command = NULL;
+
+    if (js->name)
+        return strdup(js->name);
+    command = strdup(json_string_value(json_array_get(js->command, 0)));
+    return command ? strdup(basename(command)) : NULL;
 }
 
 int jobspec_ntasks(const struct jobspec *js, size_t nnodes, size_t ncores)

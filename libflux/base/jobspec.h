@@ -31,6 +31,8 @@ struct jobspec {
  * ("jobspec.resources[0].count: must be a positive integer, not -1"). */
 int jobspec_parse(json_t *o, struct jobspec *ret, flux_error_t *error);
 void jobspec_deinit(struct jobspec *js);
+/* What the job is called: its name, else the last part of its command. malloc'd, NULL: ENOMEM. */
+char *jobspec_job_name(const struct jobspec *js);
 /* How many tasks there are, given so many nodes and cores. */
 int jobspec_ntasks(const struct jobspec *js, size_t nnodes, size_t ncores);
 

@@ -4,7 +4,6 @@
  *
  * Results: TIMEOUT or CANCELED by the type of the first fatal exception, else FAILED after any
  * fatal exception, else COMPLETED if the job finished with status 0, else FAILED. */
-#include <libgen.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -248,12 +247,9 @@ int job_apply_event(struct job *job, const json_t *event)
 
 static int set_name(struct job *job, const struct jobspec *js)
 {
-    CLEANUP(freep) char *command = NULL;
-
-    if (js->name)
-        return set_string(&job->name, js->name);
-    command = strdup(json_string_value(json_array_get(js->command, 0)));
-    return command ? set_string(&job->name, basename(command)) : -ENOMEM;
+    free(job->name);
+    job->name = jobspec_job_name(js);
+    return job->name ? 0 : -ENOMEM;
 }
 
 /* Of a job with so many on each node or core; the number of nodes may come with R only. */
