@@ -120,13 +120,14 @@ int alloc_ready(struct manager *m, struct request *req, const char *mode, bool b
     m->alloc.limit = !batch && limit > ALLOC_LIMIT_MAX ? ALLOC_LIMIT_MAX : limit;
     m->alloc.batch = batch;
     m->alloc.nfrees = m->alloc.nfrees_seen = m->alloc.nfrees_late = 0;
-    (void)snprintf(buf, sizeof(buf), "{\"count\":%zu}", m->alloc.pending.n);
+    (void)snprintf(buf, sizeof(buf), "{\"count\":%zu}", queue_count(&m->alloc.pending));
     m->ops->respond(m->arg, req, buf);
     for (size_t i = 0; i < m->alloc.nfreed; i++)
         send_free(m, m->alloc.freed[i], m->alloc.freed[i]->R);
     freed_clear(m);
     m->alloc.greeted = false;
-    log_info("scheduler is ready, mode %s, %zu jobs to schedule", mode, m->alloc.pending.n);
+    log_info("scheduler is ready, mode %s, %zu jobs to schedule", mode,
+             queue_count(&m->alloc.pending));
     return 0;
 }
 
@@ -147,9 +148,9 @@ void alloc_lost(struct manager *m)
     freed_clear(m);
     m->alloc.greeted = false;
     if (m->alloc.ready) {
-        if (m->alloc.outstanding.n > 0)
+        if (queue_count(&m->alloc.outstanding) > 0)
             log_notice("the scheduler went away; requests that wait for the next one: %zu",
-                       m->alloc.outstanding.n);
+                       queue_count(&m->alloc.outstanding));
         else
             log_info("the scheduler went away");
         m->ops->fail(m->arg, m->alloc.ready, ECONNRESET, "begin again with sched-hello");
@@ -165,7 +166,7 @@ void alloc_lost(struct manager *m)
 
 void alloc_want(struct manager *m, struct job *job)
 {
-    if (job->alloc_pending || job->queue_index > 0 || job_is_held(job))
+    if (job->alloc_pending || heap_has(&job->queued) || job_is_held(job))
         return;
     if (queue_add(&m->alloc.pending, job) < 0)
         manager_fatal(m, ENOMEM, "cannot queue a job");
@@ -189,7 +190,7 @@ bool alloc_drop(struct manager *m, struct job *job)
         alloc_cancel(m, job);
         return true;
     }
-    if (job->queue_index > 0)
+    if (heap_has(&job->queued))
         queue_remove(&m->alloc.pending, job);
     return false;
 }
@@ -199,7 +200,7 @@ void alloc_priority(struct manager *m, struct job *job)
     char buf[96];
 
     if (!job->alloc_pending) {
-        if (job->queue_index == 0)
+        if (!heap_has(&job->queued))
             alloc_want(m, job);
         else if (job_is_held(job))
             queue_remove(&m->alloc.pending, job);
@@ -321,8 +322,8 @@ bool alloc_answers_soon(const struct manager *m)
     const struct alloc *a = &m->alloc;
 
     /* One that never said what it has seen is not waited for. */
-    return a->ready && a->outstanding.n > 0 && a->nfrees_seen > 0 && a->nfrees_seen < a->nfrees &&
-           a->nfrees_late < a->nfrees;
+    return a->ready && queue_count(&a->outstanding) > 0 && a->nfrees_seen > 0 &&
+           a->nfrees_seen < a->nfrees && a->nfrees_late < a->nfrees;
 }
 
 void alloc_late(struct manager *m)
@@ -400,8 +401,9 @@ bool alloc_pump(struct manager *m)
 
     if (!m->alloc.ready || m->control.stopped || quiesce_is_on(m))
         return false;
-    while (m->alloc.pending.n > 0 && m->alloc.outstanding.n < m->alloc.limit && m->fatal == 0) {
-        size_t room = m->alloc.limit - m->alloc.outstanding.n;
+    while (queue_count(&m->alloc.pending) > 0 &&
+           queue_count(&m->alloc.outstanding) < m->alloc.limit && m->fatal == 0) {
+        size_t room = m->alloc.limit - queue_count(&m->alloc.outstanding);
 
         if (sent >= ALLOC_TURN_MAX)
             return true;

@@ -88,9 +88,10 @@ json_t *control_status(const struct manager *m)
     json_t *o = setting_json(m);
 
     if (o) {
-        (void)json_object_set_new(o, "queued", json_integer((json_int_t)m->alloc.pending.n));
+        (void)json_object_set_new(o, "queued",
+                                  json_integer((json_int_t)queue_count(&m->alloc.pending)));
         (void)json_object_set_new(o, "outstanding",
-                                  json_integer((json_int_t)m->alloc.outstanding.n));
+                                  json_integer((json_int_t)queue_count(&m->alloc.outstanding)));
         (void)json_object_set_new(
             o, "running",
             json_integer((json_int_t)(m->counts[JOB_STATE_RUN] + m->counts[JOB_STATE_CLEANUP])));

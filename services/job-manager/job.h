@@ -8,6 +8,7 @@
 #include <flux/types.h>
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "base/heap.h"
 #include "base/list.h"
 #include "state.h"
 #include "text.h"
@@ -71,7 +72,7 @@ struct job {
     bool dirty : 1;         /* on the list of jobs with events to commit */
     bool todo : 1;          /* on the list of jobs to advance */
     bool inactive_told : 1; /* those that wait for it know that it ended */
-    size_t queue_index;     /* place in a queue, plus one; 0: in none */
+    struct heap_node queued;
 
     char *jobspec;       /* compact JSON, no environment */
     char *R;             /* compact JSON, while it has resources */

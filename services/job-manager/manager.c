@@ -19,7 +19,8 @@ void manager_init(struct manager *m, const struct manager_ops *ops, void *arg, u
     TAILQ_INIT(&m->commit.dirty);
     STAILQ_INIT(&m->commit.answers);
     STAILQ_INIT(&m->commit.answers_batch);
-    m->alloc.outstanding.reversed = true;
+    queue_init(&m->alloc.pending, false);
+    queue_init(&m->alloc.outstanding, true);
     TAILQ_INIT(&m->wait.any);
     TAILQ_INIT(&m->wait.order);
     TAILQ_INIT(&m->journal.listeners);

@@ -23,7 +23,7 @@ static bool is_idle(const struct manager *m)
     const size_t *n = m->counts;
 
     return n[JOB_STATE_RUN] + n[JOB_STATE_CLEANUP] + n[JOB_STATE_INACTIVE] == 0 &&
-           m->alloc.outstanding.n == 0;
+           queue_count(&m->alloc.outstanding) == 0;
 }
 
 /* What got its resources just before the scheduler was told to stop ends like the others. */
@@ -31,7 +31,7 @@ static void cancel_running(struct manager *m)
 {
     struct job *job, *tmp;
 
-    m->quiesce.outstanding = m->alloc.outstanding.n;
+    m->quiesce.outstanding = queue_count(&m->alloc.outstanding);
     HASH_ITER (hh, m->jobs, job, tmp) {
         if (job->state != JOB_STATE_RUN || job->failed)
             continue;
@@ -81,7 +81,7 @@ void quiesce_check(struct manager *m)
 
     if (!q->req || q->idle)
         return;
-    if (q->outstanding != m->alloc.outstanding.n)
+    if (q->outstanding != queue_count(&m->alloc.outstanding))
         cancel_running(m);
     q->idle = is_idle(m);
     if (q->idle || q->told != m->counts[JOB_STATE_RUN] + m->counts[JOB_STATE_CLEANUP])

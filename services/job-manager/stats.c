@@ -59,15 +59,15 @@ static json_t *journal(const struct manager *m)
 json_t *stats_json(const struct manager *m)
 {
     json_t *o =
-        json_pack("{s:I s:I s:I s:I s:I s:I s:I s:I s:b s:b}",             //
-                  "max_jobid", (json_int_t)m->max_jobid,                   //
-                  "active", (json_int_t)HASH_COUNT(m->jobs),               //
-                  "inactive", (json_int_t)m->ninactive,                    //
-                  "purged", (json_int_t)m->purge.npurged,                  //
-                  "commits", (json_int_t)m->commit.ncommits,               //
-                  "events", (json_int_t)m->commit.nevents,                 //
-                  "sched_pending", (json_int_t)m->alloc.pending.n,         //
-                  "sched_outstanding", (json_int_t)m->alloc.outstanding.n, //
+        json_pack("{s:I s:I s:I s:I s:I s:I s:I s:I s:b s:b}",                         //
+                  "max_jobid", (json_int_t)m->max_jobid,                               //
+                  "active", (json_int_t)HASH_COUNT(m->jobs),                           //
+                  "inactive", (json_int_t)m->ninactive,                                //
+                  "purged", (json_int_t)m->purge.npurged,                              //
+                  "commits", (json_int_t)m->commit.ncommits,                           //
+                  "events", (json_int_t)m->commit.nevents,                             //
+                  "sched_pending", (json_int_t)queue_count(&m->alloc.pending),         //
+                  "sched_outstanding", (json_int_t)queue_count(&m->alloc.outstanding), //
                   "sched_ready", m->alloc.ready != NULL, "exec_ready", m->start.hello != NULL);
     json_t *states = json_object();
 

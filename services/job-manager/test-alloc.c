@@ -53,7 +53,7 @@ static void limited_mode_makes_room_for_the_more_important(void **state)
     world_submit(&w, 2, 12);
     world_submit(&w, 3, 11);
     world_settle(&w);
-    assert_int_equal(w.m.alloc.outstanding.n, 2);
+    assert_int_equal((int)queue_count(&w.m.alloc.outstanding), 2);
     assert_int_equal(world_job(&w, 1)->asked, 0);
     assert_int_equal(urgency_job(&w.m, world_owner, 1, 30, req, &error), 0);
     world_settle(&w);
@@ -123,7 +123,7 @@ static void a_lost_scheduler_is_asked_again_after_its_hello(void **state)
     world_sched_down(&w);
     assert_int_equal(w.nwakes[PEER_SCHED], 1);
     world_settle(&w);
-    assert_int_equal(w.m.alloc.pending.n, 2);
+    assert_int_equal((int)queue_count(&w.m.alloc.pending), 2);
     world_sched_up(&w, "unlimited", true); /* checks that the hello tells of job 1 */
     world_settle(&w);
     assert_int_equal(world_next_asked(&w), 2);

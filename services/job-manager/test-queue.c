@@ -14,7 +14,7 @@ static struct job *scan(struct job **jobs, bool reversed)
     struct job *best = NULL;
 
     for (int i = 0; i < N; i++) {
-        if (jobs[i]->queue_index == 0)
+        if (!heap_has(&jobs[i]->queued))
             continue;
         if (!best || (job_order(jobs[i], best) < 0) != reversed)
             best = jobs[i];
@@ -24,16 +24,17 @@ static struct job *scan(struct job **jobs, bool reversed)
 
 static void random_changes(bool reversed)
 {
-    struct queue q = { .reversed = reversed };
+    struct queue q;
     struct job *jobs[N];
 
+    queue_init(&q, reversed);
     srandom(7);
     for (int i = 0; i < N; i++)
         assert_int_equal(job_new((flux_jobid_t)i + 1, &jobs[i]), 0);
     for (int i = 0; i < 20000; i++) {
         struct job *job = jobs[random() % N];
 
-        if (job->queue_index == 0) {
+        if (!heap_has(&job->queued)) {
             job->priority = (uint32_t)random() % 10;
             assert_int_equal(queue_add(&q, job), 0);
         } else if (random() % 2)

@@ -1,38 +1,22 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* A binary heap of pointers whose elements know their place, and a hash by id.
- * Invariant: heap[job->pos] == job, and no element goes before its parent. */
+/* A heap, and a hash by id. */
 #include "sched/queue.h"
 
 struct queue {
-    struct pending **heap;
-    size_t count, capacity;
+    struct heap heap;
     struct pending *by_id;
 };
 
-int queue_new(struct queue **ret)
+static struct pending *pending_of(const struct heap_node *n)
 {
-    struct queue *q = calloc(1, sizeof(*q));
-
-    if (!q)
-        return -ENOMEM;
-    *ret = q;
-    return 0;
+    return container_of(n, struct pending, node);
 }
 
-struct queue *queue_free(struct queue *q)
+static bool goes_before(const struct heap_node *first, const struct heap_node *second)
 {
-    if (!q)
-        return NULL;
-    HASH_CLEAR(hh, q->by_id);
-    for (size_t i = 0; i < q->count; i++)
-        free(q->heap[i]);
-    free(q->heap);
-    free(q);
-    return NULL;
-}
+    const struct pending *a = pending_of(first);
+    const struct pending *b = pending_of(second);
 
-static bool goes_before(const struct pending *a, const struct pending *b)
-{
     if (a->priority != b->priority)
         return a->priority > b->priority;
     if (a->t_submit != b->t_submit)
@@ -40,55 +24,30 @@ static bool goes_before(const struct pending *a, const struct pending *b)
     return a->id < b->id;
 }
 
-static void heap_put(struct queue *q, size_t pos, struct pending *job)
+int queue_new(struct queue **ret)
 {
-    q->heap[pos] = job;
-    job->pos = pos;
-}
+    struct queue *q = calloc(1, sizeof(*q));
 
-static void heap_up(struct queue *q, struct pending *job)
-{
-    size_t pos = job->pos;
-
-    while (pos > 0 && goes_before(job, q->heap[(pos - 1) / 2])) {
-        heap_put(q, pos, q->heap[(pos - 1) / 2]);
-        pos = (pos - 1) / 2;
-    }
-    heap_put(q, pos, job);
-}
-
-static void heap_down(struct queue *q, struct pending *job)
-{
-    size_t pos = job->pos;
-
-    for (;;) {
-        size_t child = 2 * pos + 1;
-
-        if (child >= q->count)
-            break;
-        if (child + 1 < q->count && goes_before(q->heap[child + 1], q->heap[child]))
-            child++;
-        if (!goes_before(q->heap[child], job))
-            break;
-        heap_put(q, pos, q->heap[child]);
-        pos = child;
-    }
-    heap_put(q, pos, job);
-}
-
-static int queue_grow(struct queue *q)
-{
-    size_t capacity = q->capacity ? q->capacity * 2 : 64;
-    struct pending **heap;
-
-    if (q->count < q->capacity)
-        return 0;
-    heap = reallocarray(q->heap, capacity, sizeof(heap[0]));
-    if (!heap)
+    if (!q)
         return -ENOMEM;
-    q->heap = heap;
-    q->capacity = capacity;
+    q->heap.before = goes_before;
+    *ret = q;
     return 0;
+}
+
+struct queue *queue_free(struct queue *q)
+{
+    struct pending *job, *tmp;
+
+    if (!q)
+        return NULL;
+    heap_deinit(&q->heap);
+    HASH_ITER (hh, q->by_id, job, tmp) {
+        HASH_DEL(q->by_id, job);
+        free(job);
+    }
+    free(q);
+    return NULL;
 }
 
 static struct pending *find(const struct queue *q, flux_jobid_t id)
@@ -105,20 +64,26 @@ int queue_add(struct queue *q, const struct pending *job)
 
     if (find(q, job->id))
         return -EEXIST;
-    if (queue_grow(q) < 0 || !(copy = malloc(sizeof(*copy))))
+    if (!(copy = malloc(sizeof(*copy))))
         return -ENOMEM;
     *copy = *job;
+    copy->node = (struct heap_node){ 0 };
     HASH_ADD(hh, q->by_id, id, sizeof(copy->id), copy);
     if (!copy->hh.tbl)
         return -ENOMEM;
-    copy->pos = q->count++;
-    heap_up(q, TAKE(copy));
+    if (heap_add(&q->heap, &copy->node) < 0) {
+        HASH_DEL(q->by_id, copy);
+        return -ENOMEM;
+    }
+    TAKE(copy);
     return 0;
 }
 
 const struct pending *queue_head(const struct queue *q)
 {
-    return q->count > 0 ? q->heap[0] : NULL;
+    const struct heap_node *n = heap_first(&q->heap);
+
+    return n ? pending_of(n) : NULL;
 }
 
 const struct pending *queue_find(const struct queue *q, flux_jobid_t id)
@@ -129,17 +94,11 @@ const struct pending *queue_find(const struct queue *q, flux_jobid_t id)
 int queue_remove(struct queue *q, flux_jobid_t id)
 {
     CLEANUP(freep) struct pending *job = find(q, id);
-    struct pending *last;
 
     if (!job)
         return -ENOENT;
     HASH_DEL(q->by_id, job);
-    last = q->heap[--q->count];
-    if (last != job) {
-        heap_put(q, job->pos, last);
-        heap_up(q, last);
-        heap_down(q, last);
-    }
+    heap_remove(&q->heap, &job->node);
     return 0;
 }
 
@@ -150,12 +109,11 @@ int queue_reprioritize(struct queue *q, flux_jobid_t id, uint32_t prio)
     if (!job)
         return -ENOENT;
     job->priority = prio;
-    heap_up(q, job);
-    heap_down(q, job);
+    heap_moved(&q->heap, &job->node);
     return 0;
 }
 
 size_t queue_count(const struct queue *q)
 {
-    return q->count;
+    return q->heap.count;
 }

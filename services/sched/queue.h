@@ -7,6 +7,7 @@
 #include <flux/types.h>
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "base/heap.h"
 #include "sched/pool.h"
 
 struct pending {
@@ -16,7 +17,7 @@ struct pending {
     double t_submit;
     double duration; /* seconds; 0: none */
     struct pool_request request;
-    size_t pos; /* in the heap; the queue's own */
+    struct heap_node node; /* the queue's own */
     UT_hash_handle hh;
 };
 
