@@ -381,7 +381,7 @@ int manager_new(struct service *svc, struct manager **ret)
         return -ENOMEM;
     m->svc = svc;
     LIST_INIT(&m->lookups);
-    TAILQ_INIT(&m->versions);
+    TAILQ_INIT(&m->versions_due);
     TAILQ_INIT(&m->syncing);
     if ((rc = get_hash(svc, &params.hash)) < 0 ||
         (rc = remote_new(svc, &events, m, &m->remote)) < 0)
@@ -392,6 +392,7 @@ int manager_new(struct service *svc, struct manager **ret)
     if ((rc = kvs_new(&params, &m->kvs)) < 0)
         return rc;
     remote_set_kvs(m->remote, m->kvs);
+    namespaces_on_settled(m->kvs->namespaces, versions_settled, m);
     if ((rc = service_rank(svc) > 0 ? manager_follow(m) : manager_lead(m)) < 0)
         return rc;
     if (flux_event_subscribe(service_flux(svc), DROPCACHE_TOPIC) < 0)
@@ -412,7 +413,8 @@ struct manager *manager_free(struct manager *m)
         followers_free(m->followers);
         follower_free(m->follower);
         relays_free(m->relays);
-        waiting_free(m);
+        watchers_free(m);
+        versions_free(m);
         lookups_free(m);
         syncing_free(m);
         kvs_free(m->kvs);

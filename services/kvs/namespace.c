@@ -15,6 +15,12 @@ int namespaces_new(struct namespaces **ret)
     return 0;
 }
 
+void namespaces_on_settled(struct namespaces *nss, namespace_settled_f fn, void *arg)
+{
+    nss->on_settled = fn;
+    nss->settled_arg = arg;
+}
+
 static void namespace_free(struct namespace *ns)
 {
     node_unref(ns->work.root);
@@ -105,6 +111,8 @@ int namespace_rewind(struct namespaces *nss, struct namespace *ns)
 
 void namespace_settle(struct namespaces *nss, struct namespace *ns)
 {
+    bool replaced = ns->work.replaced || !ns->work.exists;
+
     unset_changed(nss, ns);
     ns->exists = ns->work.exists;
     if (ns->exists) {
@@ -113,5 +121,7 @@ void namespace_settle(struct namespaces *nss, struct namespace *ns)
         ns->seq = ns->work.seq;
         memcpy(ns->root, ns->work.root->dirref, DIGEST_SIZE);
     }
+    if (nss->on_settled)
+        nss->on_settled(ns, replaced, nss->settled_arg);
     forget_if_gone(nss, ns);
 }

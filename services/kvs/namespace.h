@@ -35,13 +35,19 @@ struct namespace
 
 #define NAMESPACE_NAME_MAX 256
 
+/* A working state is durable. replaced: it is gone, or another one of this name. */
+typedef void (*namespace_settled_f)(const struct namespace *ns, bool replaced, void *arg);
+
 struct namespaces {
     struct namespace *table;
     TAILQ_HEAD(, namespace) changed; /* those whose working state differs */
+    namespace_settled_f on_settled;
+    void *settled_arg;
 };
 
 int namespaces_new(struct namespaces **ret);
 struct namespaces *namespaces_free(struct namespaces *nss);
+void namespaces_on_settled(struct namespaces *nss, namespace_settled_f fn, void *arg);
 struct namespace *namespace_find(struct namespaces *nss, const char *name);
 /* Finds or makes; a new one exists neither durably nor working. -EINVAL: not a name. */
 int namespace_add(struct namespaces *nss, const char *name, struct namespace **ret);

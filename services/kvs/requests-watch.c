@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* kvs.wait-version and kvs-watch: requests that wait for a commit of somebody else, and end with
- * their client. */
+/* kvs-watch: requests that are told of commits of others, and end with their client. */
 #include <errno.h>
 #include <string.h>
 #include "base/base64.h"
@@ -18,14 +17,6 @@ struct watcher {
     UT_hash_handle hh;
 };
 
-struct version_wait {
-    TAILQ_ENTRY(version_wait) link;
-    struct manager *manager;
-    struct request *req;
-    char *ns;
-    int64_t seq;
-};
-
 uint32_t matchtag_of(const struct request *req)
 {
     uint32_t matchtag = FLUX_MATCHTAG_NONE;
@@ -33,70 +24,6 @@ uint32_t matchtag_of(const struct request *req)
     (void)flux_msg_get_matchtag(request_msg(req), &matchtag);
     return matchtag;
 }
-
-/* --- waiting for a version */
-
-static void version_free(struct manager *m, struct version_wait *v)
-{
-    TAILQ_REMOVE(&m->versions, v, link);
-    request_on_gone(v->req, NULL, NULL);
-    request_unref(v->req);
-    free(v->ns);
-    free(v);
-}
-
-static void on_version_gone(struct request *req, void *arg)
-{
-    struct version_wait *v = arg;
-
-    version_free(v->manager, v);
-}
-
-/* Answers if the namespace is there already, or gone. */
-static bool version_reached(struct manager *m, struct request *req, const char *name, int64_t seq)
-{
-    struct caller who = caller_of(req);
-    struct namespace *ns;
-    int rc = kvs_access(m->kvs, name, &who, &ns);
-
-    if (rc == 0 && ns->seq < seq)
-        return false;
-    if (rc < 0)
-        fail_lookup(req, -rc);
-    else
-        (void)rpc_getroot(req, m);
-    return true;
-}
-
-int rpc_wait_version(struct request *req, void *arg)
-{
-    struct manager *m = arg;
-    struct version_wait *v;
-    json_int_t seq;
-    const char *ns;
-    int rc;
-
-    if ((rc = request_unpack(req, "{s:s s:I}", "namespace", &ns, "rootseq", &seq)) < 0)
-        return rc;
-    if (m->follower && strcmp(ns, KVS_PRIMARY_NAMESPACE) != 0)
-        return relay_request(m, req);
-    if (m->follower && follower_hold(m->follower, req, rpc_wait_version))
-        return 0;
-    if (version_reached(m, req, ns, seq))
-        return 0;
-    if (!(v = calloc(1, sizeof(*v))) || !(v->ns = strdup(ns))) {
-        free(v);
-        return -ENOMEM;
-    }
-    v->manager = m;
-    v->req = request_ref(req);
-    v->seq = seq;
-    TAILQ_INSERT_TAIL(&m->versions, v, link);
-    request_on_gone(req, on_version_gone, v);
-    return 0;
-}
-
-/* --- watches */
 
 static int watcher_new(struct manager *m, struct request *req, struct watcher **ret)
 {
@@ -252,22 +179,8 @@ int rpc_watch_cancel(struct request *req, void *arg)
     return 0;
 }
 
-/* --- all of them */
-
-void versions_check(struct manager *m)
+void watchers_free(struct manager *m)
 {
-    struct version_wait *v, *tmp;
-
-    TAILQ_FOREACH_SAFE (v, &m->versions, link, tmp) {
-        if (version_reached(m, v->req, v->ns, v->seq))
-            version_free(m, v);
-    }
-}
-
-void waiting_free(struct manager *m)
-{
-    while (!TAILQ_EMPTY(&m->versions))
-        version_free(m, TAILQ_FIRST(&m->versions));
     while (m->watchers)
         watcher_free(m->watchers);
 }

@@ -12,7 +12,7 @@
 struct lookup;
 struct txn;
 struct watcher;
-struct version_wait;
+struct version_group;
 struct followers;
 struct follower;
 struct relays;
@@ -25,9 +25,10 @@ struct manager {
     flux_watcher_t *prepare;
     flux_watcher_t *probe_timer; /* while everything is refused */
     LIST_HEAD(, lookup) lookups;
-    TAILQ_HEAD(, txn) syncing; /* commits that wait for the database */
-    struct watcher *watchers;  /* table by client and matchtag */
-    TAILQ_HEAD(, version_wait) versions;
+    TAILQ_HEAD(, txn) syncing;      /* commits that wait for the database */
+    struct watcher *watchers;       /* table by client and matchtag */
+    struct version_group *versions; /* table by namespace: who waits for a version */
+    TAILQ_HEAD(, version_group) versions_due;
     struct followers *followers; /* rank 0 of an instance of several nodes */
     struct follower *follower;   /* other ranks */
     struct relays *relays;       /* other ranks */
@@ -57,14 +58,19 @@ void syncing_free(struct manager *m);
 int rpc_namespace_create(struct request *req, void *arg);
 int rpc_namespace_remove(struct request *req, void *arg);
 
-/* requests-watch.c */
+/* requests-version.c */
 int rpc_wait_version(struct request *req, void *arg);
+/* For namespaces_on_settled(). */
+void versions_settled(const struct namespace *ns, bool replaced, void *arg);
+void versions_check(struct manager *m); /* after that, when who commits was answered */
+void versions_free(struct manager *m);
+
+/* requests-watch.c */
 int rpc_watch(struct request *req, void *arg);
 int rpc_watch_cancel(struct request *req, void *arg);
 /* How far the watch of this request got, as request_resume() takes it; NULL: it has just begun. */
 json_t *watcher_progress(struct request *req, struct manager *m);
 uint32_t matchtag_of(const struct request *req);
-void versions_check(struct manager *m); /* after each commit */
-void waiting_free(struct manager *m);
+void watchers_free(struct manager *m);
 
 #endif

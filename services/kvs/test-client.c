@@ -159,6 +159,87 @@ static void test_snapshots_stay_as_they_were(void **state)
     assert_int_equal(flux_kvs_wait_version(*state, NULL, after), 0);
 }
 
+static void wait_done(flux_future_t *f)
+{
+    assert_non_null(f);
+    assert_int_equal(flux_future_get(f, NULL), 0);
+    flux_future_destroy(f);
+}
+
+static int version(flux_t *h, const char *ns)
+{
+    int ret;
+
+    assert_int_equal(flux_kvs_get_version(h, ns, &ret), 0);
+    return ret;
+}
+
+static flux_future_t *wait_for_version(flux_t *h, const char *ns, int seq)
+{
+    flux_future_t *f = flux_rpc_pack(h, "kvs.wait-version", FLUX_NODEID_ANY, 0, "{s:s s:i}",
+                                     "namespace", ns, "rootseq", seq);
+
+    assert_non_null(f);
+    return f;
+}
+
+static void assert_reached(flux_future_t *f, int seq)
+{
+    int got;
+
+    assert_int_equal(flux_rpc_get_unpack(f, "{s:i}", "rootseq", &got), 0);
+    assert_int_equal(got, seq);
+}
+
+#define VERSIONS 40
+
+static void test_versions_are_waited_for_in_any_order_and_number(void **state)
+{
+    static const char *const spaces[] = { "wait1", "wait2" };
+    flux_future_t *waits[2][VERSIONS];
+    flux_t *other = flux_open(NULL, 0);
+    int first[2];
+
+    for (int s = 0; s < 2; s++) {
+        wait_done(flux_kvs_namespace_create(*state, spaces[s], FLUX_USERID_UNKNOWN, 0));
+        first[s] = version(*state, spaces[s]) + 1;
+        for (int i = 0; i < VERSIONS; i++) { /* 7 and 40 have no common divisor */
+            int seq = first[s] + i * 7 % VERSIONS;
+
+            waits[s][seq - first[s]] = wait_for_version(i % 2 ? *state : other, spaces[s], seq);
+        }
+        (void)version(other, spaces[s]); /* what came before it on this connection is waiting */
+        (void)version(*state, spaces[s]);
+    }
+    for (int i = 0; i < VERSIONS - 1; i++) {
+        put(*state, spaces[0], 0, "k", "1");
+        assert_reached(waits[0][i], first[0] + i);
+        assert_int_equal(version(*state, spaces[0]), first[0] + i);
+        assert_false(flux_future_is_ready(waits[0][i + 1]));
+        if (i == 3)
+            put(*state, spaces[1], 0, "k", "1");
+    }
+    assert_reached(waits[1][0], first[1]);
+    assert_int_equal(version(*state, spaces[1]), first[1]);
+    assert_false(flux_future_is_ready(waits[1][1]));
+    wait_done(flux_kvs_namespace_remove(*state, spaces[1]));
+    for (int i = 1; i < VERSIONS; i++) {
+        assert_int_equal(flux_future_get(waits[1][i], NULL), -1);
+        assert_int_equal(errno, ENOTSUP);
+    }
+    for (int s = 0; s < 2; s++) {
+        for (int i = 0; i < VERSIONS; i++)
+            flux_future_destroy(waits[s][i]);
+    }
+    waits[0][0] = wait_for_version(other, spaces[0], first[0] + VERSIONS - 1);
+    (void)version(other, spaces[0]);
+    flux_future_destroy(waits[0][0]);
+    flux_close(other); /* and nobody waits any more */
+    put(*state, spaces[0], 0, "k", "1");
+    assert_int_equal(version(*state, spaces[0]), first[0] + VERSIONS - 1);
+    wait_done(flux_kvs_namespace_remove(*state, spaces[0]));
+}
+
 static flux_future_t *next(flux_future_t *f)
 {
     flux_future_reset(f);
@@ -328,6 +409,7 @@ static int all_tests(void)
         cmocka_unit_test(test_a_namespace_is_archived_under_a_key),
         cmocka_unit_test(test_copy_and_move),
         cmocka_unit_test(test_fences_commit_when_all_have_come),
+        cmocka_unit_test(test_versions_are_waited_for_in_any_order_and_number),
         cmocka_unit_test(test_one_too_many_for_a_fence_is_told_at_once),
         cmocka_unit_test(test_the_names_of_the_latest_fences_are_remembered),
         cmocka_unit_test(test_blobs_are_stored_and_loaded),
