@@ -41,11 +41,11 @@ static int take(struct blob_window *w)
 
 static int make_room(struct blob_window *w)
 {
-    while (is_full(w)) {
-        if (take(w) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-    }
-    return EXIT_SUCCESS;
+    int status = EXIT_SUCCESS;
+
+    while (status == EXIT_SUCCESS && is_full(w))
+        status = take(w);
+    return status;
 }
 
 static void put(struct blob_window *w, flux_future_t *f, const char *blobref)
@@ -59,10 +59,11 @@ static void put(struct blob_window *w, flux_future_t *f, const char *blobref)
 int blob_window_store(struct blob_window *w, const void *data, size_t size)
 {
     flux_future_t *f;
+    int status;
 
     w->last_size = size;
-    if (make_room(w) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
+    if ((status = make_room(w)) != EXIT_SUCCESS)
+        return status;
     if (!(f = flux_content_store(w->h, data, size, w->flags)))
         return complain("cannot store the blob: %s", strerror(errno));
     put(w, f, "");
@@ -72,11 +73,12 @@ int blob_window_store(struct blob_window *w, const void *data, size_t size)
 int blob_window_load(struct blob_window *w, const char *blobref)
 {
     flux_future_t *f;
+    int status;
 
     if (w->last_size == 0 && w->count == 0)
         w->last_size = SIZE_MAX; /* not known yet */
-    if (make_room(w) != EXIT_SUCCESS)
-        return EXIT_FAILURE;
+    if ((status = make_room(w)) != EXIT_SUCCESS)
+        return status;
     if (!(f = flux_content_load(w->h, blobref, w->flags)))
         return errno == EINVAL ? complain("'%s' is not a blobref: blake2b- or sha256- and 64 "
                                           "hexadecimal digits",

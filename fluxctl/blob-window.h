@@ -29,7 +29,8 @@ struct blob_window {
     size_t last_size; /* what to expect of the next one */
 };
 
-/* data is lent until this returns. All: EXIT_SUCCESS, or EXIT_FAILURE after complaining. */
+/* data is lent until this returns. All: EXIT_SUCCESS, or EXIT_FAILURE after complaining, or what a
+ * callback has returned. */
 int blob_window_store(struct blob_window *w, const void *data, size_t size);
 int blob_window_load(struct blob_window *w, const char *blobref);
 /* Wait for the rest. */

@@ -57,6 +57,12 @@ void output_flush(void)
         exit(EXIT_FAILURE);
 }
 
+void output_fail(void)
+{
+    (void)complain("cannot write to standard output: %s", strerror(errno));
+    exit(EXIT_FAILURE);
+}
+
 int complain(const char *fmt, ...)
 {
     va_list ap;

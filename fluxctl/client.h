@@ -22,6 +22,8 @@ int complain_to(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 
 int output_check(void);
 /* For commands that go on printing: send out what there is. Ends the process if that fails. */
 void output_flush(void);
+/* After a write of much data that has just failed: the same, with errno as the reason. */
+void output_fail(void) __attribute__((noreturn));
 
 /* "flux-COMMAND: text: why", the reason taken from a failed future (or errno if f is NULL). */
 int complain_future(flux_future_t *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -100,7 +100,9 @@ static int run_store(const struct cmdline *c)
 
 static int write_blob(const void *data, size_t size, void *arg)
 {
-    return fwrite(data, 1, size, stdout) == size ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (fwrite(data, 1, size, stdout) != size)
+        output_fail();
+    return EXIT_SUCCESS;
 }
 
 static int load_listed(struct blob_window *w)

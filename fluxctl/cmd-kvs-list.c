@@ -8,6 +8,7 @@
 #include "client.h"
 #include "families.h"
 #include "kvs-common.h"
+#include "kvs-value.h"
 #include "plain-text.h"
 
 struct listing {
@@ -62,11 +63,10 @@ static int terminal_width(const struct cmdline *c, int *ret)
     return 0;
 }
 
-static flux_future_t *lookup_dir(const struct listing *l, const char *key)
+static flux_future_t *look_up(const struct listing *l, int flags, const char *key)
 {
-    if (l->at)
-        return flux_kvs_lookupat(l->h, FLUX_KVS_READDIR, key, l->at);
-    return flux_kvs_lookup(l->h, kvs_option_namespace(l->c), FLUX_KVS_READDIR, key);
+    return l->at ? flux_kvs_lookupat(l->h, flags, key, l->at)
+                 : flux_kvs_lookup(l->h, kvs_option_namespace(l->c), flags, key);
 }
 
 /* Whoever may write below a key chooses names there. */
@@ -138,7 +138,7 @@ static int ls_dir(const struct listing *l, const char *key, bool title)
 
     if (cmdline_has(l->c, "directory") && is_link(l, key))
         return ls_link(l, key);
-    f = lookup_dir(l, key);
+    f = look_up(l, FLUX_KVS_READDIR, key);
     if (!f || flux_kvs_lookup_get_dir(f, &dir) < 0) {
         if (f && errno == ENOTDIR) {
             print_key(key, "\n"); /* a value is listed by its name, as ls does with files */
@@ -206,14 +206,67 @@ static void print_value(const struct listing *l, const char *key, const char *da
     puts(cut ? "..." : "");
 }
 
+static int on_piece(const void *data, size_t size, void *arg)
+{
+    plain_write(stdout, data, size);
+    if (ferror(stdout))
+        output_fail();
+    return EXIT_SUCCESS;
+}
+
+/* As much of a value as may be seen. */
+struct beginning {
+    char *data;
+    size_t used, size;
+};
+
+#define ENOUGH 2 /* no exit status */
+
+static int on_first_piece(const void *data, size_t size, void *arg)
+{
+    struct beginning *b = arg;
+    size_t n = b->size - b->used < size ? b->size - b->used : size;
+
+    memcpy(b->data + b->used, data, n);
+    b->used += n;
+    return b->used == b->size ? ENOUGH : EXIT_SUCCESS;
+}
+
+/* A value in pieces, of which few are in memory at a time. */
+static int print_long(const struct listing *l, const char *key, const char *treeobj)
+{
+    struct beginning b = { .size = (size_t)l->width + 1 };
+    CLEANUP(freep) char *data = b.data = malloc(b.size);
+    int status;
+
+    if (!data)
+        return complain("out of memory");
+    if (l->width) {
+        if ((status = kvs_value_each(l->h, treeobj, on_first_piece, &b)) == EXIT_FAILURE)
+            return status;
+        print_value(l, key, b.data, (int)b.used);
+        return EXIT_SUCCESS;
+    }
+    print_key(key, " = ");
+    status = kvs_value_each(l->h, treeobj, on_piece, NULL);
+    putchar('\n');
+    return status;
+}
+
 static int dir_key(const struct listing *l, const char *key)
 {
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f = l->at ? flux_kvs_lookupat(l->h, 0, key, l->at)
-                             : flux_kvs_lookup(l->h, kvs_option_namespace(l->c), 0, key);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = look_up(l, FLUX_KVS_TREEOBJ, key);
+    const char *treeobj;
     const void *data;
     int len;
 
+    if (f && flux_kvs_lookup_get_treeobj(f, &treeobj) == 0 &&
+        flux_kvs_lookup_get_raw(f, &data, &len) < 0) {
+        if (kvs_value_is_long(l->h, treeobj))
+            return print_long(l, key, treeobj);
+        flux_future_destroy(f);
+        f = look_up(l, 0, key);
+    }
     if (!f || flux_kvs_lookup_get_raw(f, &data, &len) < 0)
         return kvs_complain(f, "--namespace", kvs_option_namespace(l->c), key);
     print_value(l, key, data, len);
@@ -223,9 +276,7 @@ static int dir_key(const struct listing *l, const char *key)
 static int dir_symlink(const struct listing *l, const char *key)
 {
     CLEANUP(flux_future_destroyp)
-    flux_future_t *f =
-        l->at ? flux_kvs_lookupat(l->h, FLUX_KVS_READLINK, key, l->at)
-              : flux_kvs_lookup(l->h, kvs_option_namespace(l->c), FLUX_KVS_READLINK, key);
+    flux_future_t *f = look_up(l, FLUX_KVS_READLINK, key);
     const char *ns, *target;
 
     if (!f || flux_kvs_lookup_get_symlink(f, &ns, &target) < 0)
@@ -260,7 +311,7 @@ static int dir_entry(const struct listing *l, const flux_kvsdir_t *dir, const ch
 
 static int dir_below(const struct listing *l, const char *key)
 {
-    CLEANUP(flux_future_destroyp) flux_future_t *f = lookup_dir(l, key);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = look_up(l, FLUX_KVS_READDIR, key);
     const flux_kvsdir_t *dir;
     struct names n;
     int status = EXIT_SUCCESS;

@@ -104,24 +104,33 @@ bool kvs_value_is_long(flux_t *h, const char *treeobj)
     return o && treeobj_is_type(o, "valref") && json_array_size(treeobj_data(o)) > 1 && is_owner(h);
 }
 
+int kvs_value_each(flux_t *h, const char *treeobj,
+                   int (*fn)(const void *data, size_t size, void *arg), void *arg)
+{
+    CLEANUP(json_decrefp) json_t *o = treeobj_decode(treeobj, strlen(treeobj));
+    CLEANUP(blob_window_deinit)
+    struct blob_window w = { .h = h, .on_loaded = fn, .arg = arg };
+    const json_t *ref;
+    size_t i;
+    int status;
+
+    json_array_foreach (treeobj_data(o), i, ref) {
+        if ((status = blob_window_load(&w, json_string_value(ref))) != EXIT_SUCCESS)
+            return status;
+    }
+    return blob_window_finish(&w);
+}
+
 static int on_loaded(const void *data, size_t size, void *arg)
 {
     *(size_t *)arg += size;
-    return fwrite(data, 1, size, stdout) == size ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (fwrite(data, 1, size, stdout) != size)
+        output_fail();
+    return EXIT_SUCCESS;
 }
 
 int kvs_value_print(flux_t *h, const char *treeobj, size_t *ret_size)
 {
-    CLEANUP(json_decrefp) json_t *o = treeobj_decode(treeobj, strlen(treeobj));
-    CLEANUP(blob_window_deinit)
-    struct blob_window w = { .h = h, .on_loaded = on_loaded, .arg = ret_size };
-    const json_t *ref;
-    size_t i;
-
     *ret_size = 0;
-    json_array_foreach (treeobj_data(o), i, ref) {
-        if (blob_window_load(&w, json_string_value(ref)) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-    }
-    return blob_window_finish(&w);
+    return kvs_value_each(h, treeobj, on_loaded, ret_size);
 }

@@ -17,13 +17,17 @@ static size_t control_size(const char *s, size_t left)
 
 void plain_write(FILE *f, const char *s, size_t size)
 {
-    while (size > 0) {
-        const size_t n = control_size(s, size);
+    const char *plain = s; /* to here it is written */
+    size_t n;
 
-        (void)fputc(n > 0 ? '.' : *s, f);
-        s += n > 0 ? n : 1;
-        size -= n > 0 ? n : 1;
+    for (const char *end = s + size; s < end; s += n ? n : 1) {
+        if ((n = control_size(s, (size_t)(end - s))) == 0)
+            continue;
+        (void)fwrite(plain, 1, (size_t)(s - plain), f);
+        (void)fputc('.', f);
+        plain = s + n;
     }
+    (void)fwrite(plain, 1, (size_t)(s - plain), f);
 }
 
 void plain_puts(FILE *f, const char *s)

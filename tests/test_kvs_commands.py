@@ -516,6 +516,16 @@ def test_a_long_value_passes_in_pieces(instance, dir, tmp_path):
         with open(tmp_path / "out", "wb") as f:
             used.append(peak("get", "-r", *args, stdout=f))
         assert filecmp.cmp(tmp_path / "out", tmp_path / "data", shallow=False), args
+    shown_plainly = re.sub(rb"\xc2[\x80-\x9f]|[\0-\x1f\x7f]", b".", piece) * 12 + b"end"
+    for args in ([], ["-w", "60"]):
+        with open(tmp_path / "out", "wb") as f:
+            used.append(peak("dir", *args, dir, stdout=f))
+        (line,) = [l for l in open(tmp_path / "out", "rb").read().split(b"\n") if b"long = " in l]
+        assert line == f"{dir}.long = ".encode() + (shown_plainly if not args else shown_plainly[:60 - len(f"{dir}.long = ") - 3] + b"...")
+    for command in (["kvs", "get", "-r", key], ["kvs", "dir", dir], ["content", "load", *json.loads(kvs(instance, "get", "-t", key))["data"]]):
+        with open("/dev/full", "wb") as full:
+            r = subprocess.run([instance.fluxctl, *command], env=env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert r.returncode == 1 and r.stderr == f"flux-{command[0]}: cannot write to standard output: No space left on device\n"
     if not is_sanitized(instance):
         assert max(put, *used) < 56 and size_of("kvs") - grown < 5 and size_of("broker") < 20
     kvs(instance, "put", "-r", f"{dir}.a=1")
