@@ -8,11 +8,11 @@ import signal
 import subprocess
 
 import pytest
-from embedded import wait_until
+from embedded import Instance, wait_until
 from rawclient import NORESPONSE, STREAMING, Client
 
 STDOUT, STDERR, CREDIT, WAITABLE = 1, 2, 8, 16
-ENODATA, ENOENT, EBUSY, EINVAL, EPROTO = 61, 2, 16, 22, 71
+ENODATA, ENOENT, EAGAIN, EBUSY, EINVAL, EPROTO = 61, 2, 11, 16, 22, 71
 
 
 @pytest.fixture
@@ -313,8 +313,6 @@ def test_a_job_canceled_while_flux_exec_was_away_is_cleaned_up_and_not_started_a
 
 def test_a_shell_of_no_job_is_ended(build, tmp_path):
     """Reconciliation: a shell on record whose job the job manager does not know."""
-    from embedded import Instance
-
     conf = tmp_path / "conf"
     conf.mkdir()
     (conf / "exec.toml").write_text('[exec]\nreconcile-delay = "0.2s"\n')
@@ -344,3 +342,18 @@ def test_a_shell_of_no_job_is_ended(build, tmp_path):
         finally:
             stray.kill()
             stray.wait()
+
+
+def test_a_shell_that_is_not_known_is_told_to_ask_again_until_all_jobs_were_named(build, tmp_path):
+    """One of before a restart may run although there is no record of it: it was asked for, and not noted down."""
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "exec.toml").write_text('[exec]\nreconcile-delay = "0s"\n')
+    answers = {}
+    for name, env in ("later", {}), ("at once", {"FLUX_CONF_DIR": str(conf)}):
+        with Instance(build, tmp_path, env=env) as instance:
+            c = Client(os.path.join(instance.rundir, "local"))
+            ask = lambda: c.rpc("rexec.shell-info", {"id": 1, "pid": os.getpid()}).errnum
+            answers[name] = wait_until("the other answer", lambda: (e := ask()) != EAGAIN and e) if env else ask()
+            c.close()
+    assert answers == {"later": EAGAIN, "at once": ENOENT}

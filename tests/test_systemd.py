@@ -231,6 +231,21 @@ def test_the_journal_does_not_call_a_job_whose_tasks_failed_a_failed_unit(starte
     assert user == "ada" or log.count("started job ") == 3, log
 
 
+def test_a_shell_that_never_came_to_life_is_started_again(started):
+    """What may happen when a control group goes away under the service manager, or while the program is replaced."""
+    cursor = cursor_of(started)
+    shell = started.run("sh", "-c", "ls /usr/libexec/flux/flux-shell").stdout.strip()
+    started.run("mv", shell, f"{shell}.away")
+    try:
+        id = flux(started, "submit", "echo", "alive").stdout.strip()
+        wait_until("a start in vain", lambda: "another one is started" in journal_since(started, cursor))
+    finally:
+        started.run("mv", f"{shell}.away", shell)
+    assert flux(started, "job", "attach", id).stdout == "alive\n"
+    names = [l.split()[1] for l in flux(started, "job", "eventlog", id).stdout.splitlines()]
+    assert names.count("start") == 1 and "exception" not in names
+
+
 def test_the_journal_tells_of_a_shell_that_was_killed(started):
     cursor = cursor_of(started)
     id = flux(started, "submit", "sleep", "300").stdout.strip()

@@ -68,6 +68,7 @@ static struct job *job_free(struct job *job)
 {
     if (job) {
         job_simulation_end(job);
+        flux_watcher_destroy(job->relaunch);
         flux_watcher_destroy(job->kill_timer);
         flux_watcher_destroy(job->expire);
         jobkvs_deinit(job);
@@ -333,34 +334,6 @@ void job_fail(struct job *job, const char *type, const char *fmt, ...)
     job_cancel(job);
 }
 
-static void launch(struct job *job)
-{
-    const struct launch_request req = {
-        .id = job->id,
-        .userid = job->userid,
-        .shell = job->jobs->config->shell,
-        .forks = job->jobs->config->own_shell,
-    };
-    int rc;
-
-    job_set_state(job, JOB_LAUNCH);
-    job->t_starting = walltime();
-    job_want_namespace(job);
-    job_want_jobspec(job);
-    if (!job->here) { /* its shells are on other nodes alone */
-        job->local_ended = true;
-        job_set_state(job, JOB_RUN);
-        job_arm_expiration(job);
-        job_provided(job);
-        return;
-    }
-    rc = launch_start(job->jobs->launcher, &req, job, &job->launch);
-    if (rc < 0) {
-        job_fail(job, "exec", "cannot start the job shell: %s", strerror(-rc));
-        job_ended(job);
-    }
-}
-
 /* There is no shell on this node, any more; those on other nodes may go on, and say so themselves.
  * Without the first of them the job is lost, and they are ended. */
 static void rejoin(struct job *job, enum adopt_outcome outcome)
@@ -386,7 +359,7 @@ void job_attach(struct job *job, int status, enum adopt_outcome outcome)
     switch (outcome) {
     case ADOPT_LAUNCH:
         if (!job->canceled || job->parts) {
-            job->canceled ? rejoin(job, outcome) : launch(job);
+            job->canceled ? rejoin(job, outcome) : job_launch(job);
             return;
         }
         job->has_status = job->facts.started; /* a shell that was never told what to run */
@@ -447,46 +420,6 @@ void job_recalled(struct job *job)
     job_attach(job, status, outcome);
 }
 
-static void on_started(void *arg)
-{
-    struct job *job = arg;
-
-    job->launched = true;
-    job_set_state(job, JOB_RUN);
-    tell_started(job);
-    if (!job->is_part)
-        job_arm_expiration(job);
-    job_provided(job);
-    if (job->canceled)
-        job_cancel(job);
-}
-
-static void on_failed(void *arg, int errnum, const char *reason)
-{
-    struct job *job = arg;
-
-    job->launch = launch_free(job->launch);
-    if (errnum == ESHUTDOWN) {
-        job->jobs->on_fatal(job->jobs->fatal_arg, reason); /* the job starts after the reboot */
-        return;
-    }
-    job_fail(job, "exec", "%s", reason);
-    job->local_ended = true;
-    job_part_ended(job);
-}
-
-static void on_exited(void *arg, int status)
-{
-    struct job *job = arg;
-
-    job->launched = true;
-    job->has_status = status >= 0;
-    job->status = status;
-    job->local_ended = true;
-    job_shell_ended(job, job->jobs->rank, status);
-    job_part_ended(job);
-}
-
 void job_shell_ended(struct job *job, uint32_t rank, int status)
 {
     char where[WHERE_SIZE], text[64];
@@ -527,12 +460,6 @@ void job_provided(struct job *job)
         parts_start(job->parts, job->reattach);
     }
 }
-
-const struct launch_events job_launch_events = {
-    .on_started = on_started,
-    .on_failed = on_failed,
-    .on_exited = on_exited,
-};
 
 /* The job manager can archive it in the commit of its finish. If that commit is lost the job is
  * asked for again: its record is there until then, and what its shell wrote says how it ended. So

@@ -98,6 +98,8 @@ struct job {
     struct commit_op creation, archive;
     /* timers */
     flux_watcher_t *expire, *kill_timer;
+    flux_watcher_t *relaunch;   /* of a shell that ended before it was told anything */
+    size_t nlaunches;           /* so many of these */
     flux_watcher_t *simulation; /* long ones; or */
     struct alarm alarm;         /* short ones */
 };
@@ -120,7 +122,6 @@ void jobs_start_part(struct jobs *jobs, const struct job_request *req, const cha
                      struct request *carrier);
 struct job *jobs_find(struct jobs *jobs, flux_jobid_t id);
 void jobs_free_all(struct jobs *jobs); /* forget them; shells stay */
-extern const struct launch_events job_launch_events;
 
 const char *job_state_name(enum job_state state);
 void job_set_state(struct job *job, enum job_state state);
@@ -138,6 +139,10 @@ void job_part_ended(struct job *job);
 void job_shell_ended(struct job *job, uint32_t rank, int status);
 /* The jobspec or the namespace has come: go on with what waits for both. */
 void job_provided(struct job *job);
+
+/* --- begin.c: the shell on this node */
+void job_launch(struct job *job);
+extern const struct launch_events job_launch_events;
 
 /* --- where.c */
 #define WHERE_SIZE 128

@@ -2,8 +2,8 @@
 /* flux-exec: runs processes on this node (service rexec) and, on the leader, jobs (service
  * job-exec).
  *
- *   jobs             manager hello, start kill (requests) job answers alarm commitq jobkvs simulate
- *                    where
+ *   jobs             manager hello, start kill (requests) job begin answers alarm commitq jobkvs
+ *                    simulate where
  *   after a restart  recall adopt away orphans leftovers
  *   on each node     part (this node's side) parts (rank 0's), shellinfo
  *   shells           launch record, and by what: launch_spawn forks launch_unit launch_imp; proc

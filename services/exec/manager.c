@@ -6,6 +6,7 @@
 
 #include "base/errorx.h"
 #include "base/fsd.h"
+#include "base/monotime.h"
 #include "config.h"
 #include "forks.h"
 #include "manager.h"
@@ -174,6 +175,7 @@ int manager_new(struct service *svc, struct manager **ret)
     m->svc = svc;
     m->proc_records = -EBADF;
     m->leader = service_rank(svc) == 0;
+    m->begun_usec = monotime_usec();
     rc = manager_on_config(service_config(svc), m, &error);
     if (rc < 0) {
         service_misconfigured(svc, error.text, NULL, NULL);

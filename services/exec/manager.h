@@ -12,6 +12,7 @@
 struct manager {
     struct service *svc;
     bool leader;
+    uint64_t begun_usec;
     struct exec_config config;
     struct cputopo *topo; /* NULL: unknown, tasks are not bound */
     struct launcher *launcher;

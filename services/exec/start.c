@@ -3,7 +3,7 @@
  * from shells. Nothing is decided here. */
 #include <signal.h>
 
-#include "base/number.h"
+#include "base/monotime.h"
 #include "manager.h"
 #include "service/log.h"
 
@@ -113,10 +113,30 @@ int rpc_job_cancel(struct request *req, void *arg)
     return 0;
 }
 
+/* A job may have a shell here, which a flux-exec before this one asked for and did not live to
+ * record, although we have not been told of the job yet. */
+static bool may_come(const struct manager *m)
+{
+    if (m->leader)
+        return !m->jobs.complete;
+    return (double)(monotime_usec() - m->begun_usec) < m->config.reconcile * 1e6;
+}
+
+static int explain_unknown(const struct manager *m, struct request *req, flux_jobid_t id)
+{
+    struct record rec;
+
+    if (may_come(m) || record_read(launcher_records(m->launcher), id, &rec) == 0)
+        return request_explain(req, EAGAIN,
+                               "flux-exec was restarted and has not taken up job "
+                               "%" PRIu64 " yet",
+                               id);
+    return request_explain(req, ENOENT, "no job %" PRIu64 " runs on this node", id);
+}
+
 int rpc_shell_info(struct request *req, void *arg)
 {
     struct manager *m = arg;
-    struct record rec;
     struct job *job;
     json_int_t id;
     int pid;
@@ -124,13 +144,8 @@ int rpc_shell_info(struct request *req, void *arg)
     if (request_unpack(req, "{s:I s:i}", "id", &id, "pid", &pid) < 0)
         return -EPROTO;
     job = jobs_find(&m->jobs, (flux_jobid_t)id);
-    if (!job && record_read(launcher_records(m->launcher), (flux_jobid_t)id, &rec) == 0)
-        return request_explain(req, EAGAIN,
-                               "flux-exec was restarted and has not taken up job "
-                               "%" PRId64 " yet",
-                               (int64_t)id);
     if (!job)
-        return request_explain(req, ENOENT, "no job %" PRId64 " runs on this node", (int64_t)id);
+        return explain_unknown(m, req, (flux_jobid_t)id);
     if (!request_is_owner(req) && request_userid(req) != job->userid)
         return request_explain(req, EPERM, "that is a job of another user");
     if (job->launch && launch_pid(job->launch) > 0 && launch_pid(job->launch) != pid)
