@@ -6,6 +6,7 @@
 #include "base/jsonx.h"
 #include "base/number.h"
 #include "client.h"
+#include "eventlog-print.h"
 #include "eventlog-select.h"
 #include "families.h"
 #include "kvs-common.h"
@@ -28,7 +29,7 @@ static int handle_text(struct reading *r, const char *text)
     json_t *entry;
 
     if (!entries)
-        return complain("not an eventlog: %s", error.text);
+        return complain("%s: not an eventlog: %s", r->c->argv[0], error.text);
     json_array_foreach (entries, i, entry) {
         r->printed += eventlog_selection_take(&r->selection, entry);
         r->done = r->selection.found || (r->count && r->printed == r->count);
@@ -117,15 +118,18 @@ static int run_append(const struct cmdline *c)
     const char *time = cmdline_string(c, "timestamp", NULL);
     double timestamp = 0; /* now */
 
-    if (time && (number_parse_double(time, &timestamp) < 0 || timestamp <= 0))
-        return complain("--timestamp must be seconds since the epoch, more than 0, not '%s'", time);
+    if (time && (number_parse_double(time, &timestamp) < 0 || timestamp <= 0 ||
+                 timestamp >= EVENTLOG_TIME_END))
+        return complain("--timestamp must be seconds since the epoch, more than 0 and before the "
+                        "year 10000, not '%s'",
+                        time);
     if (parse_context(c, &context) < 0)
         return EXIT_FAILURE;
     if (!(entry = eventlog_entry_create(timestamp, c->argv[1], context)) ||
         !(line = eventlog_entry_encode(entry)))
         return complain("'%s' cannot be the name of an event", c->argv[1]);
     if (!txn || flux_kvs_txn_put(txn, FLUX_KVS_APPEND, c->argv[0], line) < 0)
-        return complain("%s: %s", c->argv[0], strerror(errno));
+        return kvs_complain_key(c->argv[0]);
     if (!(h = client_open()))
         return EXIT_FAILURE;
     if (!(f = flux_kvs_commit(h, kvs_option_namespace(c), 0, txn)) || flux_future_get(f, NULL) < 0)

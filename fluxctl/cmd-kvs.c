@@ -44,16 +44,26 @@ static int print_root(const struct cmdline *c, flux_future_t *f)
     return EXIT_SUCCESS;
 }
 
+/* The namespace of a commit, and the option that chooses it. */
+struct where {
+    const char *option, *ns;
+};
+
+static struct where where_of(const struct cmdline *c)
+{
+    return (struct where){ "--namespace", kvs_option_namespace(c) };
+}
+
 /* Commit, then print what -O, -b or -s ask for. Consumes nothing. */
-static int commit(flux_t *h, const struct cmdline *c, const char *ns, int flags,
+static int commit(flux_t *h, const struct cmdline *c, struct where to, int flags,
                   flux_kvs_txn_t *txn)
 {
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
 
     if (refuse_print(c) < 0)
         return EXIT_FAILURE;
-    if (!(f = flux_kvs_commit(h, ns, flags, txn)) || flux_future_get(f, NULL) < 0)
-        return kvs_complain(f, "--namespace", ns, "cannot commit");
+    if (!(f = flux_kvs_commit(h, to.ns, flags, txn)) || flux_future_get(f, NULL) < 0)
+        return kvs_complain(f, to.option, to.ns, "cannot commit");
     return print_root(c, f);
 }
 
@@ -95,9 +105,9 @@ static int put_value(flux_t **h, const struct cmdline *c, flux_kvs_txn_t *txn, c
     if ((treeobj ? flux_kvs_txn_put_treeobj(txn, flags, key, text ? text : value)
                  : flux_kvs_txn_put(txn, flags, key, value)) == 0)
         return EXIT_SUCCESS;
-    return complain("%s: %s", key,
-                    treeobj && errno == EINVAL ? "the value is not a tree object (RFC 11)"
-                                               : strerror(errno));
+    return treeobj && errno == EINVAL && *key
+               ? complain("%s: the value is not a tree object (RFC 11)", key)
+               : kvs_complain_key(key);
 }
 
 static int run_put(const struct cmdline *c)
@@ -124,7 +134,7 @@ static int run_put(const struct cmdline *c)
     }
     if (!h && !(h = client_open()))
         return EXIT_FAILURE;
-    return commit(h, c, kvs_option_namespace(c), flags, txn);
+    return commit(h, c, where_of(c), flags, txn);
 }
 
 /* --- unlink, mkdir, link --- */
@@ -168,12 +178,12 @@ static int run_unlink(const struct cmdline *c)
     if (!txn || !(h = client_open()))
         return EXIT_FAILURE;
     for (int i = 0; i < c->argc; i++) {
+        if (flux_kvs_txn_unlink(txn, 0, c->argv[i]) < 0)
+            return kvs_complain_key(c->argv[i]);
         if (check_unlink(h, c, c->argv[i]) < 0)
             return EXIT_FAILURE;
-        if (flux_kvs_txn_unlink(txn, 0, c->argv[i]) < 0)
-            return complain("%s: %s", c->argv[i], strerror(errno));
     }
-    return commit(h, c, kvs_option_namespace(c), 0, txn);
+    return commit(h, c, where_of(c), 0, txn);
 }
 
 static int run_mkdir(const struct cmdline *c)
@@ -185,11 +195,11 @@ static int run_mkdir(const struct cmdline *c)
         return complain("out of memory");
     for (int i = 0; i < c->argc; i++) {
         if (flux_kvs_txn_mkdir(txn, 0, c->argv[i]) < 0)
-            return complain("%s: %s", c->argv[i], strerror(errno));
+            return kvs_complain_key(c->argv[i]);
     }
     if (!(h = client_open()))
         return EXIT_FAILURE;
-    return commit(h, c, kvs_option_namespace(c), 0, txn);
+    return commit(h, c, where_of(c), 0, txn);
 }
 
 static int run_link(const struct cmdline *c)
@@ -197,12 +207,14 @@ static int run_link(const struct cmdline *c)
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
 
+    if (!*c->argv[0])
+        return complain("the target of a link cannot be empty");
     if (!txn || flux_kvs_txn_symlink(txn, 0, c->argv[1],
                                      cmdline_string(c, "target-namespace", NULL), c->argv[0]) < 0)
-        return complain("%s: %s", c->argv[1], strerror(errno));
+        return kvs_complain_key(c->argv[1]);
     if (!(h = client_open()))
         return EXIT_FAILURE;
-    return commit(h, c, kvs_option_namespace(c), 0, txn);
+    return commit(h, c, where_of(c), 0, txn);
 }
 
 static int readlink_one(flux_t *h, const struct cmdline *c, const char *at, const char *key)
@@ -284,10 +296,10 @@ static int copy(flux_t *h, const struct cmdline *c, bool unlink)
     if (!f || flux_kvs_lookup_get_treeobj(f, &treeobj) < 0)
         return kvs_complain(f, "--src-namespace", source, c->argv[0]);
     if (!txn || flux_kvs_txn_put_treeobj(txn, 0, c->argv[1], treeobj) < 0)
-        return complain("%s: %s", c->argv[1], strerror(errno));
+        return kvs_complain_key(c->argv[1]);
     if (unlink && strcmp(source, destination) == 0 && flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
-        return complain("%s: %s", c->argv[0], strerror(errno));
-    return commit(h, c, destination, 0, txn);
+        return kvs_complain_key(c->argv[0]);
+    return commit(h, c, (struct where){ "--dst-namespace", destination }, 0, txn);
 }
 
 static int run_copy(const struct cmdline *c)
@@ -312,8 +324,8 @@ static int run_move(const struct cmdline *c)
     if (same)
         return EXIT_SUCCESS;
     if (!(txn = flux_kvs_txn_create()) || flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
-        return complain("%s: %s", c->argv[0], strerror(errno));
-    return commit(h, c, source, 0, txn);
+        return kvs_complain_key(c->argv[0]);
+    return commit(h, c, (struct where){ "--src-namespace", source }, 0, txn);
 }
 
 #define PRINT_ROOT                                                     \

@@ -22,6 +22,7 @@
 #include "base/number.h"
 #include "client.h"
 #include "families.h"
+#include "kvs-common.h"
 
 DEFINE_CLEANUP(flux_kvs_txn_t *, flux_kvs_txn_destroy)
 
@@ -438,7 +439,7 @@ static int place_at(struct restore *r, const char *key)
     CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
 
     if (!txn || flux_kvs_txn_archive(txn, 0, key, r->namespace) < 0)
-        return complain("%s: %s", key, strerror(errno)), -1;
+        return kvs_complain_key(key), -1;
     if (!(f = flux_kvs_commit(r->h, KVS_PRIMARY_NAMESPACE, 0, txn)) || flux_future_get(f, NULL) < 0)
         return complain_future(f, "cannot commit %s", key), -1;
     r->namespace[0] = '\0';

@@ -67,11 +67,12 @@ void eventlog_printer_see(struct eventlog_printer *p, const json_t *entry)
 
 static void print_time(const struct eventlog_printer *p, double t)
 {
-    time_t seconds = (time_t)t;
+    const bool is_date = t < EVENTLOG_TIME_END; /* who writes a log chooses its times */
+    time_t seconds = is_date ? (time_t)t : 0;
     char buf[64] = "";
     struct tm tm;
 
-    switch (p->time_format) {
+    switch (is_date || p->time_format == TIME_OFFSET ? p->time_format : TIME_RAW) {
     case TIME_RAW:
         printf("%.6f", t);
         break;

@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#define EVENTLOG_TIME_END 253402300800. /* the year 10000: a date has four digits for it */
+
 enum time_format { TIME_RAW, TIME_ISO, TIME_OFFSET, TIME_HUMAN };
 
 struct eventlog_printer {

@@ -58,3 +58,12 @@ int kvs_complain(flux_future_t *f, const char *option, const char *ns, const cha
         return complain("%s: %s in namespace '%s' (%s)", what, reason, name, option);
     return complain("%s: %s", what, reason);
 }
+
+int kvs_complain_key(const char *key)
+{
+    if (errno == EINVAL && !*key)
+        return complain("a key cannot be empty");
+    if (errno == EINVAL && key[strspn(key, ".")] == '\0')
+        return complain("'%s' is the root: what is in it can be changed, not the root itself", key);
+    return complain("%s: %s", key, strerror(errno));
+}

@@ -22,4 +22,7 @@ char *kvs_option_at(const struct cmdline *c, int *ret_status);
  * the reason. option: that chooses it; ns: its argument, or NULL. EXIT_FAILURE. */
 int kvs_complain(flux_future_t *f, const char *option, const char *ns, const char *what);
 
+/* Why (errno) a transaction does not take a key. EXIT_FAILURE. */
+int kvs_complain_key(const char *key);
+
 #endif

@@ -112,7 +112,11 @@ def test_put_appends_and_tells_the_root_and_its_sequence(instance, dir, own_kvs)
 
 
 @pytest.mark.parametrize("args, words", [
-    (["put", "novalue"], "'novalue' KEY=VALUE"), (["put", "=1"], "'=1' KEY=VALUE"), (["put", ".=1"], ".:"), (["put", "-t", "k=x"], "k tree object"),
+    (["put", "novalue"], "'novalue' KEY=VALUE"), (["put", "=1"], "'=1' KEY=VALUE"), (["put", ".=1"], "'.' root"), (["unlink", "-R", "."], "'.' root"), (["unlink", ".."], "'..' root"),
+    (["mkdir", "k", ""], "empty"), (["link", "", "k"], "target empty"), (["link", "k", "."], "'.' root"), (["eventlog", "append", ".", "e"], "'.' root"),
+    (["copy", "-D", "none", "resource.R", "k"], "none no such namespace --dst-namespace"), (["eventlog", "get", "resource.R"], "resource.R: not an eventlog"),
+    (["eventlog", "append", "-t", "1e300", "k", "e"], "--timestamp '1e300'"),
+    (["put", "-t", "k=x"], "k tree object"),
     (["put", "-rt", "k=x"], "--raw --treeobj"), (["put", "-At", "k=x"], "--append --treeobj"), (["put", "-Os", "k=x"], "--treeobj-root --sequence"), (["put", "-Ob", "k=x"], "--treeobj-root --blobref"),
     (["mkdir", "-bs", "k"], "--sequence --blobref"), (["getroot", "-sb"], "--sequence --blobref"), (["getroot", "-ob"], "--owner --blobref"),
     (["namespace", "create", "-r", "x", "new"], "'new' rootref"), (["eventlog", "get", "-uf", "text", "k"], "--unformatted --format"),
@@ -328,7 +332,11 @@ def test_links_are_followed_and_read(instance, tree, ns):
     assert kvs(instance, "readlink", near) == "elsewhere" and kvs(instance, "readlink", "-a", root, near) == f"{tree}.a"
     assert "not a symbolic link" in refused(instance, "readlink", f"{tree}.a")
     kvs(instance, "link", f"{tree}.loop", f"{tree}.loop")
-    assert "too many symbolic links" in refused(instance, "get", f"{tree}.loop")
+    assert "too many symbolic links" in refused(instance, "get", f"{tree}.loop") and "too many symbolic links" in refused(instance, "mkdir", f"{tree}.loop.x")
+    kvs(instance, "link", "-T", ns, ".", f"{tree}.root")
+    for args in (["put", f"{tree}.root.x=1"], ["mkdir", f"{tree}.root.x"], ["unlink", f"{tree}.root.k.v"]):
+        assert "leads to another namespace" in refused(instance, *args)
+    assert "a link cannot be appended to" in refused(instance, "put", "-A", f"{far}=1")
 
 
 def test_copy_and_move_go_across_namespaces(instance, tree, ns):
@@ -459,6 +467,8 @@ def test_events_are_shown_in_many_forms(instance, log):
     assert get("-T", "iso", "-c1") == ["1970-01-01T00:00:01.500000Z a n=1"] and get("-H", "-c1") == get("-Thuman", "-c1") == ["Jan01 00:00:01 a n=1"]
     assert get("-f", "json") == get("-u") and [json.loads(l)["name"] for l in get("-u")] == [e[1] for e in LOG]
     assert get("--color=never") == get() and get("--color=auto") == get()
+    kvs(instance, "put", f"{log}2=" + json.dumps({"timestamp": 1e15, "name": "late"}) + "\n")
+    assert [kvs(instance, "eventlog", "get", "-T", t, f"{log}2") for t in ("raw", "iso", "human", "offset")] == ["1000000000000000.000000 late"] * 3 + ["0.000000 late"]
     painted = get("-L")[2]
     assert "\033[" in painted and get("--color=always")[2] == painted
 

@@ -560,6 +560,16 @@ static void apply_to_namespaces(struct kvs *k, struct op *op)
         make_namespace(k, ns, TAKE(op->root), op->owner, 0);
 }
 
+/* Why an operation failed. */
+static const char *op_sentence(const struct op *op, int rc)
+{
+    if (rc == -EINVAL && op->type == OP_APPEND)
+        return "a link cannot be appended to, nor what a link to another namespace leads to";
+    if (rc == -EINVAL)
+        return "a link on the way leads to another namespace, which this commit cannot change";
+    return rc == -ELOOP ? "too many symbolic links" : strerror(-rc);
+}
+
 static int apply_commit(struct txn *t, struct effects *fx, struct namespace *ns)
 {
     CLEANUP(dir_unrefp) struct dir *root = NULL;
@@ -572,7 +582,7 @@ static int apply_commit(struct txn *t, struct effects *fx, struct namespace *ns)
     for (size_t i = 0; i < t->nops; i++) {
         if ((rc = op_apply(fx, t, &t->ops[i], &root)) < 0) {
             if (rc != -EAGAIN)
-                errorx_set(&t->error, "%s: %s", t->ops[i].key, strerror(-rc));
+                errorx_set(&t->error, "%s: %s", t->ops[i].key, op_sentence(&t->ops[i], rc));
             return rc;
         }
     }
