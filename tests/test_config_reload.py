@@ -84,3 +84,47 @@ def test_a_daemon_that_cannot_start_with_its_configuration_says_so_once_and_star
     if daemon == "exec":
         assert reload("") == (0, "")
     wait_until("jobs run", lambda: i.run("run", "true", check=False).returncode == 0)
+
+
+BAD_CONTENT = '[content]\nsync = "soon"\nhash = "md5"\n'
+BAD_SAYS = "content.sync: use off, normal or full"
+
+
+def test_daemons_that_store_start_again_with_the_table_they_had_when_that_of_the_file_is_bad(configured, tmp_path):
+    i, reload = configured
+    go = tmp_path / "go"
+    i.run("kvs", "put", "a=1")
+    job = i.flux("submit", "sh", "-c", f"echo begun; while [ ! -e {go} ]; do sleep 0.05; done; echo ended")
+    wait_until("the task", lambda: i.flux("jobs", "-n", "-o", "{state}", job) == "RUN")
+    assert reload(BAD_CONTENT)[0] == 1
+    for daemon in ["content", "kvs", "content"]:  # twice: what was kept is kept on
+        i.kill_daemon(daemon)
+        assert i.run("kvs", "get", "a", check=False, timeout=30).stdout == "1\n"
+    i.run("kvs", "put", "b=2")
+    for daemon, sentence in ("content", BAD_SAYS), ("kvs", "content.hash: use blake2b or sha256"):
+        text = f"the configuration is refused, [content] stays as it was: {sentence}"
+        assert any(r["MESSAGE"] == text and r["MESSAGE_ID"] for r in i.log_records(daemon))
+    go.touch()
+    assert i.flux("job", "attach", job) == "begun\nended"
+    assert reload("") == (0, "")
+    assert i.flux("kvs", "get", "b") == "2"
+
+
+def test_an_instance_that_begins_with_a_bad_content_table_says_so_to_who_asks_and_recovers(build, tmp_path):
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    (conf / "a.toml").write_text(BAD_CONTENT)
+    with Instance(build, tmp_path, args=["-c", conf]) as i:
+        for args in (["kvs", "put", "a=1"], ["content", "store"], ["run", "true"], ["resource", "list"], ["queue", "status"]):
+            r = i.run(*args, check=False, input="", timeout=30)
+            assert r.returncode == 1 and ("content.sync: use" in r.stderr or "content.hash: use" in r.stderr), r.stderr
+        daemons = ["content", "kvs", "resource", "sched", "job-ingest", "job-manager"]
+        pids = {d: i.daemon_pids(d) for d in daemons}
+        (conf / "a.toml").write_text("[content]\nhash = \"md5\"\n")
+        assert i.run("config", "reload", check=False).returncode == 1
+        assert {d: i.daemon_pids(d) for d in daemons} == pids  # none is started again and again
+        assert [r["MESSAGE"] for r in i.log_records("content")].count(BAD_SAYS) == 1
+        (conf / "a.toml").write_text("")
+        assert i.run("config", "reload").returncode == 0
+        wait_until("a commit", lambda: i.run("kvs", "put", "a=1", check=False).returncode == 0)
+        wait_until("a job", lambda: i.run("run", "true", check=False).returncode == 0)

@@ -116,6 +116,8 @@ static int check(struct request *req, const struct rpc_method *def)
 
     if (!(msg_proto(req->msg)->rolemask & def->roles))
         return refuse_role(req, def);
+    if (req->svc->bare && (def->flags & RPC_METHOD_NORESPONSE) && !is_builtin(def))
+        return 0;
     if (req->svc->refuse_errnum && !(def->flags & RPC_METHOD_NORESPONSE) && !is_builtin(def))
         return request_fail(req, req->svc->refuse_errnum, "%s", req->svc->refuse_why.text);
     if ((def->flags & RPC_METHOD_STREAMING) && !request_is_streaming(req))

@@ -3,7 +3,11 @@
  * manager starts it again. The next process finds in the descriptor store what the one before it
  * has logged: if that is still so it says nothing more, and waits until the configuration is
  * another one. So a bad file costs a few lines in the journal, and a mended one is noticed within a
- * second. Who tells the daemon to stop meanwhile, or to start again, is told anew. */
+ * second. Who tells the daemon to stop meanwhile, or to start again, is told anew.
+ *
+ * A daemon that others wait for does better to serve, and to refuse each request with the sentence:
+ * service_misconfigured_serve(). */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,16 +81,34 @@ static void wait_for_change(struct misconfig *mc)
     _exit(svc->status);
 }
 
+static void say_status(struct service *svc, const char *sentence)
+{
+    service_status(svc, "Waits for a better configuration: %s", sentence);
+}
+
+static void say(const char *sentence)
+{
+    const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
+
+    log_fields(LOG_ERR, fields, "%s", sentence);
+}
+
+void service_misconfigured_serve(struct service *svc, const char *sentence)
+{
+    service_refuse(svc, EINVAL, sentence);
+    say_status(svc, sentence);
+    say(sentence);
+}
+
 void service_misconfigured(struct service *svc, const char *sentence, bool (*is_mended)(void *arg),
                            void *arg)
 {
     struct misconfig mc = { .svc = svc, .is_mended = is_mended, .arg = arg };
-    const char *fields[] = { "MESSAGE_ID=" LOG_ID_CONFIG_BAD, NULL };
     const bool told = was_told(svc, sentence);
 
-    service_status(svc, "Waits for a better configuration: %s", sentence);
+    say_status(svc, sentence);
     if (!told)
-        log_fields(LOG_ERR, fields, "%s", sentence);
+        say(sentence);
     keep(sentence);
     if (told)
         wait_for_change(&mc);

@@ -18,6 +18,7 @@
 #include "config.h"
 #include "rpc/limit.h"
 #include "service/handover.h"
+#include "service/lastgood.h"
 #include "service/log.h"
 #include "service/refusal.h"
 #include "service/state.h"
@@ -442,6 +443,8 @@ int service_run(struct service *svc, void *arg)
     }
     if (svc->desc->on_end)
         svc->desc->on_end(arg);
+    if (svc->dismissed)
+        lastgood_forget();
     if (!svc->desc->standalone && is_planned(svc))
         handover_save(svc);
     return svc->status;

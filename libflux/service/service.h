@@ -119,6 +119,14 @@ void service_allow(struct service *svc, unsigned int seconds);
  * of ending only to be started again. */
 void service_refuse(struct service *svc, int errnum, const char *why);
 
+/* The same because the KVS answered with this error: it is asked again until it has the key (or
+ * says that there is none), then the process ends with SERVICE_EXIT_ROUTER, to begin anew. key
+ * NULL: until it serves at all. 0 or -errno: this is not how a KVS refuses, or no memory. */
+int service_wait_for_kvs(struct service *svc, const char *key, int errnum, const char *why);
+/* Instead of service_run(), when the daemon could not read from the KVS what it needs: if the KVS
+ * refuses everything, refuses so, too, until it does no more; else ends. The exit status. */
+int service_run_without_kvs(struct service *svc);
+
 /* Before service_run(): the daemon cannot begin with its configuration, and is about to end. The
  * sentence is logged, and is the status of the unit. If the process before this one ended for the
  * same reason nothing is logged, and this does not return: it waits until the router has another
@@ -126,6 +134,10 @@ void service_refuse(struct service *svc, int errnum, const char *why);
  * again. */
 void service_misconfigured(struct service *svc, const char *sentence, bool (*is_mended)(void *arg),
                            void *arg);
+/* The same for a daemon that goes on to service_run(), because others wait for its answers: each
+ * request is answered EINVAL with the sentence (service_refuse()). Its on_config ends it when a
+ * configuration comes that it takes: SERVICE_EXIT_ROUTER. See lastgood.h for a better way. */
+void service_misconfigured_serve(struct service *svc, const char *sentence);
 
 /* It was told to stop, or the router said that the instance ends now. */
 bool service_is_ending(const struct service *svc);

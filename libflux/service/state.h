@@ -44,6 +44,7 @@ struct service {
     flux_watcher_t *hold;     /* runs until service_ready(), if that was asked for */
     int refuse_errnum;        /* 0: does not refuse */
     flux_error_t refuse_why;
+    bool bare; /* its parts were not made: service_run_without_kvs() */
     bool running;
     bool not_ready; /* until service_ready() */
     bool stopping;

@@ -14,6 +14,7 @@
 #include "content/lock.h"
 #include "content/requests.h"
 #include "content/startattr.h"
+#include "service/lastgood.h"
 
 #define RETRY_SECONDS 0.5 /* until a file is opened again for which there was no room */
 
@@ -155,6 +156,9 @@ static int on_config(const json_t *config, void *arg, flux_error_t *error)
     m->settings.purge_target_size = s.purge_target_size;
     m->settings.purge_old_entry = s.purge_old_entry;
     m->settings.loose_age = s.loose_age;
+    lastgood_keep(json_object_get(config, "content"));
+    if (m->misconfigured)
+        service_exit(m->svc, SERVICE_EXIT_ROUTER);
     cache_set_limit(m->cache, s.purge_target_size);
     purge_age_changed(m);
     return 0;
@@ -481,11 +485,32 @@ static int open_cache(struct manager *m)
     return 0;
 }
 
+static int parse_table(const json_t *table, void *arg, flux_error_t *error)
+{
+    struct manager *m = arg;
+
+    return settings_parse(table, service_statedir(m->svc) != NULL, &m->settings, error);
+}
+
+/* Settings that are refused end nobody: who asks is told, until there are better ones. */
+static int read_settings(struct manager *m)
+{
+    flux_error_t error;
+    int rc = lastgood_parse(m->svc, "content", parse_table, m, &error);
+
+    if (rc == 0)
+        rc = startattr_take(service_flux(m->svc), &m->settings, &error);
+    if (rc == 0)
+        return 0;
+    m->misconfigured = true;
+    service_misconfigured_serve(m->svc, error.text);
+    return parse_table(NULL, m, &error);
+}
+
 int manager_new(struct service *svc, struct manager **ret)
 {
     CLEANUP(manager_freep) struct manager *m = calloc(1, sizeof(*m));
     const char *dir = service_statedir(svc) ? service_statedir(svc) : service_rundir(svc);
-    flux_error_t error;
     int rc;
 
     if (!m)
@@ -493,15 +518,10 @@ int manager_new(struct service *svc, struct manager **ret)
     m->svc = svc;
     m->lock_fd = -EBADF;
     LIST_INIT(&m->pendings);
-    if ((rc = settings_parse(service_config_get(svc, "content"), service_statedir(svc) != NULL,
-                             &m->settings, &error)) < 0 ||
-        (rc = startattr_take(service_flux(m->svc), &m->settings, &error)) < 0) {
-        service_misconfigured(svc, error.text, NULL, NULL);
+    if ((rc = read_settings(m)) < 0 || (rc = open_cache(m)) < 0)
         return rc;
-    }
-    if ((rc = open_cache(m)) < 0)
-        return rc;
-    rc = service_rank(svc) > 0 ? manager_follow(m) : manager_serve(m, dir);
+    if (!m->misconfigured)
+        rc = service_rank(svc) > 0 ? manager_follow(m) : manager_serve(m, dir);
     if (rc == 0)
         *ret = TAKE(m);
     return rc;

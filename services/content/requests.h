@@ -32,6 +32,7 @@ struct manager {
     struct repair *repair;
     struct request *repair_req; /* waits for it, or for the worker to be idle */
     LIST_HEAD(, pending) pendings;
+    bool misconfigured; /* everything is refused until there are better settings */
     bool stopping;
     bool failed;
     struct log_ratelimit full_limit;

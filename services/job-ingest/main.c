@@ -12,7 +12,9 @@ int main(int argc, char **argv)
     CLEANUP(service_freep) struct service *svc = NULL;
     CLEANUP(ingest_freep) struct ingest *in = NULL;
 
-    if (service_new(&ingest_desc, argc, argv, &svc) < 0 || ingest_new(svc, &in) < 0)
+    if (service_new(&ingest_desc, argc, argv, &svc) < 0)
         return EXIT_FAILURE;
+    if (ingest_new(svc, &in) < 0)
+        return service_run_without_kvs(svc);
     return service_run(svc, in);
 }

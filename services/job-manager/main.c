@@ -17,7 +17,9 @@ int main(int argc, char **argv)
     CLEANUP(service_freep) struct service *svc = NULL;
     CLEANUP(daemon_freep) struct daemon *d = NULL;
 
-    if (service_new(&daemon_desc, argc, argv, &svc) < 0 || daemon_new(svc, &d) < 0)
+    if (service_new(&daemon_desc, argc, argv, &svc) < 0)
         return EXIT_FAILURE;
+    if (daemon_new(svc, &d) < 0)
+        return service_run_without_kvs(svc);
     return service_run(svc, d);
 }

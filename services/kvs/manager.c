@@ -19,6 +19,7 @@
 #include "kvs/relay.h"
 #include "kvs/requests.h"
 #include "kvs/watch.h"
+#include "service/lastgood.h"
 #include "service/log.h"
 
 #define DROPCACHE_TOPIC     "kvs.dropcache" /* an event, for all ranks; also a method */
@@ -26,15 +27,15 @@
 #define CACHE_SIZE_MIN      (1u << 20)
 #define CACHE_SIZE_FOLLOWER (2u << 20) /* default on other ranks than 0 */
 
-static int get_hash(struct service *svc, enum digest_algorithm *ret)
+/* Of the [content] table. */
+static int parse_hash(const json_t *table, void *arg, flux_error_t *error)
 {
-    const json_t *o = service_config_get(svc, "content.hash");
+    const json_t *o = json_object_get(table, "hash");
+    enum digest_algorithm *ret = arg;
 
     *ret = DIGEST_BLAKE2B;
-    if (o && digest_algorithm_parse(json_string_value(o), ret) < 0) {
-        service_misconfigured(svc, "content.hash: use blake2b or sha256", NULL, NULL);
-        return -EINVAL;
-    }
+    if (o && (!json_is_string(o) || digest_algorithm_parse(json_string_value(o), ret) < 0))
+        return errorx_fail(error, EINVAL, "content.hash: use blake2b or sha256");
     return 0;
 }
 
@@ -172,12 +173,20 @@ static void on_stats_clear(void *arg)
 static int on_config(const json_t *config, void *arg, flux_error_t *error)
 {
     struct manager *m = arg;
+    const json_t *table = json_object_get(config, "content");
+    enum digest_algorithm hash;
+    flux_error_t ignored; /* flux-content says so */
     size_t cache_size;
     int rc;
 
     if ((rc = read_cache_size(config, service_rank(m->svc), &cache_size, error)) < 0 ||
         (rc = collector_configure(m->collector, config, error)) < 0)
         return rc;
+    if (parse_hash(table, &hash, &ignored) == 0) {
+        lastgood_keep(table);
+        if (m->misconfigured)
+            service_exit(m->svc, SERVICE_EXIT_ROUTER);
+    }
     objcache_set_limit(m->kvs->cache, cache_size);
     return 0;
 }
@@ -383,8 +392,11 @@ int manager_new(struct service *svc, struct manager **ret)
     LIST_INIT(&m->lookups);
     TAILQ_INIT(&m->versions_due);
     TAILQ_INIT(&m->syncing);
-    if ((rc = get_hash(svc, &params.hash)) < 0 ||
-        (rc = remote_new(svc, &events, m, &m->remote)) < 0)
+    if (lastgood_parse(svc, "content", parse_hash, &params.hash, &error) < 0) {
+        m->misconfigured = true;
+        service_misconfigured_serve(svc, error.text);
+    }
+    if ((rc = remote_new(svc, &events, m, &m->remote)) < 0)
         return rc;
     if (read_cache_size(service_config(svc), service_rank(svc), &params.cache_size, &error) < 0)
         log_warning("%s; the cache has %zu", error.text, params.cache_size);
@@ -393,7 +405,7 @@ int manager_new(struct service *svc, struct manager **ret)
         return rc;
     remote_set_kvs(m->remote, m->kvs);
     namespaces_on_settled(m->kvs->namespaces, versions_settled, m);
-    if ((rc = service_rank(svc) > 0 ? manager_follow(m) : manager_lead(m)) < 0)
+    if (!m->misconfigured && (rc = service_rank(svc) > 0 ? manager_follow(m) : manager_lead(m)) < 0)
         return rc;
     if (flux_event_subscribe(service_flux(svc), DROPCACHE_TOPIC) < 0)
         return -errno;

@@ -34,6 +34,7 @@ struct manager {
     struct relays *relays;       /* other ranks */
     struct collector *collector; /* rank 0 */
     uint64_t nlookups;
+    bool misconfigured; /* everything is refused until content.hash can be understood */
     bool stopping;
 };
 

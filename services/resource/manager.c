@@ -226,6 +226,14 @@ static int on_replayed(struct manager *m)
     return keep_new(m->svc, on_kept, m, &m->keep);
 }
 
+/* What is drained is not known: nothing is given out. */
+static void refuse(struct manager *m, int errnum, const char *why)
+{
+    log_err("%s cannot be read: %s", EVENTLOG_KEY, why);
+    if (service_wait_for_kvs(m->svc, EVENTLOG_KEY, errnum, why) < 0)
+        service_exit(m->svc, SERVICE_EXIT_ROUTER);
+}
+
 static void on_replay(flux_future_t *f, void *arg)
 {
     struct manager *m = arg;
@@ -236,9 +244,7 @@ static void on_replay(flux_future_t *f, void *arg)
     if (rc == 0)
         rc = replay(m, eventlog ? eventlog : "", &error);
     if (rc < 0 && rc != -ENOENT) {
-        log_err("%s cannot be read: %s", EVENTLOG_KEY,
-                error.text[0] ? error.text : flux_future_error_string(f));
-        service_exit(m->svc, SERVICE_EXIT_ROUTER);
+        refuse(m, -rc, error.text[0] ? error.text : flux_future_error_string(f));
     } else if (on_replayed(m) < 0) {
         manager_begin_again(m, "out of memory");
     }

@@ -431,12 +431,17 @@ static void on_acquire(flux_future_t *f, void *arg)
     struct manager *m = arg;
     flux_error_t error = { .text = "" };
     int rc = update(m, f, &error);
+    const char *why;
 
     if (rc == 0) {
         flux_future_reset(f);
         return;
     }
-    log_err("resource.acquire: %s", error.text[0] ? error.text : flux_future_error_string(f));
+    why = error.text[0] ? error.text : flux_future_error_string(f);
+    log_err("resource.acquire: %s", why);
+    /* flux-resource waits for the KVS, so do we: it would say the same again at once. */
+    if (!m->engine && service_wait_for_kvs(m->svc, NULL, -rc, why) == 0)
+        return;
     restart(m, "no resources without the resource service");
 }
 
