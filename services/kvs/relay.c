@@ -7,7 +7,8 @@
  * this node's. Normally the event is first or close behind; relays_settle() is for when it was
  * lost.
  *
- * Invariant: a relay that is held has no future under way and its answer's text. */
+ * Invariant: a relay that is held has no future under way and its answer's text. Those are a list
+ * of their own, because each new root looks at it. */
 #include <errno.h>
 #include <string.h>
 #include "base/base64.h"
@@ -29,7 +30,8 @@ struct relay {
 };
 
 struct relays {
-    TAILQ_HEAD(relay_list, relay) all;
+    TAILQ_HEAD(relay_list, relay) sent; /* and not answered to the end */
+    struct relay_list held;
     struct relays_stats stats;
 };
 
@@ -39,7 +41,8 @@ int relays_new(struct manager *m, struct relays **ret)
 
     if (!rs)
         return -ENOMEM;
-    TAILQ_INIT(&rs->all);
+    TAILQ_INIT(&rs->sent);
+    TAILQ_INIT(&rs->held);
     *ret = rs;
     return 0;
 }
@@ -48,7 +51,7 @@ static void relay_free(struct relay *r)
 {
     struct relays *rs = r->manager->relays;
 
-    TAILQ_REMOVE(&rs->all, r, link);
+    TAILQ_REMOVE(r->answer ? &rs->held : &rs->sent, r, link);
     rs->stats.count--;
     if (r->kind == RELAY_STREAM)
         rs->stats.streams--;
@@ -59,11 +62,18 @@ static void relay_free(struct relay *r)
     free(r);
 }
 
+static struct relay *relay_first(struct relays *rs)
+{
+    return TAILQ_EMPTY(&rs->sent) ? TAILQ_FIRST(&rs->held) : TAILQ_FIRST(&rs->sent);
+}
+
 struct relays *relays_free(struct relays *rs)
 {
+    struct relay *r;
+
     if (rs) {
-        while (!TAILQ_EMPTY(&rs->all))
-            relay_free(TAILQ_FIRST(&rs->all));
+        while ((r = relay_first(rs)))
+            relay_free(r);
         free(rs);
     }
     return NULL;
@@ -109,13 +119,17 @@ static void hold_or_answer(struct relay *r, const char *text)
 {
     CLEANUP(json_decrefp) json_t *o = json_loads(text ? text : "", 0, NULL);
     struct manager *m = r->manager;
+    char *copy;
 
     if (json_unpack(o, "{s:I}", "rootseq", &r->seq) < 0 ||
-        r->seq <= follower_version(m->follower) || !(r->answer = strdup(text))) {
+        r->seq <= follower_version(m->follower) || !(copy = strdup(text))) {
         (void)request_respond(r->req, text);
         relay_free(r);
         return;
     }
+    TAILQ_REMOVE(&m->relays->sent, r, link);
+    TAILQ_INSERT_TAIL(&m->relays->held, r, link);
+    r->answer = copy;
     flux_future_destroy(r->f);
     r->f = NULL;
     follower_expect(m->follower, r->seq);
@@ -157,7 +171,7 @@ static int relay_send(struct manager *m, struct request *req, enum relay_kind ki
     r->manager = m;
     r->kind = kind;
     r->req = request_ref(req);
-    TAILQ_INSERT_TAIL(&m->relays->all, r, link);
+    TAILQ_INSERT_TAIL(&m->relays->sent, r, link);
     m->relays->stats.count++;
     m->relays->stats.sent++;
     if (kind == RELAY_STREAM)
@@ -218,7 +232,7 @@ bool relay_watch_cancel(struct manager *m, struct request *req, uint32_t matchta
 {
     struct relay *r;
 
-    TAILQ_FOREACH (r, &m->relays->all, link) {
+    TAILQ_FOREACH (r, &m->relays->sent, link) {
         if (r->kind == RELAY_STREAM && matchtag_of(r->req) == matchtag &&
             request_same_client(r->req, req)) {
             send_cancel(r);
@@ -237,8 +251,8 @@ void relays_check(struct manager *m)
     const int64_t seq = follower_version(m->follower);
     struct relay *r, *tmp;
 
-    TAILQ_FOREACH_SAFE (r, &m->relays->all, link, tmp) {
-        if (r->answer && r->seq <= seq) {
+    TAILQ_FOREACH_SAFE (r, &m->relays->held, link, tmp) {
+        if (r->seq <= seq) {
             (void)request_respond(r->req, r->answer);
             relay_free(r);
         }
@@ -250,8 +264,8 @@ static const struct relay *latest_waiting(const struct manager *m)
     const struct relay *latest = NULL;
     const struct relay *r;
 
-    TAILQ_FOREACH (r, &m->relays->all, link)
-        if (r->answer && (!latest || r->seq > latest->seq))
+    TAILQ_FOREACH (r, &m->relays->held, link)
+        if (!latest || r->seq > latest->seq)
             latest = r;
     return latest;
 }
@@ -286,7 +300,7 @@ void relays_end(struct manager *m)
 {
     struct relay *r;
 
-    while (m->relays && (r = TAILQ_FIRST(&m->relays->all))) {
+    while (m->relays && (r = relay_first(m->relays))) {
         (void)request_fail(r->req, ECONNRESET, "flux-kvs of this node is restarting");
         relay_free(r);
     }
