@@ -36,7 +36,7 @@ def test_a_reload_names_each_service_that_refuses_it_and_fails(configured):
     assert all(sentence in said for _, sentence in BAD.values()), said
     status, said = reload('[kvs]\ngc-threshold = -1\n')
     assert status == 1 and "by 1 service " in said and "kvs.gc-threshold" in said
-    assert "kvs.gc-grace" in reload('[kvs]\ngc-grace = "x"\n')[1]
+    assert "kvs.gc-grace" in reload('[kvs]\ngc-grace = "x"\n')[1] and "kvs.gc-size" in reload('[kvs]\ngc-size = "x"\n')[1]
 
 
 def test_who_takes_the_new_configuration_goes_on_with_it_and_who_does_not_with_what_it_had(configured):

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* kvs.gc, kvs.hold, [kvs] gc-threshold.
+/* kvs.gc, kvs.hold, [kvs] gc-threshold, gc-size.
  *
  * While others want something, a tick of the loop reads one directory and the content store is busy
  * with us for a twentieth of the time, so a commit hardly waits; for half of it when the next
  * collection is due already, so that what is not needed is removed faster than it can be made. When
  * nobody wants anything there is no such rest. At which sequence of the primary namespace the last
  * collection began is a checkpoint of the content store ("kvs-gc"): the next one is due
- * gc-threshold commits later, also after a restart. One that failed is tried again after a tenth of
- * that. */
+ * gc-threshold commits later, also after a restart. It is due, too, when commits to whatever
+ * namespace have stored gc-size bytes since then: other namespaces have versions of their own, and
+ * few commits may be large. One that failed is tried again after a tenth of that. */
 #include <errno.h>
 #include <flux/kvs.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "service/log.h"
 
 #define THRESHOLD_DEFAULT 100000 /* commits */
+#define SIZE_DEFAULT      (4ull << 30)
 #define GRACE_DEFAULT     60.    /* seconds */
 #define RETRY_MIN         1000   /* commits */
 #define BUSY_USEC         100000 /* after the last of them we are alone */
@@ -47,9 +49,11 @@ struct collector {
     struct manager *manager;
     flux_watcher_t *tick;
     int64_t threshold; /* 0: never by itself */
+    uint64_t size;     /* bytes, 0: however much is stored */
     double grace;
     int64_t last;                  /* sequence at which the last one began, */
     int64_t due;                   /* the next one begins */
+    uint64_t last_size, due_size;  /* the same as commit_bytes() */
     uint64_t activity, busy_until; /* until: in usec */
     uint64_t runs, failures;
     struct gc_result result; /* of the last one */
@@ -94,7 +98,29 @@ static bool is_busy(struct collector *c)
 
 static bool is_late(const struct collector *c)
 {
-    return c->threshold > 0 && sequence(c->manager) >= c->last + c->threshold;
+    const uint64_t stored = commit_bytes(c->manager->kvs);
+
+    return c->threshold > 0 && (sequence(c->manager) >= c->last + c->threshold ||
+                                (c->size > 0 && stored >= c->last_size + c->size));
+}
+
+static bool is_due(const struct collector *c)
+{
+    return c->threshold > 0 && (sequence(c->manager) >= c->due ||
+                                (c->size > 0 && commit_bytes(c->manager->kvs) >= c->due_size));
+}
+
+static void set_due(struct collector *c)
+{
+    c->due = c->last + c->threshold;
+    c->due_size = c->last_size + c->size;
+}
+
+/* After one that failed. */
+static void set_due_again(struct collector *c, int64_t commits)
+{
+    c->due = sequence(c->manager) + commits;
+    c->due_size = commit_bytes(c->manager->kvs) + c->size / 10;
 }
 
 static const struct pace *choose_pace(struct collector *c)
@@ -157,14 +183,14 @@ static void on_collected(const struct gc_result *r, void *arg)
 
     c->result = *r;
     c->runs++;
-    c->due = c->last + c->threshold;
+    set_due(c);
     if (r->err == 0) {
         remote_note_collection(c->manager->remote, c->last);
         log_info("collected: %ju of %ju blobs removed, %ju bytes, in %.1f s", (uintmax_t)r->removed,
                  (uintmax_t)r->looked, (uintmax_t)r->bytes, r->seconds);
     } else {
         c->failures++;
-        c->due = sequence(c->manager) + retry;
+        set_due_again(c, retry);
         log_warning("the collection of what is not needed was given up: %s", r->error.text);
     }
     if (r->missing > 0)
@@ -183,6 +209,7 @@ static int begin(struct collector *c, double grace)
     if (rc < 0)
         return rc;
     c->last = sequence(c->manager);
+    c->last_size = commit_bytes(c->manager->kvs);
     flux_timer_watcher_reset(c->tick, paces[PACE_BUSY].tick, 0.);
     flux_watcher_start(c->tick);
     return 0;
@@ -193,11 +220,10 @@ void collector_check(struct manager *m)
     struct collector *c = m->collector;
     int rc;
 
-    if (!c || c->threshold == 0 || m->stopping || gc_phase(m->kvs) != GC_IDLE ||
-        sequence(m) < c->due)
+    if (!c || m->stopping || gc_phase(m->kvs) != GC_IDLE || !is_due(c))
         return;
     if ((rc = begin(c, c->grace)) < 0) {
-        c->due = sequence(m) + RETRY_MIN;
+        set_due_again(c, RETRY_MIN);
         log_warning("cannot begin a collection: %s", strerror(-rc));
     }
 }
@@ -343,6 +369,18 @@ static int read_threshold(const json_t *kvs, int64_t *ret, flux_error_t *error)
     return 0;
 }
 
+static int read_size(const json_t *kvs, uint64_t *ret, flux_error_t *error)
+{
+    const json_t *o = json_object_get(kvs, "gc-size");
+
+    *ret = SIZE_DEFAULT;
+    if (json_is_integer(o) && json_integer_value(o) >= 0)
+        *ret = (uint64_t)json_integer_value(o);
+    else if (o && (!json_is_string(o) || number_parse_size(json_string_value(o), ret) < 0))
+        return errorx_fail(error, EINVAL, "kvs.gc-size: not a number of bytes");
+    return 0;
+}
+
 static int read_grace(const json_t *kvs, double *ret, flux_error_t *error)
 {
     const json_t *o = json_object_get(kvs, "gc-grace");
@@ -362,17 +400,19 @@ int collector_configure(struct collector *c, const json_t *config, flux_error_t 
 {
     const json_t *kvs = json_object_get(config, "kvs");
     int64_t threshold;
+    uint64_t size;
     double grace;
     int rc;
 
     if (!c)
         return 0;
     if ((rc = read_threshold(kvs, &threshold, error)) < 0 ||
-        (rc = read_grace(kvs, &grace, error)) < 0)
+        (rc = read_size(kvs, &size, error)) < 0 || (rc = read_grace(kvs, &grace, error)) < 0)
         return rc;
     c->threshold = threshold;
+    c->size = size;
     c->grace = grace;
-    c->due = c->last + c->threshold;
+    set_due(c);
     return 0;
 }
 
@@ -385,11 +425,12 @@ int collector_new(struct manager *m, struct collector **ret)
         return -ENOMEM;
     c->manager = m;
     c->threshold = THRESHOLD_DEFAULT;
+    c->size = SIZE_DEFAULT;
     c->grace = GRACE_DEFAULT;
     LIST_INIT(&c->waiting);
     LIST_INIT(&c->holdings);
     c->last = remote_last_collection(m->remote);
-    c->due = c->last + c->threshold;
+    set_due(c);
     if (collector_configure(c, service_config(m->svc), &error) < 0)
         log_warning("%s; collections keep to what is usual", error.text);
     if (!(c->tick = flux_timer_watcher_create(service_reactor(m->svc), paces[PACE_BUSY].tick, 0.,

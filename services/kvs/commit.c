@@ -46,6 +46,7 @@ struct committer {
     struct strbuf sizes;           /* JSON */
     struct strbuf blobs;
     struct strbuf scratch; /* text of one directory */
+    uint64_t bytes;        /* of all groups that are stored */
     struct committer_stats stats;
 };
 
@@ -455,6 +456,7 @@ static void group_succeed(struct committer *c)
         obj_set_stored(c->pins.objs[i]);
         obj_trust(c->pins.objs[i], c->epoch);
     }
+    c->bytes += c->blobs.len;
     group_set_results(c);
     watch_prepare(c->k, &c->touches);
     while (!TAILQ_EMPTY(&nss->changed))
@@ -544,6 +546,11 @@ bool commit_idle(const struct kvs *k)
 const struct committer_stats *commit_stats(const struct kvs *k)
 {
     return &k->committer->stats;
+}
+
+uint64_t commit_bytes(const struct kvs *k)
+{
+    return k->committer->bytes;
 }
 
 void commit_stats_clear(struct kvs *k)

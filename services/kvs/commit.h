@@ -24,6 +24,8 @@ bool commit_idle(const struct kvs *k);
 uint64_t commit_group(const struct kvs *k);
 bool commit_has_group(const struct kvs *k);
 const struct committer_stats *commit_stats(const struct kvs *k);
+/* Bytes of blobs that groups have stored since the process began. */
+uint64_t commit_bytes(const struct kvs *k);
 void commit_stats_clear(struct kvs *k); /* count anew; what is queued stays counted */
 
 #endif
