@@ -291,6 +291,9 @@ def test_a_backup_of_a_running_store_can_be_put_in_its_place(build, tmp_path):
         instance.run("kvs", "put", "after=1")
         r = instance.run("content", "backup", copy / "content.sqlite", check=False)
         assert r.returncode == 1 and "is there already" in r.stderr
+    with contextlib.closing(sqlite3.connect(f"file:{copy}/content.sqlite?immutable=1", uri=True)) as db:
+        ages = db.execute("SELECT stored FROM loose").fetchall()
+    assert len(ages) == len(refs) and all(0 <= time.time() - age < 3600 for (age,) in ages)  # not to be collected at once
     with Instance(build, tmp_path, ["--statedir", copy]) as instance:
         assert instance.flux("content", "load", *refs) == "".join(f"blob {i}" for i in range(5))
         assert instance.flux("kvs", "get", "before") == "1"

@@ -67,12 +67,26 @@ int backup_begin(struct backup *b, struct store *st, struct journal *j, json_t *
 
 struct batch {
     json_t *sizes;
+    json_t *ages; /* of the same blobs: as of store_get_loose(), 0: not so */
+    bool any_age;
     char *data;
     size_t size, cap;
     uint64_t row;
     uint64_t damaged;
     bool done;
 };
+
+/* What cannot be read is now: what is kept too long can still be removed. */
+static int batch_add_age(struct batch *ba, struct store *st, uint64_t row)
+{
+    int64_t stored = 0;
+    int rc = store_get_loose(st, row, &stored);
+
+    if (rc < 0 && rc != -ENOENT)
+        stored = now_nsec(CLOCK_REALTIME) / 1000000000;
+    ba->any_age |= stored > 0;
+    return json_array_append_new(ba->ages, json_integer((json_int_t)stored)) < 0 ? -ENOMEM : 0;
+}
 
 static int batch_add(struct batch *ba, const void *data, size_t size)
 {
@@ -109,7 +123,8 @@ static int batch_fill(struct batch *ba, const struct backup *b, struct store *st
         rc = store_load(st, row.digest, &data, &size);
         if (rc == -EBADMSG || rc == -ENOENT)
             ba->damaged++;
-        else if (rc < 0 || (rc = batch_add(ba, data, size)) < 0)
+        else if (rc < 0 || (rc = batch_add(ba, data, size)) < 0 ||
+                 (rc = batch_add_age(ba, st, row.number)) < 0)
             return rc;
     }
     return 0;
@@ -121,7 +136,8 @@ static int batch_encode(const struct batch *ba, void **ret_data, size_t *ret_siz
     json_t *header = json_pack("{s:O s:o s:I}", "blobs", ba->sizes, "next",
                                ba->done ? json_null() : json_integer((json_int_t)ba->row),
                                "damaged", (json_int_t)ba->damaged);
-    CLEANUP(freep) char *text = header ? json_dumps(header, JSON_COMPACT) : NULL;
+    bool ok = header && (!ba->any_age || json_object_set(header, "ages", ba->ages) == 0);
+    CLEANUP(freep) char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
     size_t n = text ? strlen(text) : 0;
     uint32_t n_be = htonl((uint32_t)n);
     char *p;
@@ -146,12 +162,15 @@ int backup_read(struct backup *b, struct store *st, uint64_t id, uint64_t row, v
     if (b->id != id || !backup_active(b))
         return -ESTALE;
     renew(b);
-    if (!(ba.sizes = json_array()))
-        return -ENOMEM;
-    if ((rc = batch_fill(&ba, b, st)) == 0)
+    ba.sizes = json_array();
+    ba.ages = json_array();
+    if (!ba.sizes || !ba.ages)
+        rc = -ENOMEM;
+    else if ((rc = batch_fill(&ba, b, st)) == 0)
         rc = batch_encode(&ba, ret_data, ret_size);
     if (ba.done)
         b->id = 0;
+    json_decref(ba.ages);
     json_decref(ba.sizes);
     free(ba.data);
     return rc;

@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/errorx.h"
 #include "content/salvage.h"
@@ -33,6 +34,7 @@ struct salvager {
     struct salvage_report *report;
     flux_error_t *error;
     sqlite3 *old;
+    sqlite3_stmt *ages; /* of it: when a blob came that nobody referred to; NULL: none */
     struct store *new;
     size_t batch_blobs, batch_bytes;
 };
@@ -195,6 +197,34 @@ static int end_batch(struct salvager *sv)
     return rc < 0 ? fail_new(sv, rc) : 0;
 }
 
+/* When the blob of a row came, if nobody referred to it then; 0: not so. Where that cannot be read
+ * it is now: what is kept too long can still be removed. */
+static int64_t age_of(struct salvager *sv, int64_t row)
+{
+    const int64_t now = (int64_t)time(NULL);
+    int64_t stored = 0;
+    int step;
+
+    if (!sv->ages) /* a file of a former build has no such table */
+        return 0;
+    (void)sqlite3_bind_int64(sv->ages, 1, row);
+    step = sqlite3_step(sv->ages);
+    if (step == SQLITE_ROW)
+        stored = sqlite3_column_int64(sv->ages, 0);
+    (void)sqlite3_reset(sv->ages);
+    if (step == SQLITE_DONE)
+        return 0;
+    return step == SQLITE_ROW && stored > 0 && stored < now ? stored : now;
+}
+
+static int take_age(struct salvager *sv, int64_t row, const uint8_t digest[DIGEST_SIZE])
+{
+    const int64_t stored = age_of(sv, row);
+    int rc = stored > 0 ? store_set_loose(sv->new, digest, stored) : 0;
+
+    return rc < 0 ? fail_new(sv, rc) : 0;
+}
+
 static int take_blob(struct salvager *sv, sqlite3_stmt *stmt)
 {
     const void *digest = sqlite3_column_blob(stmt, 1);
@@ -211,6 +241,8 @@ static int take_blob(struct salvager *sv, sqlite3_stmt *stmt)
     }
     if ((rc = store_put_blob(sv->new, actual, data, size)) < 0)
         return fail_new(sv, rc);
+    if ((rc = take_age(sv, sqlite3_column_int64(stmt, 0), actual)) < 0)
+        return rc;
     sv->report->blobs++;
     sv->report->bytes += size;
     sv->batch_bytes += size;
@@ -318,6 +350,22 @@ static int check_hash(struct salvager *sv)
                              sv->params->path, digest_algorithm_name(hash));
 }
 
+static void open_ages(struct salvager *sv)
+{
+    static const char *const sql = "SELECT stored FROM loose WHERE row=?1";
+
+    if (sqlite3_prepare_v2(sv->old, sql, -1, &sv->ages, NULL) != SQLITE_OK)
+        sv->ages = NULL;
+}
+
+static void close_old(struct salvager *sv)
+{
+    (void)sqlite3_finalize(sv->ages);
+    sv->ages = NULL;
+    (void)sqlite3_close(sv->old);
+    sv->old = NULL;
+}
+
 static int take_all(struct salvager *sv)
 {
     uint64_t taken = 0, lost = 0;
@@ -327,6 +375,7 @@ static int take_all(struct salvager *sv)
         return rc;
     if ((rc = begin_batch(sv)) < 0)
         return rc;
+    open_ages(sv);
     if ((rc = take_blobs(sv)) < 0 ||
         (rc = take_pairs(sv, "SELECT ns,root FROM roots", store_set_root, &sv->report->roots,
                          &sv->report->lost_roots)) < 0 ||
@@ -399,8 +448,7 @@ static int salvage_files(struct salvager *sv)
         return rc;
     sv->report->empty = !has_old;
     rc = has_old ? read_old(sv, path) : 0;
-    (void)sqlite3_close(sv->old);
-    sv->old = NULL;
+    close_old(sv);
     if (rc == 0 && (rc = store_settle(sv->new)) < 0)
         rc = fail_new(sv, rc);
     sv->new = store_close(sv->new);
@@ -419,7 +467,7 @@ int salvage(const struct store_params *params, const atomic_bool *stop,
 
     memset(report, 0, sizeof(*report));
     rc = salvage_files(&sv);
-    (void)sqlite3_close(sv.old);
+    close_old(&sv);
     store_close(sv.new);
     return rc;
 }

@@ -7,15 +7,18 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "content/faulty-vfs.h"
 #include "content/salvage.h"
 
 #define PAGE           4096
 #define BLOBS          60
-#define TREES          8 /* the first pages are those that trees begin with */
+#define STORED         1700000000 /* and a second for each: when every third of them came */
+#define TREES          8          /* the first pages are those that trees begin with */
 #define INDEX_INTERIOR 0x02
 #define TABLE_INTERIOR 0x05
 #define INDEX_LEAF     0x0a
@@ -50,6 +53,11 @@ static const char *blob(int n, uint8_t digest[DIGEST_SIZE])
     return data;
 }
 
+static bool is_loose(int n)
+{
+    return n % 3 == 0 && size_of(n) > 0;
+}
+
 static void make(struct fixture *fx)
 {
     struct store_params params = { .path = fx->path, .fixed = fx->fixed };
@@ -63,6 +71,8 @@ static void make(struct fixture *fx)
         const char *data = blob(n, digest);
 
         assert_int_equal(store_put_blob(st, digest, data, size_of(n)), 0);
+        if (is_loose(n))
+            assert_int_equal(store_set_loose(st, digest, STORED + n), 0);
     }
     assert_int_equal(store_set_root(st, "primary", "{\"seq\":7}"), 0);
     assert_int_equal(store_set_checkpoint(st, "mine", "\"value\""), 0);
@@ -183,12 +193,33 @@ static int count_left(struct fixture *fx, struct store *st, bool *has)
     return left;
 }
 
+/* The ages are those of before, or else now: never none. */
+static int count_ages(struct store *st, const bool *has)
+{
+    int same = 0;
+
+    for (int n = 0; n < BLOBS; n++) {
+        uint8_t digest[DIGEST_SIZE];
+        int64_t stored = 0;
+        uint64_t row;
+
+        (void)blob(n, digest);
+        if (!has[n] || !is_loose(n))
+            continue;
+        assert_int_equal(store_find_row(st, digest, &row), 0);
+        assert_int_equal(store_get_loose(st, row, &stored), 0);
+        assert_true(stored == STORED + n || llabs(stored - time(NULL)) < 600);
+        same += stored == STORED + n;
+    }
+    return same;
+}
+
 static bool has[BLOBS];
 
 /* Distinct blobs: the empty one is there eight times. */
 #define DISTINCT (BLOBS - 7)
 
-static int repair(struct fixture *fx)
+static int repair_and_count(struct fixture *fx, int *ret_ages)
 {
     struct store_params params = { .path = fx->path };
     CLEANUP(store_closep) struct store *st = NULL;
@@ -201,7 +232,14 @@ static int repair(struct fixture *fx)
     for (int n = 8; n < BLOBS; n += 8)
         left -= has[n];
     assert_int_equal(fx->report.blobs, left);
+    if (ret_ages)
+        *ret_ages = count_ages(st, has);
     return left;
+}
+
+static int repair(struct fixture *fx)
+{
+    return repair_and_count(fx, NULL);
 }
 
 /* The names are as they were. */
@@ -244,6 +282,32 @@ static void sound(struct fixture *fx)
 static void test_all_of_a_sound_file_is_taken_over(void **state)
 {
     each_layout(*state, sound);
+}
+
+#define LOOSE 17 /* of those that are not empty */
+
+static void ages(struct fixture *fx)
+{
+    const uint8_t first[4] = { (uint8_t)((STORED + 3) >> 24), (uint8_t)((STORED + 3) >> 16 & 0xff),
+                               (uint8_t)((STORED + 3) >> 8 & 0xff),
+                               (uint8_t)((STORED + 3) & 0xff) };
+    static const uint8_t zeros[100];
+    size_t at;
+    int n;
+
+    assert_int_equal(repair_and_count(fx, &n), DISTINCT);
+    assert_int_equal(n, LOOSE);
+    write_page(fx, 1, zeros, sizeof(zeros));
+    assert_int_equal(repair_and_count(fx, &n), DISTINCT);
+    assert_int_equal(n, LOOSE);
+    spoil(fx, find_bytes(fx, first, sizeof(first), &at), 1);
+    assert_int_equal(repair_and_count(fx, &n), DISTINCT);
+    assert_int_equal(n, 0);
+}
+
+static void test_blobs_that_came_by_themselves_keep_their_age_or_get_a_new_one(void **state)
+{
+    each_layout(*state, ages);
 }
 
 static void without_head(struct fixture *fx)
@@ -419,6 +483,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_of_a_sound_file_is_taken_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_blobs_that_came_by_themselves_keep_their_age_or_get_a_new_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_head_or_a_first_page_that_is_bad_costs_nothing,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_index_that_is_bad_costs_nothing, setup, teardown),

@@ -34,17 +34,19 @@ static int read_exactly(void *buf, size_t size)
     return fread(buf, 1, size, stdin) == size ? 0 : -EPIPE;
 }
 
-static int put_blobs(struct writer *w, const struct change *ch)
+static int put_blobs(struct writer *w, const struct change *ch, const json_t *ages)
 {
     const char *p = ch->data;
     int rc;
 
     for (size_t i = 0; i < change_nblobs(ch); i++) {
         size_t size = change_blob_size(ch, i);
+        const json_int_t stored = json_integer_value(json_array_get(ages, i));
         uint8_t digest[DIGEST_SIZE];
 
         digest_compute(w->hash, size ? p : "", size, digest);
-        if ((rc = store_put_blob(w->st, digest, p, size)) < 0)
+        if ((rc = store_put_blob(w->st, digest, p, size)) < 0 ||
+            (stored > 0 && (rc = store_set_loose(w->st, digest, stored)) < 0))
             return fail_store(w, rc);
         p += size;
     }
@@ -90,7 +92,7 @@ static int take_frame(struct writer *w)
         read_exactly(buf, ntohl(size)) < 0)
         return errorx_fail(&w->error, EPIPE, "what is to be written ended too early");
     if ((rc = change_decode(buf, ntohl(size), UINT32_MAX, &ch, &header, &w->error)) < 0 ||
-        (rc = put_blobs(w, &ch)) < 0)
+        (rc = put_blobs(w, &ch, json_object_get(header, "ages"))) < 0)
         return rc;
     w->end = json_is_true(json_object_get(header, "end"));
     return w->end ? put_names(w, ch.roots, json_object_get(header, "checkpoints")) : 0;
