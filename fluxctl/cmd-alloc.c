@@ -6,6 +6,7 @@
 #include "client.h"
 #include "families.h"
 #include "follow.h"
+#include "interrupt.h"
 #include "job-uri.h"
 #include "nested.h"
 
@@ -43,23 +44,21 @@ static int wait_for_it(flux_t *h, flux_jobid_t id)
 static int run_job(const struct cmdline *c, const struct job_request *req)
 {
     CLEANUP(flux_closep) flux_t *h = client_open();
-    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+    struct interrupt *in;
     flux_jobid_t id;
 
-    if (!h)
+    if (!h || !(in = interrupt_submit(h, req, &id)))
         return EXIT_FAILURE;
-    f = flux_job_submit(h, req->jobspec, req->urgency, req->flags);
-    if (!f || flux_job_submit_get_id(f, &id) < 0)
-        return complain_future(f, "cannot submit the job");
-    if (cmdline_has(c, "bg"))
+    if (cmdline_has(c, "bg")) {
+        interrupt_free(in);
         return wait_for_it(h, id);
+    }
     if (cmdline_has(c, "verbose"))
         fprintf(stderr, "jobid: %s\n", jobid_text(id));
     return follow_job(h, id,
                       (struct follow_options){ .input = !cmdline_has(c, "input"),
                                                .ranks = "0",
-                                               .interrupts = true,
-                                               .owns = true,
+                                               .owner = in,
                                                .verbose = cmdline_count(c, "verbose") });
 }
 

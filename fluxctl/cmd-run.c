@@ -3,19 +3,8 @@
 #include "client.h"
 #include "families.h"
 #include "follow.h"
+#include "interrupt.h"
 #include "job-request.h"
-
-static int submit(flux_t *h, const struct job_request *req, flux_jobid_t *ret_id)
-{
-    CLEANUP(flux_future_destroyp)
-    flux_future_t *f = flux_job_submit(h, req->jobspec, req->urgency, req->flags);
-
-    if (!f || flux_job_submit_get_id(f, ret_id) < 0) {
-        complain_future(f, "cannot submit the job");
-        return -1;
-    }
-    return 0;
-}
 
 /* Our standard input goes to the tasks, or to some of them. */
 static bool input_is_ours(const struct cmdline *c)
@@ -29,17 +18,17 @@ static int run_job(const struct cmdline *c, const struct job_request *req)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     int verbose = cmdline_count(c, "verbose");
+    struct interrupt *in;
     flux_jobid_t id;
 
-    if (!(h = client_open()) || submit(h, req, &id) < 0)
+    if (!(h = client_open()) || !(in = interrupt_submit(h, req, &id)))
         return EXIT_FAILURE;
     if (verbose)
         fprintf(stderr, "jobid: %s\n", jobid_text(id));
     return follow_job(h, id,
                       (struct follow_options){ .label = cmdline_has(c, "label-io"),
                                                .input = input_is_ours(c),
-                                               .interrupts = true,
-                                               .owns = true,
+                                               .owner = in,
                                                .verbose = verbose });
 }
 

@@ -277,7 +277,7 @@ static void on_prepare(flux_reactor_t *r, flux_watcher_t *w, int revents, void *
 {
     const struct follow *fo = arg;
 
-    if (fo->options.owns || fo->options.out != stdout)
+    if (fo->options.owner || fo->options.out != stdout)
         (void)fflush(fo->options.out);
     else
         output_flush();
@@ -296,7 +296,7 @@ static int create_parts(struct follow *fo)
         return -1;
     if (fo->options.input && !(fo->input = input_new(fo->h, fo->id, fo->options.ranks)))
         return -1;
-    if (fo->options.interrupts && !(fo->interrupt = interrupt_new(fo->h, fo->id, fo->options.owns)))
+    if (fo->options.interrupts && !(fo->interrupt = interrupt_new(fo->h, fo->id, false)))
         return -1;
     if ((fo->options.verbose >= 3 || fo->options.exec) &&
         !(fo->exec = watch_new(fo->h, fo->id, "guest.exec.eventlog", &exec_ops, fo)))
@@ -325,6 +325,8 @@ struct follow *follow_new(flux_t *h, flux_jobid_t id, const struct follow_option
         snprintf(fo->printer.prefix, sizeof(fo->printer.prefix), "%s: ", jobid_text(id));
     if (create_parts(fo) < 0)
         return NULL;
+    if (options->owner)
+        fo->interrupt = options->owner;
     return TAKE(fo);
 }
 

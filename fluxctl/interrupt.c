@@ -9,13 +9,15 @@
 #include "base/cleanup.h"
 #include "base/monotime.h"
 #include "client.h"
+#include "job-request.h"
 #include "terminal.h"
 
 static const int signums[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
 
 struct interrupt {
     flux_t *h;
-    flux_jobid_t id;
+    flux_jobid_t id; /* FLUX_JOBID_ANY: it is being submitted */
+    int early;       /* a signal that came meanwhile */
     flux_watcher_t *watchers[ARRAY_SIZE(signums)];
     uint64_t last_usec; /* time of the last Ctrl-C, 0: none */
     bool owns;          /* the command began the job */
@@ -82,11 +84,20 @@ static void on_ctrl_c(struct interrupt *in)
     }
 }
 
-static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+static void on_early_signal(struct interrupt *in, int signum)
 {
-    struct interrupt *in = arg;
-    int signum = flux_signal_watcher_get_signum(w);
+    if (in->early) {
+        (void)complain("ended while the job was being submitted: it may or may not have been "
+                       "accepted, see `flux jobs`");
+        _exit(128 + signum);
+    }
+    in->early = signum;
+    if (signum == SIGINT)
+        complain("the job is being submitted; press Ctrl-C again to end this command at once");
+}
 
+static void handle(struct interrupt *in, int signum)
+{
     if (in->canceled && signum == SIGPIPE)
         return;
     if (in->canceled) {
@@ -107,6 +118,17 @@ static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *a
                                      : "the terminal was closed");
 }
 
+static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct interrupt *in = arg;
+    const int signum = flux_signal_watcher_get_signum(w);
+
+    if (in->id == FLUX_JOBID_ANY)
+        on_early_signal(in, signum);
+    else
+        handle(in, signum);
+}
+
 struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool owns)
 {
     CLEANUP(interrupt_freep) struct interrupt *in = calloc(1, sizeof(*in));
@@ -125,5 +147,31 @@ struct interrupt *interrupt_new(flux_t *h, flux_jobid_t id, bool owns)
             return NULL;
         flux_watcher_start(in->watchers[i]);
     }
+    return TAKE(in);
+}
+
+static void on_submitted(flux_future_t *f, void *arg)
+{
+    flux_reactor_stop(flux_get_reactor(arg));
+}
+
+struct interrupt *interrupt_submit(flux_t *h, const struct job_request *req, flux_jobid_t *ret_id)
+{
+    CLEANUP(interrupt_freep) struct interrupt *in = interrupt_new(h, FLUX_JOBID_ANY, true);
+    CLEANUP(flux_future_destroyp) flux_future_t *f = NULL;
+
+    if (!in) {
+        complain("out of memory");
+        return NULL;
+    }
+    f = flux_job_submit(h, req->jobspec, req->urgency, req->flags);
+    if (!f || flux_future_then(f, -1., on_submitted, h) < 0 ||
+        flux_reactor_run(flux_get_reactor(h), 0) < 0 || flux_job_submit_get_id(f, ret_id) < 0) {
+        complain_future(f, "cannot submit the job");
+        return NULL;
+    }
+    in->id = *ret_id;
+    if (in->early)
+        handle(in, in->early);
     return TAKE(in);
 }

@@ -3,9 +3,13 @@
  *
  * At most SUBMIT_WINDOW submissions are unanswered and WAIT_WINDOW jobs unfinished at a time. Ids
  * are printed in the order of the jobs. A submission whose answer was lost with the connection is
- * not repeated, since the job may exist; a wait is. */
+ * not repeated, since the job may exist; a wait is.
+ *
+ * A signal ends the command when the submissions under way are answered, so that the ids of all
+ * jobs there are were printed; a second one ends it at once. The jobs go on. */
 #include "submission.h"
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +20,8 @@
 
 #define SUBMIT_WINDOW 64
 #define WAIT_WINDOW   16384
+
+static const int signums[] = { SIGINT, SIGTERM, SIGHUP };
 
 enum entry_state { ENTRY_SENT, ENTRY_ACCEPTED, ENTRY_REFUSED };
 
@@ -39,6 +45,8 @@ struct submission {
     size_t total, sent, in_flight, printed, unfinished;
     struct progress progress;
     struct progress_counts counts;
+    flux_watcher_t *signals[ARRAY_SIZE(signums)];
+    int signum; /* that told us to end; 0: none */
     int status; /* exit status: the largest of what jobs and submissions had */
 };
 
@@ -86,7 +94,7 @@ static void pump(struct submission *s);
 static void check_done(struct submission *s)
 {
     progress_update(&s->progress, &s->counts);
-    if (s->sent == s->total && s->in_flight == 0 && s->unfinished == 0)
+    if (s->sent == s->total && s->in_flight == 0 && (s->unfinished == 0 || s->signum))
         flux_reactor_stop(s->reactor);
 }
 
@@ -261,6 +269,31 @@ static void pump(struct submission *s)
     }
 }
 
+static void on_signal(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
+{
+    struct submission *s = arg;
+    const bool again = s->signum != 0;
+
+    s->signum = flux_signal_watcher_get_signum(w);
+    if (again) {
+        (void)fflush(NULL);
+        _exit(128 + s->signum);
+    }
+    s->total = s->sent;
+    check_done(s);
+}
+
+static int watch_signals(struct submission *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(signums); i++) {
+        s->signals[i] = flux_signal_watcher_create(s->reactor, signums[i], on_signal, s);
+        if (!s->signals[i])
+            return complain("out of memory");
+        flux_watcher_start(s->signals[i]);
+    }
+    return 0;
+}
+
 static void print_summary(const struct submission *s)
 {
     progress_finish((struct progress *)&s->progress, &s->counts);
@@ -274,10 +307,16 @@ static int submit_all(struct submission *s, FILE *progress)
     s->reactor = flux_get_reactor(s->h);
     progress_init(&s->progress, progress, cmdline_has(s->c, "jps"));
     s->counts = (struct progress_counts){ .total = s->total, .waiting = s->wait };
+    if (watch_signals(s) < 0)
+        return EXIT_FAILURE;
     pump(s);
     if (s->in_flight > 0 && flux_reactor_run(s->reactor, 0) < 0)
         return complain("lost the connection to the instance: %s", strerror(errno));
     print_summary(s);
+    if (s->signum) {
+        complain("ended by a signal; jobs that were submitted go on");
+        return 128 + s->signum;
+    }
     return s->status;
 }
 
@@ -300,6 +339,8 @@ int submission_run(const struct cmdline *c, const struct job_source *source)
         complain("out of memory");
     else if ((s.h = client_open()))
         status = submit_all(&s, progress);
+    for (size_t i = 0; i < ARRAY_SIZE(signums); i++)
+        flux_watcher_destroy(s.signals[i]);
     flux_close(s.h);
     if (!joblog_free_all() && status == EXIT_SUCCESS)
         status = EXIT_FAILURE;

@@ -33,6 +33,13 @@ CORES = cores_of_this_machine()
 NCORES = max(2, CORES)  # what each node of an Instance has: where there is one core only, it is told of two
 
 
+def caught(pid, sig):
+    """Does the process handle the signal?"""
+    with open(f"/proc/{pid}/status") as f:
+        mask = next(line for line in f if line.startswith("SigCgt:"))
+    return int(mask.split()[1], 16) >> (sig - 1) & 1
+
+
 def wait_until(what, condition, timeout=60.0):
     """Poll for a condition of another process that sends no event; the condition decides, not the clock."""
     end = time.monotonic() + timeout

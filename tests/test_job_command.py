@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 import pytest
-from embedded import wait_until
+from embedded import caught, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,6 @@ def names(text):
 
 
 # --- attach
-
-
-def caught(pid, sig):
-    """Does the process handle the signal?"""
-    with open(f"/proc/{pid}/status") as f:
-        mask = next(line for line in f if line.startswith("SigCgt:"))
-    return int(mask.split()[1], 16) >> (sig - 1) & 1
 
 
 def test_attach_shows_events_on_request(instance, failed):

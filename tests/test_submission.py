@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """flux run, submit, bulksubmit and flux mini: every option of flux-mini(1) that these commands have. What ends in the jobspec is
 looked at with --dry-run, the rest through a live instance."""
+import contextlib
 import json
 import os
 import pty
@@ -10,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from embedded import wait_until
+from embedded import caught, wait_until
 
 COMMANDS = (["run"], ["submit"], ["mini", "run"], ["mini", "submit"])
 
@@ -285,6 +286,48 @@ def test_the_first_ctrl_c_signals_the_tasks_and_the_second_cancels_the_job(insta
             pass
     out, err = p.communicate(timeout=60)
     assert p.returncode != 0 and "interrupted by ctrl-C" in err
+
+
+@contextlib.contextmanager
+def while_submitting(instance, *args):
+    """The command, which waits for the answer to its submission until the end of the block."""
+    instance.flux("submit", "true")
+    (pid,) = instance.daemon_pids("job-ingest")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        p = instance.popen(*args)
+        wait_until("its signals are watched", lambda: all(caught(p.pid, s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)))
+        yield p
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_job_is_submitted_cancels_it_when_it_has_been(instance, sig):
+    with while_submitting(instance, "run", "--job-name=early", "sleep", "300") as p:
+        p.send_signal(sig)
+    _, err = p.communicate(timeout=60)
+    assert p.returncode != 0 and "canceling job" in err, err
+    job = re.search("canceling job ([^:]+):", err).group(1)
+    assert instance.flux("jobs", "-no", "{name} {result}", job) == "early CANCELED"
+
+
+def test_a_second_ctrl_c_ends_a_command_whose_submission_is_not_answered(instance):
+    with while_submitting(instance, "run", "true") as p:
+        p.send_signal(signal.SIGINT)
+        assert "press Ctrl-C again" in p.stderr.readline()
+        p.send_signal(signal.SIGINT)
+        assert p.wait(timeout=60) == 128 + signal.SIGINT and "may or may not" in p.stderr.read()
+
+
+@pytest.mark.parametrize("wait", [[], ["--wait"], ["--watch"]])
+def test_submit_that_is_told_to_end_prints_the_ids_of_what_it_submitted_first(instance, wait):
+    with while_submitting(instance, "submit", *wait, "--cc=1-3", "sleep", "300") as p:
+        p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 128 + signal.SIGINT and len(out.split()) == 3 and "go on" in err
+    assert instance.flux("jobs", "-no", "{name}", *out.split()) == "\n".join(["sleep"] * 3)
+    instance.flux("cancel", *out.split())
 
 
 def test_run_in_the_background_of_a_terminal_leaves_its_input_alone(instance):
