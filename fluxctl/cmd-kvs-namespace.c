@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 /* fluxctl kvs version, wait, getroot, dropcache, namespace ...: what concerns the store or a
  * namespace as a whole. */
+#include <errno.h>
 #include <string.h>
 
 #include "client.h"
 #include "families.h"
 #include "kvs-common.h"
+#include "plain-text.h"
 
 static int run_version(const struct cmdline *c)
 {
@@ -65,7 +67,8 @@ static int run_dropcache(const struct cmdline *c)
         return EXIT_FAILURE;
     /* Here first, also for all: that says who may not. An event is for whoever believes it. */
     if (flux_kvs_dropcache(h) < 0)
-        return complain("cannot drop the cache: %s", strerror(errno));
+        return complain("cannot drop the cache: %s",
+                        errno == EPERM ? "only the owner of the instance may" : strerror(errno));
     if (cmdline_has(c, "all")) {
         CLEANUP(flux_future_destroyp)
         flux_future_t *f = flux_event_publish(h, "kvs.dropcache", 0, NULL);
@@ -131,7 +134,9 @@ static int run_namespace_list(const struct cmdline *c)
     json_array_foreach (json_object_get(answer, "namespaces"), i, o) {
         const char *ns = json_string_value(json_object_get(o, "namespace"));
 
-        printf("%-36s %10" JSON_INTEGER_FORMAT " 0x%08x\n", ns ? ns : "?",
+        plain_puts(stdout, ns ? ns : "?");
+        printf("%*s %10" JSON_INTEGER_FORMAT " 0x%08x\n",
+               ns && strlen(ns) < 36 ? 36 - (int)strlen(ns) : 0, "",
                json_integer_value(json_object_get(o, "owner")),
                (unsigned)json_integer_value(json_object_get(o, "flags")));
     }

@@ -258,7 +258,12 @@ static const char *namespace_of(const struct cmdline *c, const char *option)
 {
     const char *ns = cmdline_string(c, option, getenv("FLUX_KVS_NAMESPACE"));
 
-    return ns ? ns : "primary";
+    return ns && *ns ? ns : "primary";
+}
+
+static bool is_same_namespace(const struct cmdline *c)
+{
+    return strcmp(namespace_of(c, "src-namespace"), namespace_of(c, "dst-namespace")) == 0;
 }
 
 /* The next name of a key, and its length; 0 at the end. Periods may be many. */
@@ -287,8 +292,9 @@ static bool contains(const char *a, const char *b)
 static int copy(flux_t *h, const struct cmdline *c, bool unlink)
 {
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = flux_kvs_txn_create();
-    const char *source = namespace_of(c, "src-namespace");
-    const char *destination = namespace_of(c, "dst-namespace");
+    const char *source = cmdline_string(c, "src-namespace", NULL);
+    const char *destination = cmdline_string(c, "dst-namespace", NULL);
+    const bool same = is_same_namespace(c);
     CLEANUP(flux_future_destroyp)
     flux_future_t *f = flux_kvs_lookup(h, source, FLUX_KVS_TREEOBJ, c->argv[0]);
     const char *treeobj;
@@ -297,7 +303,7 @@ static int copy(flux_t *h, const struct cmdline *c, bool unlink)
         return kvs_complain(f, "--src-namespace", source, c->argv[0]);
     if (!txn || flux_kvs_txn_put_treeobj(txn, 0, c->argv[1], treeobj) < 0)
         return kvs_complain_key(c->argv[1]);
-    if (unlink && strcmp(source, destination) == 0 && flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
+    if (unlink && same && flux_kvs_txn_unlink(txn, 0, c->argv[0]) < 0)
         return kvs_complain_key(c->argv[0]);
     return commit(h, c, (struct where){ "--dst-namespace", destination }, 0, txn);
 }
@@ -313,8 +319,8 @@ static int run_move(const struct cmdline *c)
 {
     CLEANUP(flux_closep) flux_t *h = NULL;
     CLEANUP(flux_kvs_txn_destroyp) flux_kvs_txn_t *txn = NULL;
-    const char *source = namespace_of(c, "src-namespace");
-    bool same = strcmp(source, namespace_of(c, "dst-namespace")) == 0;
+    const char *source = cmdline_string(c, "src-namespace", NULL);
+    const bool same = is_same_namespace(c);
 
     if (same && (contains(c->argv[0], c->argv[1]) || contains(c->argv[1], c->argv[0])))
         return complain("cannot move '%s' to '%s': one is the other or contains it", c->argv[0],

@@ -52,8 +52,9 @@ int kvs_complain(flux_future_t *f, const char *option, const char *ns, const cha
         return complain("%s: no such namespace, or it was removed: '%s' (%s); `flux kvs namespace "
                         "list` shows those that there are",
                         what, name, option);
-    if (errnum == EPERM)
-        return complain("%s: %s: '%s'; %s chooses another one", what, reason, name, option);
+    if (errnum == EPERM && (!f || strstr(reason, "another user")))
+        return complain("%s: the namespace belongs to another user: '%s'; %s chooses another one",
+                        what, name, option);
     if (errnum == ENOENT && strcmp(name, "primary") != 0)
         return complain("%s: %s in namespace '%s' (%s)", what, reason, name, option);
     return complain("%s: %s", what, reason);

@@ -16,7 +16,8 @@
 #include "blob-window.h"
 #include "client.h"
 
-#define PIECE (4u << 20) /* bytes: as the store itself cuts what is long */
+#define PIECE     (4u << 20)  /* bytes: as the store itself cuts what is long */
+#define GUEST_MAX (47u << 20) /* bytes that a user who is not the owner may send, as base64 */
 
 static bool is_owner(flux_t *h)
 {
@@ -29,8 +30,10 @@ static bool is_owner(flux_t *h)
 /* --- in */
 
 /* The first piece, and all that follows it. */
-static int put_whole(flux_kvs_txn_t *txn, int txn_flags, const char *key, char *piece, size_t size)
+static int put_whole(flux_t *h, flux_kvs_txn_t *txn, int txn_flags, const char *key, char *piece,
+                     size_t size)
 {
+    const size_t max = is_owner(h) ? INT_MAX : GUEST_MAX;
     CLEANUP(freep) char *data = NULL;
     ssize_t n = (ssize_t)size;
     size_t total = 0;
@@ -38,16 +41,19 @@ static int put_whole(flux_kvs_txn_t *txn, int txn_flags, const char *key, char *
 
     if (!f)
         return complain("out of memory");
-    while (n > 0) {
+    while (n > 0 && total <= max) {
         fwrite(piece, 1, (size_t)n, f);
+        (void)fflush(f); /* for total */
         n = blob_read_stdin(piece, PIECE);
     }
     if (fclose(f) != 0)
         return complain("out of memory");
     if (n < 0)
         return EXIT_FAILURE;
-    errno = EFBIG;
-    if (total > INT_MAX || flux_kvs_txn_put_raw(txn, txn_flags, key, data, (int)total) < 0)
+    if (total > max)
+        return complain("%s: more than %zu MiB cannot be committed at once; --append adds to it",
+                        key, max >> 20);
+    if (flux_kvs_txn_put_raw(txn, txn_flags, key, data, (int)total) < 0)
         return complain("%s: %s", key, strerror(errno));
     return EXIT_SUCCESS;
 }
@@ -91,7 +97,7 @@ int kvs_value_from_stdin(flux_t *h, flux_kvs_txn_t *txn, int txn_flags, const ch
     if ((n = blob_read_stdin(piece, PIECE)) < 0)
         return EXIT_FAILURE;
     if (n < (ssize_t)PIECE || txn_flags != 0 || !is_owner(h))
-        return put_whole(txn, txn_flags, key, piece, (size_t)n);
+        return put_whole(h, txn, txn_flags, key, piece, (size_t)n);
     return put_pieces(h, txn, key, piece);
 }
 

@@ -177,6 +177,15 @@ def test_watch_append_prints_what_is_appended(instance, dir):
     assert w.end() == ("", "", 0)
 
 
+def test_a_watch_of_appends_says_that_the_value_was_overwritten(instance, dir):
+    kvs(instance, "put", f"{dir}.log=123")
+    w = Watch(instance, "get", "-A", f"{dir}.log")
+    assert w.next() == "123"
+    kvs(instance, "put", f"{dir}.log=0")
+    out, err, status = w.end()
+    assert (out, status) == ("", 1) and err.startswith(f"flux-kvs: {dir}.log: ") and "overwritten" in err
+
+
 def test_several_keys_are_watched_at_once_and_end_each_for_itself(instance, dir):
     a, b, c = (f"{dir}.{k}" for k in "abc")
     kvs(instance, "put", f"{a}=0", f"{b}=0", f"{c}=0")
@@ -316,6 +325,15 @@ def test_the_namespace_is_named_where_it_may_be_the_reason(instance, dir, ns):
     assert "--src-namespace" in refused(instance, "copy", "-S", "none", "a", "b")
     kvs(instance, "link", "-T", "none", "k", f"{dir}.l")
     assert f"{dir}.l: a link leads to a namespace that there is not" in refused(instance, "get", f"{dir}.l")
+
+
+def test_what_is_too_deep_or_another_ones_is_said_so(instance, dir, ns):
+    kvs(instance, "link", "k." * 200, f"{dir}.deep")
+    assert "too deep" in refused(instance, "get", f"{dir}.deep")
+    for command in ("copy", "move"):
+        assert "'none' (FLUX_KVS_NAMESPACE)" in refused(instance, command, "a", "b", env={"FLUX_KVS_NAMESPACE": "none"})
+    kvs(instance, "namespace", "create", f"{ns}\nforged")
+    assert f"\n{ns}.forged " in kvs(instance, "namespace", "list")
 
 
 def test_links_are_followed_and_read(instance, tree, ns):

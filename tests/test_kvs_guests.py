@@ -177,7 +177,7 @@ def test_the_commands_of_a_guest_do_what_is_his_and_say_what_is_not(tree):
     def flux(rank, *args, ns="his"):
         env = {**tree.env, "FLUX_URI": f"local://{tree.node(rank)}/local", "FLUX_KVS_NAMESPACE": ns}
         r = subprocess.run([tree.fluxctl, *args], env=env, user=GUEST, group=GUEST, extra_groups=[], capture_output=True, text=True, timeout=60,
-                           cwd="/", input="x" * 5000000 if args[-1].endswith("=-") else "")
+                           cwd="/", input="x" * (50000000 if "huge" in args[-1] else 5000000) if args[-1].endswith("=-") else "")
         return r.returncode, r.stdout.strip() or r.stderr.strip()
 
     for rank in (0, 2):
@@ -192,8 +192,14 @@ def test_the_commands_of_a_guest_do_what_is_his_and_say_what_is_not(tree):
                      ["getattr", "content.acct-size"]):
             status, said = flux(rank, *args)
             assert status == 1 and re.search("owner|not permitted|another user", said), (args, said)
+        assert rank > 0 or "c.huge: more than 47 MiB" in flux(rank, "kvs", "put", "-r", "c.huge=-")[1]
         status, said = flux(rank, "kvs", "get", "secret", ns="primary")
         assert status == 1 and "belongs to another user: 'primary'" in said
+        for args in (["put", "a=1"], ["version"], ["wait", "1"], ["getroot"], ["eventlog", "append", "a", "b"]):
+            status, said = flux(rank, "kvs", *args, ns="primary")
+            assert status == 1 and said.endswith(": the namespace belongs to another user: 'primary'; FLUX_KVS_NAMESPACE chooses another one"), said
+        assert flux(rank, "kvs", "link", "a", "l")[1].endswith("l: only the instance owner may commit references and links")
+        assert flux(rank, "kvs", "dropcache")[1].endswith("only the owner of the instance may")
         assert flux(rank, "kvs", "unlink", "-R", "c") == (0, "")
 
 

@@ -21,7 +21,7 @@ const char *errnum_sentence(int errnum)
     case ELOOP:
         return "too many symbolic links";
     case EINVAL:
-        return "not a valid key or namespace, or not a symbolic link";
+        return "the key is empty, too long or too deep, or no symbolic link";
     case EIO:
         return "part of the value cannot be read from the content store";
     case EHOSTUNREACH:

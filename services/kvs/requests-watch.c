@@ -77,7 +77,11 @@ static void on_watch_end(struct watch *w, int errnum, void *arg)
 
     watch_get_progress(w, &progress);
     watcher_free(wr);
-    if (!rank_0_knows_better(errnum) || !m->follower || relay_watch(m, req, &progress) < 0)
+    if (errnum == EINVAL && progress.delivered)
+        (void)request_fail(req, errnum,
+                           "the value is shorter now than what was told of it: it was overwritten, "
+                           "not appended to");
+    else if (!rank_0_knows_better(errnum) || !m->follower || relay_watch(m, req, &progress) < 0)
         fail_lookup(req, errnum);
 }
 
