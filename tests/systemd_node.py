@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """A real systemd node in a container: this machine's file system below, a copy of the installed tree and the node's own
 changes above, booted by systemd-nspawn in a network of its own. Rebooting keeps the node's disk."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -35,6 +36,20 @@ def stage(build, dest):
     return dest
 
 
+def cgroup_folders(name):
+    """Control groups for a node of its own, below ours, in each hierarchy that its service manager uses: nodes that share one
+    remove and kill what belongs to units of the same names on the others."""
+    folders = []
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        for top in {"name=systemd": ["systemd"], "": ["unified", ""]}.get(controllers, []):
+            base = pathlib.Path("/sys/fs/cgroup") / top
+            if (base / "cgroup.procs").exists():
+                folders.append(base / path.lstrip("/") / name)
+                break
+    return folders
+
+
 class Network:
     """A bridge in a network namespace of its own, for the nodes of a cluster; nobody else is on it."""
 
@@ -67,6 +82,7 @@ class Node:
         self.name = name
         self.proc = None
         self.leader = None
+        self.cgroups = cgroup_folders(f"flux-{name}-{os.getpid()}")
 
     def __enter__(self):
         self.base = pathlib.Path(tempfile.mkdtemp(prefix=f"flux-{self.name}-", dir="/var/tmp"))
@@ -97,21 +113,31 @@ class Node:
         self.power_off()
         subprocess.run(["umount", str(self.base / "root")], check=False)
         shutil.rmtree(self.base, ignore_errors=True)
+        for folder in self.cgroups:
+            for below, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(below)
 
     def boot(self):
         self.console = open(self.base / "console", "a")
+        for folder in self.cgroups:
+            folder.mkdir(exist_ok=True)
         inside = self.network.command() if self.network else []
         net = "--network-bridge=br0" if self.network else "--private-network"
         self.proc = subprocess.Popen(
             [*inside, "systemd-nspawn", "--quiet", "--keep-unit", "--register=no", net, "--resolv-conf=off",
              "--kill-signal=SIGRTMIN+4", "-M", f"{self.name}-{os.getpid()}", "-D", str(self.base / "root"), "-b"],
-            stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console)
+            stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console, preexec_fn=self._enter_cgroups)
         self.leader = wait_until("start of the node's init", self._find_leader)
         if self.network:
             self.configure_network()
         state = wait_until("boot of the node", self._booted, timeout=90)
         if state not in ("running", "degraded"):
             raise RuntimeError(f"node is {state}: {self.sh('systemctl --failed', check=False).stdout}")
+
+    def _enter_cgroups(self):
+        for folder in self.cgroups:
+            (folder / "cgroup.procs").write_text(str(os.getpid()))
 
     def configure_network(self):
         for args in (["addr", "add", f"{self.network.address(self.index)}/24", "dev", "host0"], ["link", "set", "host0", "up"]):
