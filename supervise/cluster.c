@@ -22,6 +22,7 @@
 #include "pmi/server.h"
 #include "supervise/cluster.h"
 #include "supervise/rundir.h"
+#include "supervise/rundirsweep.h"
 
 #define PMI_FD_MIN 10 /* in a node's process; it passes it on */
 #define LINE_SIZE  (PMI_LINE_MAX)
@@ -42,6 +43,7 @@ struct cluster {
     const struct cluster_options *opts;
     char *rundir;
     bool made_rundir;
+    int held; /* as in supervisor.c */
     flux_reactor_t *r;
     flux_watcher_t *children, *timer, *signals[3];
     struct pmi_server *pmi;
@@ -326,6 +328,8 @@ static int make(struct cluster *cl, flux_error_t *error)
     rc = rundir_make(cl->node->rundir, &cl->rundir, &cl->made_rundir, error);
     if (rc < 0)
         return rc;
+    if (!cl->node->rundir)
+        (void)rundir_hold(cl->rundir, &cl->held);
     cl->nodes = calloc(cl->opts->size, sizeof(*cl->nodes));
     if (!cl->nodes)
         return -ENOMEM;
@@ -348,12 +352,13 @@ static void cluster_deinit(struct cluster *cl)
     free(cl->nodes);
     if (cl->made_rundir || cl->node->remove_rundir)
         rundir_remove(cl->rundir);
+    closep(&cl->held);
     free(cl->rundir);
 }
 
 int cluster_run(const struct supervisor_options *node, const struct cluster_options *opts)
 {
-    CLEANUP(cluster_deinit) struct cluster cl = { .node = node, .opts = opts };
+    CLEANUP(cluster_deinit) struct cluster cl = { .node = node, .opts = opts, .held = -EBADF };
     flux_error_t error = { "" };
     int rc = make(&cl, &error);
 

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/errorx.h"
 #include "supervise/rundir.h"
+#include "supervise/rundirsweep.h"
 
 #define TMP_PATH_MAX    60 /* longer ones leave no room for the names of sockets */
 #define PATH_LENGTH_MAX 88 /* sun_path less the longest of these names, /leader/job-manager */
@@ -59,6 +60,7 @@ static int make_temporary(char **ret, flux_error_t *error)
     if (!mkdtemp(path))
         return errorx_fail(error, errno, "cannot create a directory in %s: %s", tmp,
                            strerror(errno));
+    rundir_sweep(tmp);
     *ret = TAKE(path);
     return 0;
 }

@@ -5,8 +5,9 @@
 
 #include <flux/types.h>
 
-/* path NULL: a new private one below $TMPDIR or /tmp. An existing directory must be ours and closed
- * to others. *ret_made says whether it is ours to remove. 0 or -errno with a sentence. */
+/* path NULL: a new private one below $TMPDIR or /tmp; old ones there that nobody has any more are
+ * removed (rundirsweep.h; the caller holds the new one). An existing directory must be ours and
+ * closed to others. *ret_made says whether it is ours to remove. 0 or -errno with a sentence. */
 int rundir_make(const char *path, char **ret_path, bool *ret_made, flux_error_t *error);
 int rundir_sub(const char *rundir, const char *name, char **ret_path, flux_error_t *error);
 void rundir_remove(const char *path);

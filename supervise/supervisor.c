@@ -29,6 +29,7 @@
 #include "supervise/launcher.h"
 #include "supervise/leave.h"
 #include "supervise/rundir.h"
+#include "supervise/rundirsweep.h"
 #include "supervise/sockets.h"
 #include "supervise/strays.h"
 #include "supervise/supervisor.h"
@@ -49,6 +50,7 @@ struct supervisor {
     enum phase phase;
     char *rundir;
     bool made_rundir;
+    int held; /* while the run-time directory is a temporary one of ours */
     bool follower;
     char *statedir; /* NULL: nothing is kept */
     char *logdir;
@@ -513,6 +515,8 @@ static int make_dirs(struct supervisor *s, flux_error_t *error)
     const struct supervisor_options *o = s->opts;
     int rc = rundir_make(o->rundir, &s->rundir, &s->made_rundir, error);
 
+    if (rc == 0 && !o->rundir)
+        (void)rundir_hold(s->rundir, &s->held); /* else nobody removes it when we are killed */
     if (rc < 0 || (rc = rundir_sub(s->rundir, "log", &s->logdir, error)) < 0)
         return rc;
     if (!o->statedir)
@@ -698,6 +702,7 @@ int supervisor_new(const struct supervisor_options *opts, struct supervisor **re
     errorx_set(error, "out of memory");
     if (!s)
         return -ENOMEM;
+    s->held = -EBADF;
     s->opts = opts;
     s->argv = opts->argv;
     s->follower = !opts->confdir && launcher_says_follower(); /* nobody looks into leader/ */
@@ -781,6 +786,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
     (void)strv_free(s->daemon_env);
     if (s->made_rundir || s->opts->remove_rundir)
         rundir_remove(s->rundir);
+    closep(&s->held);
     free(s->notify_path);
     free(s->logdir);
     free(s->statedir);

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """fluxctl start: options for the router, state that is kept and state that is not."""
+import contextlib
+import glob
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 
 import pytest
 from embedded import DAEMONS, NCORES, Instance, wait_until
 from rawclient import Client
 
 
-def start(build, *args):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")}
+def start(build, *args, **variables):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("FLUX_")} | variables
     return subprocess.run([str(build / "fluxctl" / "fluxctl"), "start", "--embedded", *map(str, args)], env=env,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
@@ -205,3 +209,32 @@ def test_the_second_level_of_verbosity_shows_what_pmi_says(build):
     for option in ("-vv", "--verbose=2"):
         r = start(build, "-s2", option, "--", "true")
         assert "flux-supervise: pmi: 1 > cmd=barrier_in" in r.stderr and "pmi: 0 < cmd=barrier_out" in r.stderr, r.stderr
+
+
+def processes_with(variable):
+    found = []
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        with contextlib.suppress(OSError), open(path, "rb") as f:
+            if variable.encode() in f.read().split(b"\0"):
+                found.append(path)
+    return found
+
+
+def left(tmp, seconds_ago):
+    """What is in the directory, everything made so old."""
+    for path, _, files in os.walk(tmp):
+        for f in [path, *(os.path.join(path, f) for f in files)]:
+            os.utime(f, (time.time() - seconds_ago,) * 2, follow_symlinks=False)
+    return set(os.listdir(tmp))
+
+
+@pytest.mark.parametrize("kill", [["--", "sh", "-c", "kill -9 $PPID"], ["-s2", "--", "sh", "-c", "kill -9 $(ps -o ppid= -p $PPID)"]])
+def test_what_a_killed_instance_left_is_removed_by_the_next_start_when_it_is_old(build, kill):
+    with tempfile.TemporaryDirectory(dir="/tmp") as tmp:
+        assert start(build, *kill, TMPDIR=tmp).returncode != 0
+        wait_until("the end of all", lambda: not processes_with(f"TMPDIR={tmp}"))
+        assert len(left(tmp, 1800)) == 1
+        assert start(build, "--", "true", TMPDIR=tmp).returncode == 0
+        assert len(left(tmp, 7200)) == 1
+        (other,) = start(build, "--", "sh", "-c", f"ls {tmp}", TMPDIR=tmp).stdout.split()
+        assert left(tmp, 0) == set() and other.startswith("flux-")
