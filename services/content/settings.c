@@ -8,8 +8,7 @@
 #include "base/number.h"
 #include "content/settings.h"
 
-#define BLOB_SIZE_MAX (1u << 30)
-#define AGE_MAX       1e12 /* seconds; "infinity" is none */
+#define AGE_MAX 1e12 /* seconds; "infinity" is none */
 
 /* A number of bytes: an integer, or text with K, M, G. */
 static int parse_size(const json_t *table, const char *key, size_t max, size_t *size,
@@ -50,7 +49,7 @@ int settings_parse(const json_t *table, bool durable, struct settings *ret, flux
     struct settings s = {
         .sync = durable ? STORE_SYNC_FULL : STORE_SYNC_OFF,
         .hash = DIGEST_BLAKE2B,
-        .blob_size_limit = BLOB_SIZE_MAX,
+        .blob_size_limit = CONTENT_BLOB_MAX,
         .purge_target_size = 16u << 20,
         .purge_old_entry = 10,
         .loose_age = 86400,
@@ -60,12 +59,15 @@ int settings_parse(const json_t *table, bool durable, struct settings *ret, flux
     const json_t *old = json_object_get(table, "purge-old-entry");
     int rc;
 
+    if (table && !json_is_object(table))
+        return errorx_fail(error, EINVAL, "content: not a table");
     if (sync && (!json_is_string(sync) || store_sync_parse(json_string_value(sync), &s.sync) < 0))
         return errorx_fail(error, EINVAL, "content.sync: use off, normal or full");
     if (hash &&
         (!json_is_string(hash) || digest_algorithm_parse(json_string_value(hash), &s.hash) < 0))
         return errorx_fail(error, EINVAL, "content.hash: use blake2b or sha256");
-    if ((rc = parse_size(table, "blob-size-limit", BLOB_SIZE_MAX, &s.blob_size_limit, error)) < 0 ||
+    if ((rc = parse_size(table, "blob-size-limit", CONTENT_BLOB_MAX, &s.blob_size_limit, error)) <
+            0 ||
         (rc = parse_size(table, "purge-target-size", SIZE_MAX, &s.purge_target_size, error)) < 0 ||
         (rc = parse_age(table, "loose-age", &s.loose_age, error)) < 0)
         return rc;

@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include "content/store.h"
 
+#define CONTENT_BLOB_MAX (1u << 30) /* bytes of the largest blob, whatever is configured */
+
 struct settings {
     enum store_sync sync;
     enum digest_algorithm hash;

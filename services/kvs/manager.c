@@ -42,7 +42,8 @@ static int parse_hash(const json_t *table, void *arg, flux_error_t *error)
 /* *ret is set also if what is configured is none. */
 static int read_cache_size(const json_t *config, uint32_t rank, size_t *ret, flux_error_t *error)
 {
-    const json_t *o = json_object_get(json_object_get(config, "kvs"), "cache-size");
+    const json_t *table = json_object_get(config, "kvs");
+    const json_t *o = json_object_get(table, "cache-size");
     uint64_t n = rank > 0 ? CACHE_SIZE_FOLLOWER : CACHE_SIZE_DEFAULT;
     int rc = 0;
 
@@ -50,6 +51,8 @@ static int read_cache_size(const json_t *config, uint32_t rank, size_t *ret, flu
         n = (uint64_t)json_integer_value(o);
     else if (o && (!json_is_string(o) || number_parse_size(json_string_value(o), &n) < 0))
         rc = errorx_fail(error, EINVAL, "kvs.cache-size: not a number of bytes");
+    if (table && !json_is_object(table))
+        rc = errorx_fail(error, EINVAL, "kvs: not a table");
     *ret = n < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : n;
     return rc;
 }
