@@ -13,15 +13,16 @@ static const struct shell_plugin *const plugins[] = {
     &plugin_service, &plugin_exits,   &plugin_warning,     &plugin_unknown,
 };
 
-static bool is_among(const char *options, const char *path)
+/* group: an option that begins with path and a dot counts as well. */
+static bool is_among(const char *options, const char *path, bool group)
 {
     const size_t len = strlen(path);
 
     while (options && *options) {
         const size_t n = strcspn(options, " ");
 
-        if (strncmp(options, path, len) == 0 && len <= n && strchr(". ", options[len]))
-            return true; /* strchr finds the NUL as well */
+        if (strncmp(options, path, len) == 0 && (len == n || (group && options[len] == '.')))
+            return true;
         if (n > 1 && options[n - 1] == '*' && strncmp(path, options, n - 1) == 0)
             return true;
         options += n;
@@ -30,12 +31,12 @@ static bool is_among(const char *options, const char *path)
     return false;
 }
 
-bool plugins_know_option(const char *path)
+bool plugins_know_option(const char *path, bool group)
 {
     for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
-        if (is_among(plugins[i]->options, path))
+        if (is_among(plugins[i]->options, path, group))
             return true;
-    return is_among(SHELL_OPTIONS, path);
+    return is_among(SHELL_OPTIONS, path, group);
 }
 
 int plugins_shell_init(struct shell *shell, flux_error_t *error)

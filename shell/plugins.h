@@ -35,8 +35,9 @@ extern const struct shell_plugin plugin_exits;
 extern const struct shell_plugin plugin_warning;
 extern const struct shell_plugin plugin_unknown;
 
-/* Does anybody read the option at this path ("output.mode"), or one below it ("output")? */
-bool plugins_know_option(const char *path);
+/* Does anybody read the option at this path ("output.mode"), or, of a group, one below it
+ * ("output")? */
+bool plugins_know_option(const char *path, bool group);
 
 int plugins_shell_init(struct shell *shell, flux_error_t *error);
 int plugins_task_init(struct task *task, flux_error_t *error);

@@ -34,7 +34,7 @@ static void check(struct finder *f, const char *prefix, json_t *options)
 
         if (asprintf(&path, "%s%s%s", prefix, prefix[0] ? "." : "", key) < 0)
             return;
-        if (!plugins_know_option(path))
+        if (!plugins_know_option(path, json_is_object(value)))
             warn(f, path);
         else if (json_is_object(value))
             check(f, path, value);

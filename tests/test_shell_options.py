@@ -13,7 +13,8 @@ def options(*names):
 
 
 @pytest.mark.parametrize("option, path", [("nosuch", "nosuch"), ("exitonerror=1", "exitonerror"), ("output.file=x", "output.file"), ("signal.x.y=1", "signal.x"),
-                                          ("output.mode.x=1", "output.mode.x"), ("a.b.c=1", "a"), ("verbos=1", "verbos")])
+                                          ("output.mode.x=1", "output.mode.x"), ("a.b.c=1", "a"), ("verbos=1", "verbos"),
+                                          ("pty", "pty"), ("output=x", "output"), ("input=x", "input"), ("initrc=x.lua", "initrc")])
 def test_an_unknown_option_is_named_in_the_output_and_the_job_runs(instance, option, path):
     r = instance.run("run", "-n2", *options(option), "echo", "hi")
     assert (r.stdout, r.stderr) == ("hi\nhi\n", WARNING % path)
