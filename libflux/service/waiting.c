@@ -69,6 +69,18 @@ int waiting_add(struct waiting *w, struct request *req, int (*fn)(struct request
     return 0;
 }
 
+void waiting_refuse(struct waiting *w, int errnum, const char *why)
+{
+    int (*fn)(struct request * req, void *arg);
+
+    while (w->count > 0) {
+        struct request *req = take_first(w, &fn);
+
+        (void)request_fail(req, errnum, "%s", why);
+        request_unref(req);
+    }
+}
+
 void waiting_serve(struct waiting *w, void *arg)
 {
     for (size_t n = w->count; n > 0; n--) {

@@ -32,6 +32,9 @@ bool waiting_has_place(const struct request *req, size_t count, size_t nguests, 
 int waiting_add(struct waiting *w, struct request *req, int (*fn)(struct request *req, void *arg),
                 const char *full);
 
+/* Answer all that wait: what they wait for does not come. */
+void waiting_refuse(struct waiting *w, int errnum, const char *why);
+
 /* Handle all that wait now; one that is added again by its handler waits for the next time. */
 void waiting_serve(struct waiting *w, void *arg);
 

@@ -232,6 +232,8 @@ static void refuse(struct manager *m, int errnum, const char *why)
     log_err("%s cannot be read: %s", EVENTLOG_KEY, why);
     if (service_wait_for_kvs(m->svc, EVENTLOG_KEY, errnum, why) < 0)
         service_exit(m->svc, SERVICE_EXIT_ROUTER);
+    else
+        waiting_refuse(&m->waiting, errnum, why);
 }
 
 static void on_replay(flux_future_t *f, void *arg)

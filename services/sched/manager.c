@@ -440,8 +440,10 @@ static void on_acquire(flux_future_t *f, void *arg)
     why = error.text[0] ? error.text : flux_future_error_string(f);
     log_err("resource.acquire: %s", why);
     /* flux-resource waits for the KVS, so do we: it would say the same again at once. */
-    if (!m->engine && service_wait_for_kvs(m->svc, NULL, -rc, why) == 0)
+    if (!m->engine && service_wait_for_kvs(m->svc, NULL, -rc, why) == 0) {
+        waiting_refuse(&m->waiting, -rc, why);
         return;
+    }
     restart(m, "no resources without the resource service");
 }
 
