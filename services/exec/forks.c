@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-/* Invariants: a request is in the list from forks_ask() until its answer or the end of the server;
- * `pid` > 0 while the server is our child and not reaped, and then `fd` and `w` are there.
+/* Invariants: a call, which is a request on its way, is in the list from forks_ask() until its
+ * answer or the end of the server; `pid` > 0 while the server is our child and not reaped, and then
+ * `fd` and `w` are there.
  *
  * A server that dies between a fork and the answer of that shell leaves a shell that nobody knows:
  * it is told so when it asks for its job (shellinfo.c) and runs nothing. */
@@ -19,15 +20,15 @@
 #define BURST_USEC   1000000 /* a server is worth it for two launches within this time */
 #define FAILURES_MAX 3       /* servers that were never ready, one after the other */
 
-struct fork_request {
-    TAILQ_ENTRY(fork_request) link;
+struct fork_call {
+    TAILQ_ENTRY(fork_call) link;
     uint64_t tag, sent_usec;
     struct launch *p; /* NULL: nobody wants it any more */
 };
 
 struct forks {
     struct forks_config config;
-    TAILQ_HEAD(, fork_request) requests; /* in the order of their tags */
+    TAILQ_HEAD(, fork_call) calls; /* in the order of their tags */
     uint64_t last_tag, last_usec, nforked;
     unsigned failures;
     char *shell; /* that the server was started as */
@@ -55,12 +56,12 @@ static void stop_server(struct forks *fs)
     fs->shell = NULL;
 }
 
-static struct launch *take_request(struct forks *fs, struct fork_request *req)
+static struct launch *take_call(struct forks *fs, struct fork_call *call)
 {
-    struct launch *p = req->p;
+    struct launch *p = call->p;
 
-    TAILQ_REMOVE(&fs->requests, req, link);
-    free(req);
+    TAILQ_REMOVE(&fs->calls, call, link);
+    free(call);
     return p;
 }
 
@@ -68,16 +69,16 @@ static struct launch *take_request(struct forks *fs, struct fork_request *req)
 static void give_up(struct forks *fs, const char *why)
 {
     CLEANUP(freep) char *shell = fs->shell;
-    struct fork_request *req;
+    struct fork_call *call;
 
     fs->shell = NULL;
     if (!fs->ready && ++fs->failures == FAILURES_MAX)
         log_warning("%s cannot fork shells (%s): each is executed", shell, why);
-    else if (fs->ready && !TAILQ_EMPTY(&fs->requests))
+    else if (fs->ready && !TAILQ_EMPTY(&fs->calls))
         log_warning("the process that forks shells %s: they are executed", why);
     stop_server(fs);
-    while ((req = TAILQ_FIRST(&fs->requests))) {
-        struct launch *p = take_request(fs, req);
+    while ((call = TAILQ_FIRST(&fs->calls))) {
+        struct launch *p = take_call(fs, call);
 
         if (p)
             fs->config.ops->on_forked(p, shell, 0);
@@ -87,12 +88,12 @@ static void give_up(struct forks *fs, const char *why)
 static void on_tick(flux_reactor_t *r, flux_watcher_t *w, int revents, void *arg)
 {
     struct forks *fs = arg;
-    const struct fork_request *req = TAILQ_FIRST(&fs->requests);
+    const struct fork_call *call = TAILQ_FIRST(&fs->calls);
     const uint64_t now = monotime_usec();
 
-    if (req ? (double)(now - req->sent_usec) > fs->config.timeout * 1e6 : !fs->ready)
+    if (call ? (double)(now - call->sent_usec) > fs->config.timeout * 1e6 : !fs->ready)
         give_up(fs, "does not answer");
-    else if (!req && (double)(now - fs->last_usec) > fs->config.idle * 1e6)
+    else if (!call && (double)(now - fs->last_usec) > fs->config.idle * 1e6)
         stop_server(fs);
 }
 
@@ -105,17 +106,17 @@ static bool is_child(pid_t pid)
 
 static void take_answer(struct forks *fs, const struct forkserver_answer *a)
 {
-    struct fork_request *req;
+    struct fork_call *call;
     struct launch *p;
 
     if (a->pid > INT32_MAX || (a->pid > 0 && !is_child((pid_t)a->pid))) {
         give_up(fs, "names a process that is not its work");
         return;
     }
-    TAILQ_FOREACH (req, &fs->requests, link)
-        if (req->tag == a->tag)
+    TAILQ_FOREACH (call, &fs->calls, link)
+        if (call->tag == a->tag)
             break;
-    p = req ? take_request(fs, req) : NULL;
+    p = call ? take_call(fs, call) : NULL;
     if (a->pid > 0)
         fs->nforked++;
     if (p) {
@@ -174,7 +175,7 @@ static void want_server(struct forks *fs, const char *shell)
     const bool burst = fs->last_usec > 0 && now - fs->last_usec < BURST_USEC;
 
     fs->last_usec = now;
-    if (fs->pid > 0 && fs->ready && strcmp(fs->shell, shell) != 0 && TAILQ_EMPTY(&fs->requests))
+    if (fs->pid > 0 && fs->ready && strcmp(fs->shell, shell) != 0 && TAILQ_EMPTY(&fs->calls))
         stop_server(fs); /* the configuration names another shell now */
     if (fs->pid == 0 && burst && fs->failures < FAILURES_MAX && start_server(fs, shell) < 0) {
         fs->failures++;
@@ -184,29 +185,29 @@ static void want_server(struct forks *fs, const char *shell)
 
 bool forks_ask(struct forks *fs, const char *shell, flux_jobid_t id, struct launch *p, void **ret)
 {
-    struct fork_request *req;
-    const struct forkserver_request msg = { .tag = fs->last_tag + 1, .id = id };
+    struct fork_call *call;
+    const struct forkserver_request req = { .tag = fs->last_tag + 1, .id = id };
 
     want_server(fs, shell);
-    if (!fs->ready || strcmp(fs->shell, shell) != 0 || !(req = calloc(1, sizeof(*req))))
+    if (!fs->ready || strcmp(fs->shell, shell) != 0 || !(call = calloc(1, sizeof(*call))))
         return false;
-    if (send(fs->fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(msg)) {
-        free(req);
+    if (send(fs->fd, &req, sizeof(req), MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(req)) {
+        free(call);
         return false;
     }
-    req->tag = fs->last_tag = msg.tag;
-    req->sent_usec = monotime_usec();
-    req->p = p;
-    TAILQ_INSERT_TAIL(&fs->requests, req, link);
-    *ret = req;
+    call->tag = fs->last_tag = req.tag;
+    call->sent_usec = monotime_usec();
+    call->p = p;
+    TAILQ_INSERT_TAIL(&fs->calls, call, link);
+    *ret = call;
     return true;
 }
 
-void forks_forget(struct forks *fs, void *request)
+void forks_forget(struct forks *fs, void *call)
 {
-    struct fork_request *req = request;
+    struct fork_call *c = call;
 
-    req->p = NULL;
+    c->p = NULL;
 }
 
 uint64_t forks_count(const struct forks *fs)
@@ -225,7 +226,7 @@ int forks_new(const struct forks_config *config, struct forks **ret)
 
     if (!fs)
         return -ENOMEM;
-    TAILQ_INIT(&fs->requests);
+    TAILQ_INIT(&fs->calls);
     fs->config = *config;
     fs->fd = -EBADF;
     fs->tick =
@@ -244,8 +245,8 @@ struct forks *forks_free(struct forks *fs)
 {
     if (fs) {
         stop_server(fs);
-        while (!TAILQ_EMPTY(&fs->requests))
-            (void)take_request(fs, TAILQ_FIRST(&fs->requests));
+        while (!TAILQ_EMPTY(&fs->calls))
+            (void)take_call(fs, TAILQ_FIRST(&fs->calls));
         flux_watcher_destroy(fs->tick);
         free(fs);
     }

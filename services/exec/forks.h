@@ -32,7 +32,7 @@ struct forks *forks_free(struct forks *fs); /* of what is asked for nothing more
  * request until then. False: start it yourself. */
 bool forks_ask(struct forks *fs, const char *shell, flux_jobid_t id, struct launch *p, void **ret);
 /* The launch is freed: a shell that comes nevertheless is killed. */
-void forks_forget(struct forks *fs, void *request);
+void forks_forget(struct forks *fs, void *call);
 
 uint64_t forks_count(const struct forks *fs); /* shells forked so far */
 pid_t forks_pid(const struct forks *fs);      /* the server; 0: none */
