@@ -100,9 +100,7 @@ static void denied_jobs_end_with_an_alloc_exception(void **state)
 {
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     world_sched_answer(&w, 1, 2);
     world_settle(&w);
     world_assert_events(&w, 1, "submit validate depend priority exception clean");
@@ -136,9 +134,7 @@ static void what_is_freed_between_hello_and_ready_is_not_lost(void **state)
     flux_error_t error;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     world_alloc(&w, 1);
     world_settle(&w);
     alloc_hello(&w.m, hello);
@@ -159,9 +155,7 @@ static void a_scheduler_knows_by_the_session_what_was_asked_of_the_one_before(vo
 {
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     assert_non_null(strstr(w.sent.s, "sched.alloc-batch {\"jobs\":[{\"id\":1,"));
     assert_non_null(strstr(w.sent.s, "}],\"session\":\"5e\"}\n"));
     world_alloc(&w, 1);
@@ -177,9 +171,7 @@ static void annotations_merge_and_are_recorded_with_alloc(void **state)
     json_t *o;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     o = json_loads("{\"id\":1,\"type\":1,\"annotations\":{\"sched\":{\"t_estimate\":1.5},"
                    "\"user\":{\"a\":1}}}",
                    0, NULL);

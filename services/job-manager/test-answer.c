@@ -120,9 +120,7 @@ static void the_queue_is_idle_when_the_end_of_its_last_job_is_durable(void **sta
     struct request *idle = request_make();
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 7, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 7);
     world_alloc(&w, 7);
     world_settle(&w);
     assert_int_equal(control_wait(&w.m, false, idle, NULL), 0);

@@ -168,9 +168,7 @@ static void a_commit_cut_short_gives_no_resources_to_two_jobs(void **state)
     flux_error_t error;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     world_alloc(&w, 1);
     world_settle(&w);
     for (flux_jobid_t id = 2; id <= last; id++)

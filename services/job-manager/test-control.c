@@ -21,9 +21,7 @@ static void a_stopped_queue_asks_for_nothing_and_outlives_a_crash(void **state)
     struct world w;
     struct request *req = request_make();
 
-    world_setup(&w, 2);
-    world_submit(&w, 7, 16);
-    world_settle(&w);
+    world_submitted(&w, 2, 7);
     assert_int_equal(world_next_asked(&w), 7);
     assert_int_equal(control_start(&w.m, false, "repair", req, NULL), 0);
     assert_null(pop_last(req)); /* not before it is durable */
@@ -135,9 +133,7 @@ static void a_job_allocated_just_before_the_shutdown_is_cancelled_too(void **sta
     struct world w;
     struct request *req = request_make();
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     assert_int_equal(quiesce_begin(&w.m, req), 0);
     world_settle(&w);
     assert_non_null(strstr(req->last, "\"idle\":false"));

@@ -37,9 +37,7 @@ static void nothing_starts_before_its_allocation_is_durable(void **state)
 {
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 7, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 7);
     world_alloc(&w, 7);
     world_turn(&w);
     assert_true(w.commit_flying);
@@ -211,9 +209,7 @@ static void an_end_without_a_status_is_an_exception(void **state)
 {
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     world_alloc(&w, 1);
     world_settle(&w);
     world_job(&w, 1)->running = false;
@@ -229,9 +225,7 @@ static void a_lost_execution_service_is_asked_to_reattach(void **state)
 {
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     world_alloc(&w, 1);
     world_settle(&w);
     world_exec_down(&w);

@@ -18,9 +18,7 @@ static void cancel_meets_an_allocation_under_way(void **state)
     flux_error_t error;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     assert_int_equal(raise_job(&w.m, world_owner, 1, 0, "cancel", NULL, req, &error), 0);
     world_alloc(&w, 1); /* sent before the scheduler saw the cancellation */
     world_settle(&w);
@@ -37,9 +35,7 @@ static void cancel_of_a_running_job_waits_for_its_end(void **state)
     flux_error_t error;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     world_alloc(&w, 1);
     world_settle(&w);
     assert_int_equal(raise_job(&w.m, world_guest, 1, 0, "cancel", NULL, req, &error), -EPERM);
@@ -66,9 +62,7 @@ static void signals_go_to_running_jobs_only(void **state)
     flux_error_t error;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     assert_int_equal(kill_job(&w.m, world_owner, 1, SIGTERM, &error), -EINVAL);
     world_alloc(&w, 1);
     world_settle(&w);
@@ -87,9 +81,7 @@ static void a_user_cannot_grow_an_eventlog_without_bound(void **state)
     struct world w;
     int n = 0;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     while (raise_job(&w.m, world_owner, 1, 1, "noise", "", req, &error) == 0)
         assert_true(++n <= JOB_EVENTS_MAX);
     assert_int_equal(urgency_job(&w.m, world_owner, 1, 5, req, &error), -ENOSPC);

@@ -133,9 +133,7 @@ static void wait_is_answered_when_the_end_is_durable(void **state)
     flux_error_t error;
     struct world w;
 
-    world_setup(&w, 1);
-    world_submit(&w, 1, 16);
-    world_settle(&w);
+    world_submitted(&w, 1, 1);
     assert_int_equal(wait_job(&w.m, world_owner, 1, a, &error), 0);
     world_alloc(&w, 1);
     world_settle(&w);

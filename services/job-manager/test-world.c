@@ -342,6 +342,13 @@ void world_setup(struct world *w, size_t nslots)
     world_sched_up(w, "unlimited", true);
 }
 
+void world_submitted(struct world *w, size_t nslots, flux_jobid_t id)
+{
+    world_setup(w, nslots);
+    world_submit(w, id, 16);
+    world_settle(w);
+}
+
 void world_assert_events(struct world *w, flux_jobid_t id, const char *expected)
 {
     char *s = world_events(w, id);

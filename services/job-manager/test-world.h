@@ -108,6 +108,8 @@ extern const struct asker world_owner, world_guest;
 #define WHOLE_LIFE "submit validate depend priority alloc start finish release free clean"
 void world_setup(struct world *w,
                  size_t nslots); /* with a scheduler of that many slots, and exec */
+/* And with this job, as far as it comes alone. */
+void world_submitted(struct world *w, size_t nslots, flux_jobid_t id);
 void world_assert_events(struct world *w, flux_jobid_t id, const char *expected);
 /* Allocates, runs and ends a job that was submitted; the other one submits it first. */
 void world_run_one(struct world *w, flux_jobid_t id, int status);
