@@ -59,6 +59,8 @@ enum statement {
     STMT_COUNT
 };
 
+#define AUTO_VACUUM_INCREMENTAL 2
+
 static const char *const statement_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
@@ -206,12 +208,24 @@ static int store_query(struct store *st, const char *sql, int64_t *ret_int, char
     return result;
 }
 
+/* For a new file. Where it is so already it would be written again, for which a full disk has no
+ * room: what is there must be readable all the same. */
+static int store_make_shrink(struct store *st)
+{
+    int64_t mode = 0;
+    int rc = store_query(st, "PRAGMA auto_vacuum", &mode, NULL, 0);
+
+    if (rc < 0 || mode == AUTO_VACUUM_INCREMENTAL)
+        return rc;
+    return store_exec(st, "PRAGMA auto_vacuum=INCREMENTAL");
+}
+
 static int store_configure(struct store *st, const struct store_params *params)
 {
     int rc;
 
     if ((rc = store_exec(st, "PRAGMA locking_mode=EXCLUSIVE")) < 0 ||
-        (!params->fixed && (rc = store_exec(st, "PRAGMA auto_vacuum=INCREMENTAL")) < 0) ||
+        (!params->fixed && (rc = store_make_shrink(st)) < 0) ||
         (rc = store_execf(st, "PRAGMA page_size=%d", STORE_PAGE)) < 0 ||
         (rc = store_exec(st, "PRAGMA mmap_size=0")) < 0 ||
         (rc = store_execf(st, "PRAGMA cache_size=-%d", STORE_CACHE_KIB)) < 0 ||
@@ -712,8 +726,7 @@ enum digest_algorithm store_hash(const struct store *st)
 
 /* --- room */
 
-#define TRIM_KEEP_PAGES         1024u /* and a tenth of what is in use */
-#define AUTO_VACUUM_INCREMENTAL 2
+#define TRIM_KEEP_PAGES 1024u /* and a tenth of what is in use */
 
 static int query_number(struct store *st, const char *sql, uint64_t *ret)
 {

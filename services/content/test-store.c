@@ -356,6 +356,23 @@ static void test_a_file_that_is_no_database_is_refused_untouched(void **state)
     assert_int_equal(store_open(&fx->params, &st, &error), -EACCES);
 }
 
+/* A full disk has no room for it. */
+static void test_a_file_is_opened_without_writing(void **state)
+{
+    struct fixture *fx = *state;
+    struct store *st = open_store(fx);
+    char wal[160];
+    struct stat sb;
+
+    put(st, "x", 1);
+    store_close(st);
+    st = open_store(fx);
+    assert_blob(st, "x", 1);
+    snprintf(wal, sizeof(wal), "%s-wal", fx->path);
+    assert_true(stat(wal, &sb) < 0 || sb.st_size == 0);
+    store_close(st);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -373,6 +390,7 @@ int main(void)
         T(test_another_hash_or_a_newer_version_is_refused),
         T(test_a_file_of_version_1_is_taken_over),
         T(test_a_file_that_is_no_database_is_refused_untouched),
+        T(test_a_file_is_opened_without_writing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
