@@ -7,6 +7,7 @@
  * The archive is written under another name and gets its own when it is whole and on disk. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -345,6 +346,28 @@ static int dump_to(struct dump *d, int fd, const char *path, const char *rootref
     return rc;
 }
 
+/* What a signal that ends us takes along. */
+static char *volatile unfinished;
+
+static void on_signal(int signum)
+{
+    if (unfinished)
+        (void)unlink(unfinished);
+    (void)raise(signum); /* SA_RESETHAND: now it ends us */
+}
+
+/* As it was given to us: nohup(1) lets us ignore one. */
+static void watch_signals(void)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    const struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+    struct sigaction old;
+
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            (void)sigaction(signals[i], &sa, NULL);
+}
+
 /* Under another name until it is whole. */
 static int dump_file(struct dump *d, const char *path, const char *rootref)
 {
@@ -354,7 +377,9 @@ static int dump_file(struct dump *d, const char *path, const char *rootref)
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
         return complain("out of memory"), -1;
     if ((fd = mkostemp(temporary, O_CLOEXEC)) < 0)
-        return complain("cannot create %s: %s", temporary, strerror(errno)), -1;
+        return complain("cannot create %s: %s", path, strerror(errno)), -1;
+    unfinished = temporary;
+    watch_signals();
     rc = dump_to(d, fd, path, rootref);
     if (rc == 0 && (fsync(fd) < 0 || rename(temporary, path) < 0)) {
         complain("cannot write %s: %s", path, strerror(errno));
@@ -363,6 +388,7 @@ static int dump_file(struct dump *d, const char *path, const char *rootref)
     (void)close(fd);
     if (rc < 0)
         (void)unlink(temporary);
+    unfinished = NULL;
     return rc;
 }
 

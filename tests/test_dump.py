@@ -3,12 +3,13 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import tarfile
 
 import pytest
 
-from embedded import peak_of
+from embedded import peak_of, wait_until
 
 
 @pytest.fixture
@@ -186,9 +187,21 @@ def test_a_file_that_exists_is_kept_until_the_new_one_is_whole(instance, where):
         f.write("old")
     r = instance.run("dump", where("o.tar"), check=False, env={**instance.env, "FLUX_URI": "local:///nowhere"})
     assert r.returncode == 1 and open(where("o.tar")).read() == "old"
+    instance.run("kvs", "put", "kept=1")
     instance.flux("dump", "-q", where("o.tar"))
     assert tarfile.open(where("o.tar")).getmembers()
     assert sorted(os.listdir(os.path.dirname(where("o.tar")))) == ["o.tar"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_dump_that_is_interrupted_leaves_no_file_behind(instance, where, signum):
+    piece = hashlib.shake_128(b"seed").digest(1 << 20).hex()
+    instance.run("kvs", "put", "-r", "slow=-", input=piece * 8)
+    directory = os.path.dirname(where("i.tar.xz"))
+    p = instance.popen("dump", "-q", where("i.tar.xz"))
+    wait_until("it writes", lambda: os.listdir(directory))
+    p.send_signal(signum)
+    assert p.wait(60) == -signum and os.listdir(directory) == []
 
 
 def test_a_dump_that_does_not_fit_names_the_file_and_ends_at_once(instance):
