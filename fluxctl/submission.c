@@ -32,6 +32,8 @@ struct entry {
     struct submission *s;
     enum entry_state state;
     flux_jobid_t id;
+    flux_future_t *end;               /* --wait: of the job */
+    struct follow *follow;            /* --watch */
     struct joblog *out_log, *err_log; /* --log, --log-stderr */
 };
 
@@ -124,6 +126,7 @@ static void on_waited(flux_future_t *f, void *arg)
     const char *errstr = NULL;
     bool success = false;
 
+    e->end = NULL;
     if (flux_job_wait_get_status(f, &success, &errstr) < 0) {
         if (errno == ECONNRESET) {
             flux_future_destroy(f);
@@ -147,14 +150,16 @@ static void wait_for(struct entry *e)
         complain_to(err_of(e), "cannot wait for job %s: %s", jobid_text(e->id), future_reason(f));
         flux_future_destroy(f);
         job_ended(e, false, EXIT_FAILURE);
+        return;
     }
+    e->end = f;
 }
 
 static void on_followed(struct follow *fo, int status, void *arg)
 {
     struct entry *e = arg;
 
-    follow_free(fo);
+    e->follow = follow_free(fo);
     job_ended(e, status == 0, status);
 }
 
@@ -166,7 +171,8 @@ static void watch(struct entry *e)
                                       .on_done = on_followed,
                                       .arg = e };
 
-    if (!follow_new(e->s->h, e->id, &options)) {
+    e->follow = follow_new(e->s->h, e->id, &options);
+    if (!e->follow) {
         complain_to(err_of(e), "cannot watch job %s: %s", jobid_text(e->id), strerror(errno));
         job_ended(e, false, EXIT_FAILURE);
     }
@@ -341,6 +347,10 @@ int submission_run(const struct cmdline *c, const struct job_source *source)
         status = submit_all(&s, progress);
     for (size_t i = 0; i < ARRAY_SIZE(signums); i++)
         flux_watcher_destroy(s.signals[i]);
+    for (size_t i = 0; s.entries && i < s.sent; i++) { /* of jobs that go on */
+        flux_future_destroy(s.entries[i].end);
+        follow_free(s.entries[i].follow);
+    }
     flux_close(s.h);
     if (!joblog_free_all() && status == EXIT_SUCCESS)
         status = EXIT_FAILURE;
