@@ -23,7 +23,7 @@
 #define LOCK          "supervisor.lock"
 #define PREFIX        "flux-"
 #define SUFFIX_LENGTH 6 /* of mkdtemp(3) */
-#define QUIET_SECONDS 3600
+#define QUIET_SECONDS (3 * 86400)
 #define QUIET_DEPTH   2 /* NODE/log: where daemons write at their end */
 #define DEPTH_MAX     64
 #define SWEEP_MAX     16 /* at one start */

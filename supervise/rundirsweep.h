@@ -7,7 +7,7 @@
 /* The process that made the directory is alive as long as it has *ret_fd open. 0 or -errno. */
 int rundir_hold(const char *path, int *ret_fd);
 /* Removes from tmp those that belong to us, that were held, and in which nothing has happened for
- * an hour: until then the logs, and what was stored, can be looked at. Failures are not told. */
+ * three days: until then the logs, and what was stored, can be looked at. Failures are not told. */
 void rundir_sweep(const char *tmp);
 
 #endif

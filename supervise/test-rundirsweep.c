@@ -42,7 +42,7 @@ static void set_age(const struct fixture *fx, int seconds)
     assert_int_equal(system(command), 0);
 }
 
-/* One whose supervisor is dead, with all that there may be in it, two hours old. */
+/* One whose supervisor is dead, with all that there may be in it, four days old. */
 static int setup(void **state)
 {
     struct fixture *fx = calloc(1, sizeof(*fx));
@@ -60,7 +60,7 @@ static int setup(void **state)
     assert_int_equal(mkdir(at(fx, "0/log"), 0700), 0);
     touch(at(fx, "0/node/file"));
     touch(at(fx, "log/kvs.log"));
-    set_age(fx, 7200);
+    set_age(fx, 4 * 86400);
     *state = fx;
     return 0;
 }
@@ -94,7 +94,7 @@ static void test_one_whose_supervisor_lives_stays(void **state)
 
     assert_int_equal(unlink(at(fx, "supervisor.lock")), 0);
     assert_int_equal(rundir_hold(fx->dir, &fd), 0);
-    set_age(fx, 7200);
+    set_age(fx, 4 * 86400);
     rundir_sweep(fx->tmp);
     assert_true(is_there(fx));
 }
@@ -106,11 +106,11 @@ static void test_one_in_which_something_happened_lately_stays(void **state)
     touch(at(fx, "log/exec.log"));
     rundir_sweep(fx->tmp);
     assert_true(is_there(fx));
-    set_age(fx, 7200);
+    set_age(fx, 4 * 86400);
     touch(at(fx, "0/log/kvs.log"));
     rundir_sweep(fx->tmp);
     assert_true(is_there(fx));
-    set_age(fx, 1800);
+    set_age(fx, 2 * 86400);
     rundir_sweep(fx->tmp);
     assert_true(is_there(fx));
 }
@@ -126,7 +126,7 @@ static void test_one_that_was_never_held_or_is_named_otherwise_stays(void **stat
     assert_int_equal(rename(other, fx->dir), 0);
     assert_true(is_there(fx));
     assert_int_equal(unlink(at(fx, "supervisor.lock")), 0);
-    set_age(fx, 7200);
+    set_age(fx, 4 * 86400);
     rundir_sweep(fx->tmp);
     assert_true(is_there(fx));
 }
@@ -144,12 +144,12 @@ static void test_links_are_not_followed(void **state)
     (void)snprintf(real, sizeof(real), "%s/real", fx->tmp);
     assert_int_equal(rename(fx->dir, real), 0);
     assert_int_equal(symlink(real, fx->dir), 0);
-    set_age(fx, 7200);
+    set_age(fx, 4 * 86400);
     rundir_sweep(fx->tmp);
     assert_true(is_there(fx)); /* not through a link to it */
     assert_int_equal(unlink(fx->dir), 0);
     assert_int_equal(rename(real, fx->dir), 0);
-    set_age(fx, 7200);
+    set_age(fx, 4 * 86400);
     rundir_sweep(fx->tmp);
     assert_int_equal(access(fx->dir, F_OK), -1);
     assert_int_equal(access(file, F_OK), 0); /* nor what a link in it leads to */
