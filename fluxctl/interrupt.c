@@ -23,6 +23,7 @@ struct interrupt {
     bool owns;          /* the command began the job */
     bool running;
     bool canceled;
+    flux_future_t *signaling, *canceling; /* the last ones, or NULL */
 };
 
 DEFINE_CLEANUP(struct interrupt *, interrupt_free)
@@ -32,6 +33,8 @@ struct interrupt *interrupt_free(struct interrupt *in)
     if (in) {
         for (size_t i = 0; i < ARRAY_SIZE(signums); i++)
             flux_watcher_destroy(in->watchers[i]);
+        flux_future_destroy(in->signaling);
+        flux_future_destroy(in->canceling);
         free(in);
     }
     return NULL;
@@ -47,22 +50,22 @@ static void on_answer(flux_future_t *f, void *arg)
 {
     if (flux_future_get(f, NULL) < 0)
         complain_future(f, "cannot %s the job", (const char *)arg);
-    flux_future_destroy(f);
 }
 
-static void send(flux_future_t *f, const char *what)
+/* The job may end, and the command with it, before the answer comes. */
+static void send(flux_future_t **ret, flux_future_t *f, const char *what)
 {
-    if (!f || flux_future_then(f, -1., on_answer, (void *)what) < 0) {
+    if (!f || flux_future_then(f, -1., on_answer, (void *)what) < 0)
         complain_future(f, "cannot %s the job", what);
-        flux_future_destroy(f);
-    }
+    flux_future_destroy(*ret);
+    *ret = f;
 }
 
 static void cancel(struct interrupt *in, const char *reason)
 {
     in->canceled = true;
     complain("canceling job %s: %s", jobid_text(in->id), reason);
-    send(flux_job_cancel(in->h, in->id, reason), "cancel");
+    send(&in->canceling, flux_job_cancel(in->h, in->id, reason), "cancel");
 }
 
 static void on_ctrl_c(struct interrupt *in)
@@ -77,7 +80,7 @@ static void on_ctrl_c(struct interrupt *in)
     if (in->running) {
         complain("interrupting job %s; press Ctrl-C again within %g s to cancel it",
                  jobid_text(in->id), INTERRUPT_SECONDS);
-        send(flux_job_kill(in->h, in->id, SIGINT), "signal");
+        send(&in->signaling, flux_job_kill(in->h, in->id, SIGINT), "signal");
     } else {
         complain("job %s does not run yet; press Ctrl-C again within %g s to cancel it",
                  jobid_text(in->id), INTERRUPT_SECONDS);

@@ -67,6 +67,7 @@ def test_a_sweep_removes_what_is_not_marked(stored):
 # --- damage
 
 CORRUPT = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e95"
+UNUSED = "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7ea4"
 
 
 def harm(instance, change):
@@ -238,6 +239,7 @@ def test_a_store_of_a_newer_version_is_refused_with_a_sentence(stored):
     (pid,) = instance.daemon_pids("content")
     assert "has storage version 99" in instance.run("content", "store", input="y", check=False).stderr
     assert instance.daemon_pids("content") == [pid]
+    assert any(r.get("MESSAGE_ID") == UNUSED and "storage version 99" in r["MESSAGE"] for r in instance.log_records("content"))
     set_version(database(instance), 4)
     instance.kill_daemon("content")
     assert loaded(client, blobs) == set(blobs)

@@ -63,6 +63,7 @@ int log_burst(struct log_burst *b, unsigned int burst, double interval);
 #define LOG_ID_NODE_LOST    "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e99"
 #define LOG_ID_NODE_REFUSED "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7e9a"
 #define LOG_ID_JOURNAL_CUT  "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7ea3"
+#define LOG_ID_STORE_UNUSED "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7ea4"
 #define LOG_ID_NODE_LACKS   "7c1f0c6e5d2a4d0e8a0f6a1b3c5d7ea0"
 
 #endif

@@ -296,9 +296,9 @@ static void retry_later(struct manager *m)
  * is told why, and it can be repaired. */
 static void refuse(struct manager *m, int errnum, const flux_error_t *error)
 {
-    static const char *const fields[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+    static const char *const corrupt[] = { "MESSAGE_ID=" LOG_ID_CORRUPT_BLOB, NULL };
+    static const char *const unused[] = { "MESSAGE_ID=" LOG_ID_STORE_UNUSED, NULL };
     bool damaged = errnum == EBADMSG || errnum == ENOENT;
-
     bool again = errnum == ENOSPC && m->refusal_errnum == ENOSPC;
 
     m->refusal_errnum = damaged ? EIO : errnum;
@@ -309,7 +309,7 @@ static void refuse(struct manager *m, int errnum, const flux_error_t *error)
     else
         m->refusal = *error;
     if (!again)
-        log_fields(LOG_ERR, damaged ? fields : NULL, "%s", m->refusal.text);
+        log_fields(LOG_ERR, damaged ? corrupt : unused, "%s", m->refusal.text);
     service_status(m->svc, "Refusing: %s", m->refusal.text);
     if (errnum == ENOSPC)
         retry_later(m);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
+/* A heap of jobs, and the order that they are served in. */
 #include "queue.h"
 
 int job_order(const struct job *a, const struct job *b)

@@ -2,6 +2,7 @@
 /* flux-kvs: the key value store of an instance. See flux-kvs(1).
  *
  *   requests     manager requests-commit requests-lookup requests-watch
+ *                requests-version
  *   a commit     txn (decoded) fence, commit (gathered and stored) apply (to the tree) seal (blobs
  *                of it), update (told to other nodes)
  *   the tree     kvs namespace key node dir, objcache loader remote (content store), digest-set
